@@ -16,6 +16,8 @@ from .plan import Plan, StandIn
 
 EACH = "{}"
 """In a backbone: every checkpoint is a row of the table, on a backbone of its own."""
+BARE = "dense"
+"""The label of the row that leaves a backbone as it is: such a row is called by its checkpoint alone."""
 OURS = "ours"
 STAND_IN = "stand-in"
 
@@ -44,8 +46,10 @@ class Chosen:
 
     def name_of(self, row: Row, plan: Plan, published: Sequence[str]) -> str:
         """Which published row one of ours is, else a name of its own. Settings add to a label behind a comma."""
-        if row.backbone in self.rows:
-            return self.rows[row.backbone]
+        model = self.rows.get(row.backbone)
+        if model is not None:
+            label = plan.rows.get(row.label, row.label)
+            return model if label == BARE else f"{model}, {label}"
         known = {**{name: name for name in published}, **plan.rows}
         fitting = [name for name in known if row.label == name or row.label.startswith(f"{name}, ")]
         if fitting:

@@ -1,0 +1,40 @@
+"""A table end to end: a folder of VTAB-1K's form with drawn images, two rows with random weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ....data.vision.vtab1k.kitti import write_kitti
+from ..conftest import Bench
+
+RUN = ("reproduce", "petl-vision", "--stand-in", "--seeds", "1", "--workers", "1")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    found = Bench(tmp_path)
+    write_kitti(tmp_path / "vtab")
+    found.environment["SPARSEBENCH_CACHE"] = str(tmp_path / "cache")
+    return found
+
+
+def test_a_stand_in_stands_beside_the_published_rows(bench: Bench) -> None:
+    arguments = [*RUN, "--data", str(bench.folder / "vtab"), "--out", str(bench.out)]
+    done = bench.call(*arguments, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("STAND-IN: ")
+    (paper, ours) = [line for line in lines if line.split()[:2] in (["paper", "linear"], ["stand-in", "linear"])]
+    assert "±" in ours or "[" in ours
+    assert "±" not in paper
+    again: Any = json.loads(bench.call(*arguments, "--json", timeout=900).stdout)
+    (table,) = again["tables"]
+    (block,) = table["comparison"]
+    place = [task for task, _ in block["columns"]].index("kitti")
+    rows = {(row["who"], row["name"]): row["values"][place] for row in block["rows"]}
+    assert {name for who, name in rows if who == "stand-in"} == {"linear", "bitfit"}
+    assert isinstance(rows["paper", "bitfit"], str)
+    score = rows["stand-in", "bitfit"]
+    assert score["unit"] == "%" and score["low"] <= score["value"] <= score["high"]
