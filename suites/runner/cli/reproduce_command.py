@@ -12,9 +12,9 @@ from .output import announce, print_json, say
 from .selection import RESULTS, Request, check_device, select
 
 if TYPE_CHECKING:
-    from ..documents import TableDocument
-    from ..reproduction.chosen import Chosen
-    from ..reproduction.plan import Plan
+    from ..show.reproduction.chosen import Chosen
+    from ..show.reproduction.documents import TableDocument
+    from ..show.reproduction.plan import Plan
 
 
 def reproduce(
@@ -42,8 +42,8 @@ def reproduce(
 
     Without a table: the list. With one: its figures, needs, state and commands. With --checkpoint or --run it runs.
     """
-    from ..reproduction.describe import reproduce_document, table_text, tables_text
-    from ..reproduction.plan import plan_of, plans
+    from ..show.reproduction.describe import reproduce_document, table_text, tables_text
+    from ..show.reproduction.plan import plan_of, plans
 
     if table is None and not json:
         return say(tables_text())
@@ -63,8 +63,8 @@ def reproduce(
 
 def _chosen(table: str, checkpoints: list[str], stand_in: bool) -> "Chosen":
     from ..errors import UsageError
-    from ..reproduction import chosen
-    from ..reproduction.plan import plan_of
+    from ..show.reproduction import chosen
+    from ..show.reproduction.plan import plan_of
 
     if not stand_in:
         return chosen.choose(table, plan_of(table), checkpoints)
@@ -83,7 +83,7 @@ def _request(
         tasks=tuple(tasks or chosen.tasks),
         backbones=chosen.backbones,
         settings=chosen.settings,
-        seeds=seeds,
+        seeds=seeds or chosen.seeds,
         limit=limit or chosen.limit,
         device=device,
     )
@@ -91,7 +91,7 @@ def _request(
 
 def _run(plan: "Plan", data: Path | None, request: Request, folder: Path, workers: int | None) -> int:
     """Run the part of the profile; what it says goes to stderr, since the tables are what was asked for."""
-    from ..reproduction.chosen import use_data
+    from ..show.reproduction.chosen import use_data
 
     use_data(plan, data)
     announce(f"planning {plan.profile}", err=True)
@@ -114,8 +114,8 @@ def _run(plan: "Plan", data: Path | None, request: Request, folder: Path, worker
 
 def _compare(document: "TableDocument", chosen: "Chosen", folder: Path, json: bool) -> None:
     """Ours beside the paper's, printed and put into the document."""
-    from ..reproduction.describe import block_document, comparison_text
-    from ..reproduction.results import compare_folder
+    from ..show.reproduction.describe import block_document, comparison_text
+    from ..show.reproduction.results import compare_folder
 
     blocks = compare_folder(document["id"], chosen, folder)
     document["folder"] = str(folder)

@@ -61,7 +61,7 @@ def _of_profile(name: str, plan: Plan) -> Iterator[str]:
 
 
 def _of_recipe(plan: Plan) -> Iterator[str]:
-    from ...llm.cluster.recipe import read_recipe
+    from ....llm.cluster.recipe import read_recipe
 
     gpus = read_recipe(plan.recipe).gpus
     files = ["--data", "texts", "--out", "out"]

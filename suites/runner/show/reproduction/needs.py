@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sparsebench.reports.tables import formatting
 
-from ...llm.cluster.recipe import Recipe, read_recipe
-from ..discovery.closure import HOME
-from ..planning.durations import clock
+from ....llm.cluster.recipe import Recipe, read_recipe
+from ...discovery.closure import HOME
+from ...planning.durations import clock
 from .plan import Plan, Work, plans
 
 HALF = 2

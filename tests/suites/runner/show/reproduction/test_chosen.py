@@ -7,8 +7,8 @@ import pytest
 
 from sparsebench.reports.tables.matrix import Row
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.reproduction.chosen import choose, refuse, stand_in, use_data
-from sparsebench.suites.runner.reproduction.plan import plan_of
+from sparsebench.suites.runner.show.reproduction.chosen import choose, refuse, stand_in, use_data
+from sparsebench.suites.runner.show.reproduction.plan import plan_of
 
 ONE = "LLaMA-MoE-3.5B (2/8)"
 
@@ -58,8 +58,8 @@ def test_what_cannot_be_is_refused(tmp_path: Path, table: str, given: list[str],
 def test_a_stand_in_is_called_one() -> None:
     plan = plan_of("v1-table-2")
     found = stand_in("v1-table-2", plan)
-    assert found.who == "stand-in" and found.limit == 20
-    assert found.name_of(Row("dense", found.backbones[0]), plan, (ONE,)) == "small_mixture, no row of the paper"
+    assert found.who == "stand-in" and (found.limit, found.seeds) == (20, 1)
+    assert found.name_of(Row("dense", found.backbones[0]), plan, (ONE,)) == "tiny_mixture, no row of the paper"
     with pytest.raises(UsageError, match="trained by a recipe"):
         stand_in("v1-sampling", plan_of("v1-sampling"))
     with pytest.raises(UsageError, match="cannot be made"):
@@ -74,7 +74,7 @@ def test_rows_are_found_by_the_longest_label_before_a_setting() -> None:
         "AWQ": "AWQ",
         "AWQ, then Layer Drop, 8 of 32, layer_drop.n=1": "AWQ, then Layer Drop, 8 of 32",
         "Layer Drop, 8 of 32, n=1": "Layer Drop, 8 of 32",
-        "other": "other on small",
+        "other": "other",
     }.items():
         assert found.name_of(Row(label, "small"), plan, published) == name
 

@@ -18,7 +18,7 @@ from sparsebench.suites.molecules.graphsgpt_small import small_config
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.profile import load_profile, narrow
-from sparsebench.suites.runner.reproduction.plan import Model, Plan, Plans, StandIn, plan_of, plans
+from sparsebench.suites.runner.show.reproduction.plan import Model, Plan, Plans, StandIn, plan_of, plans
 
 PROFILES = {plan.profile: plan.suite for plan in plans().plans.values() if plan.profile}
 
@@ -90,8 +90,8 @@ def test_columns_and_rows_are_those_of_the_table(cells: dict[str, list[Any]], su
                 assert set(plan.columns) <= tasks
                 named = {*plan.rows.values(), *plan.checkpoints}
                 if name == "compression-dense":
-                    labels = {cell.info.label for cell in cells[plan.profile]}
-                    named = {f"{model}, {plan.rows.get(label, label)}" for model in plan.checkpoints for label in labels}
+                    labels = {plan.rows.get(cell.info.label, cell.info.label) for cell in cells[plan.profile]}
+                    named = {f"{model}, {label}" for model in plan.checkpoints for label in labels}
                 if plan.backbone.startswith("hf:"):
                     assert named - {"model"} <= methods
                 else:

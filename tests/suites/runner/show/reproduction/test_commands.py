@@ -9,8 +9,8 @@ import typer
 from sparsebench.suites.llm.cluster.__main__ import app as cluster
 from sparsebench.suites.runner.cli.app import app
 from sparsebench.suites.runner.planning.profile import built_in
-from sparsebench.suites.runner.reproduction.commands import CLUSTER, commands, place
-from sparsebench.suites.runner.reproduction.plan import plan_of, plans
+from sparsebench.suites.runner.show.reproduction.commands import CLUSTER, commands, place
+from sparsebench.suites.runner.show.reproduction.plan import plan_of, plans
 
 
 def parse(line: str) -> str:

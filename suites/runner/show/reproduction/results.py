@@ -12,7 +12,7 @@ from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.store import Store
 from sparsebench.reports.tables.matrix import matrices
 
-from ..planning.plan_file import planned_records, with_planned_seeds
+from ...planning.plan_file import planned_records, with_planned_seeds
 from .chosen import Chosen
 from .plan import plan_of
 
@@ -42,6 +42,8 @@ def compare_folder(name: str, chosen: Chosen, folder: Path) -> list[SideBySide]:
         for block in printed(table):
             name_of = partial(chosen.name_of, plan=plan, published=block.methods)
             found = beside(block, matrix, plan.columns, name_of, chosen.who)
+            if not found.columns:  # a difference, say, of which ours are the terms
+                found = alone(matrix, name_of, chosen.who)
             blocks.append(found)
         if not table.figures:
             blocks.append(alone(matrix, partial(chosen.name_of, plan=plan, published=()), chosen.who))

@@ -9,10 +9,10 @@ from sparsebench.data.sources import source
 from sparsebench.reports.published.paper_tables import PaperTable, paper_tables, printed
 from sparsebench.reports.published.side_by_side import PAPER, Line, Shown, SideBySide
 
-from ..documents import BlockDocument, NeedsDocument, ReproduceDocument, TableDocument
-from ..planning.durations import clock
+from ...planning.durations import clock
 from .chosen import STAND_IN
 from .commands import commands
+from .documents import BlockDocument, NeedsDocument, ReproduceDocument, TableDocument
 from .needs import IMPOSSIBLE, needs_of
 from .plan import Plan, plan_of
 
@@ -167,16 +167,20 @@ def _needs_text(needs: NeedsDocument) -> list[str]:
 def _grid(
     source_name: str, columns: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], *, owners: bool = False
 ) -> list[str]:
-    """Columns in line, a metric below its task unless it is that of all."""
-    metrics = {metric for _, metric in columns}
+    """Columns in line below their tasks and metrics; what is the same for all stands in the title."""
+    if not columns:
+        return [source_name]
     empty = [""] * (2 if owners else 1)
-    heads = [[*empty, *(task for task, _ in columns)]]
-    if len(metrics) > 1:
-        heads.append([*empty, *(metric for _, metric in columns)])
-    title = f"{source_name}, {metrics.pop()}" if len(metrics) == 1 else source_name
+    titles = [source_name] if source_name else []
+    heads = []
+    for names in zip(*columns, strict=True):
+        if len(set(names)) > 1:
+            heads.append([*empty, *names])
+        else:
+            titles.append(names[0])
     everything = [*heads, *rows]
     widths = [max(len(row[place]) for row in everything) for place in range(len(everything[0]))]
-    lines = [title]
+    lines = [", ".join(titles)]
     for row in everything:
         lines.append("  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
     return lines

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from sparsebench.reports.published.paper_tables import paper_tables
 
-from ..errors import UsageError, near
+from ...errors import UsageError, near
 
 PLANS = Path(__file__).with_name("plans.yaml")
 STRICT = {"extra": "forbid"}
@@ -154,7 +154,7 @@ def plans() -> Plans:
     """All of them. Raises ValueError where the file is broken."""
     from pydantic import TypeAdapter
 
-    from ..planning.profile_file import read_yaml
+    from ...planning.profile_file import read_yaml
 
     return TypeAdapter(Plans).validate_python(read_yaml(PLANS))
 

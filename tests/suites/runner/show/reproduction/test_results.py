@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from ....data.vision.vtab1k.kitti import write_kitti
-from ..conftest import Bench
+from .....data.vision.vtab1k.kitti import write_kitti
+from ...conftest import Bench
 
-RUN = ("reproduce", "petl-vision", "--stand-in", "--seeds", "1", "--workers", "1")
+RUN = ("reproduce", "petl-vision", "--stand-in", "--workers", "1")
 
 
 @pytest.fixture

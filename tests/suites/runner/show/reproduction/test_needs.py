@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparsebench.suites.runner.reproduction.needs import (
+from sparsebench.suites.runner.show.reproduction.needs import (
     EIGHT_GPUS,
     H100,
     HERE,
@@ -14,7 +14,7 @@ from sparsebench.suites.runner.reproduction.needs import (
     memory,
     needs_of,
 )
-from sparsebench.suites.runner.reproduction.plan import Plan, Work, plan_of, plans
+from sparsebench.suites.runner.show.reproduction.plan import Plan, Work, plan_of, plans
 
 
 def profile(*work: Work, layout: str = "") -> Plan:

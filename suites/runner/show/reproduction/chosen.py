@@ -10,7 +10,7 @@ from pathlib import Path
 from sparsebench.data.sources import source
 from sparsebench.reports.tables.matrix import Row
 
-from ..errors import UsageError, near
+from ...errors import UsageError, near
 from .needs import IMPOSSIBLE, needs_of
 from .plan import Plan, StandIn
 
@@ -33,6 +33,7 @@ class Chosen:
         backbones: in the place of the profile's.
         settings: `--set` of it.
         limit: of test examples.
+        seeds: how many; as the profile has it where it is None.
         rows: backbones to rows of the table, where checkpoints are its rows.
     """
 
@@ -42,6 +43,7 @@ class Chosen:
     backbones: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     limit: int | None = None
+    seeds: int | None = None
     rows: Mapping[str, str]
 
     def name_of(self, row: Row, plan: Plan, published: Sequence[str]) -> str:
@@ -54,7 +56,7 @@ class Chosen:
         fitting = [name for name in known if row.label == name or row.label.startswith(f"{name}, ")]
         if fitting:
             return known[max(fitting, key=len)]
-        return f"{row.label} on {row.backbone}"
+        return row.label
 
 
 def choose(name: str, plan: Plan, given: Sequence[str]) -> Chosen:
@@ -104,6 +106,7 @@ def stand_in(name: str, plan: Plan) -> Chosen:
         backbones=(small.backbone,),
         settings=small.settings,
         limit=small.limit,
+        seeds=1,
         rows={small.backbone: f"{small.backbone}, no row of the paper"} if EACH in plan.backbone else {},
     )
 

@@ -4,7 +4,7 @@ import pytest
 
 from sparsebench.reports.published.paper_tables import figures_of, paper_tables
 from sparsebench.reports.published.side_by_side import Line, SideBySide
-from sparsebench.suites.runner.reproduction.describe import (
+from sparsebench.suites.runner.show.reproduction.describe import (
     block_document,
     comparison_text,
     reproduce_document,
