@@ -11,6 +11,8 @@ from ..tables.matrix import Matrix, Row, scores_of
 from ..tables.published import MISSING, PublishedTable, same_name
 
 PAPER = "paper"
+Naming = Callable[[Row], str]
+"""What a row of ours is called."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class SideBySide:
 
 
 def beside(
-    block: PublishedTable, matrix: Matrix, tasks: Mapping[str, Sequence[str]], name_of: Callable[[Row], str], who: str
+    block: PublishedTable, matrix: Matrix, tasks: Mapping[str, Sequence[str]], name_of: Naming, who_of: Naming
 ) -> SideBySide:
     """Published rows with ours under them; ours that have no counterpart stand at the end.
 
@@ -70,7 +72,7 @@ def beside(
         matrix: records of ours.
         tasks: published tasks to ours; the mean of several of ours stands for one of theirs.
         name_of: which published row a row of ours is.
-        who: what ours are called.
+        who_of: whose a row of ours is said to be.
 
     Returns:
         The block, with the published columns that have a counterpart here.
@@ -81,7 +83,7 @@ def beside(
     ours: dict[str, list[Line]] = {}
     for row in matrix.rows:
         values = tuple(_score(matrix, row, tasks[task], metric if task in several else "") for task, metric in columns)
-        ours.setdefault(name_of(row), []).append(Line(who, name_of(row), values))
+        ours.setdefault(name_of(row), []).append(Line(who_of(row), name_of(row), values))
     lines = []
     for method, texts in zip(block.methods, block.values, strict=True):
         lines.append(Line(PAPER, method, tuple(texts[place] for place in places)))
@@ -91,13 +93,13 @@ def beside(
     return SideBySide(block.source, tuple(columns), tuple(lines))
 
 
-def alone(matrix: Matrix, name_of: Callable[[Row], str], who: str) -> SideBySide:
+def alone(matrix: Matrix, name_of: Naming, who_of: Naming) -> SideBySide:
     """Ours where nobody can read the paper's: every metric of every task."""
     columns = tuple(dict.fromkeys(_metrics(matrix)))
     lines = []
     for row in matrix.rows:
         values = tuple(_score(matrix, row, (task,), metric) for task, metric in columns)
-        lines.append(Line(who, name_of(row), values))
+        lines.append(Line(who_of(row), name_of(row), values))
     return SideBySide("", columns, tuple(lines))
 
 

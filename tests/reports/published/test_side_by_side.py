@@ -21,7 +21,7 @@ def rows(make):
 
 
 def test_ours_stand_under_theirs(make):
-    found = beside(BLOCK, rows(make), TASKS, lambda row: row.label, "ours")
+    found = beside(BLOCK, rows(make), TASKS, lambda row: row.label, lambda row: "ours")
     assert found.columns == (("t1", "acc (%)"), ("mean", "acc (%)")), "what has no counterpart here is left out"
     assert [(line.who, line.name) for line in found.lines] == [
         *(("paper", "x"), ("ours", "x"), ("paper", "y"), ("ours", "z")),
@@ -33,7 +33,7 @@ def test_ours_stand_under_theirs(make):
 
 
 def test_numbers_are_those_that_are_printed(make):
-    ours = beside(BLOCK, rows(make), TASKS, lambda row: row.label, "ours").lines[1].values[0]
+    ours = beside(BLOCK, rows(make), TASKS, lambda row: row.label, lambda row: "ours").lines[1].values[0]
     assert isinstance(ours, Shown)
     numbers = ours.numbers()
     assert numbers["value"] == 25.0 and numbers["unit"] == "%"
@@ -44,8 +44,8 @@ def test_several_metrics_of_a_task_are_told_apart_by_name(make):
     block = PublishedTable("s", (), ("t1", "t1"), ("FCD/Test", "valid (%)"), ("x",), (("1.0", "99.0"),))
     metrics = {"FCD/Test": make.metric(2.0, unit="", stderr=None), "valid": make.metric(0.5, stderr=None)}
     (matrix,) = matrices([make.record("x", "t1", metrics=metrics, main_metric="FCD/Test")])
-    _, ours = beside(block, matrix, {"t1": ("t1",)}, lambda row: row.label, "ours").lines
+    _, ours = beside(block, matrix, {"t1": ("t1",)}, lambda row: row.label, lambda row: "ours").lines
     assert ours.texts == ["2.000", "50.0"]
-    shown = alone(matrix, lambda row: "all of it", "stand-in")
+    shown = alone(matrix, lambda row: "all of it", lambda row: "stand-in")
     assert shown.columns == (("t1", "FCD/Test"), ("t1", "valid"))
     assert [(line.who, line.name, line.texts) for line in shown.lines] == [("stand-in", "all of it", ["2.000", "50.0"])]

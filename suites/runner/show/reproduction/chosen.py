@@ -20,6 +20,8 @@ BARE = "dense"
 """The label of the row that leaves a backbone as it is: such a row is called by its checkpoint alone."""
 OURS = "ours"
 STAND_IN = "stand-in"
+ANOTHER = "another model"
+"""What is not called ours: a checkpoint of a size that the paper's model has not."""
 
 
 @dataclass(frozen=True, kw_only=True)

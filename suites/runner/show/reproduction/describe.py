@@ -10,7 +10,7 @@ from sparsebench.reports.published.paper_tables import PaperTable, paper_tables,
 from sparsebench.reports.published.side_by_side import PAPER, Line, Shown, SideBySide
 
 from ...planning.durations import clock
-from .chosen import STAND_IN
+from .chosen import ANOTHER, STAND_IN
 from .commands import commands
 from .documents import BlockDocument, NeedsDocument, ReproduceDocument, TableDocument
 from .needs import IMPOSSIBLE, needs_of
@@ -122,9 +122,9 @@ def comparison_text(blocks: Sequence[SideBySide], unknown: str) -> str:
     lines: list[str] = []
     who = {line.who for block in blocks for line in block.lines}
     if STAND_IN in who:
-        lines.append(
-            "STAND-IN: a small model in the place of the paper's. It shows that the path works, and nothing else."
-        )
+        lines.append("STAND-IN: a small model in the place of the paper's: it shows that the path works, no more.")
+    if ANOTHER in who:
+        lines.append("ANOTHER MODEL: its number of parameters is not that of the paper's, so it is not called ours.")
     if unknown:
         lines.append(f"the paper's figures: unknown ({unknown})")
     for block in blocks:

@@ -18,7 +18,7 @@ class NeedsDocument(TypedDict):
 
 
 class BlockDocument(TypedDict):
-    """Figures of one source. A row has `who` ("paper", "ours" or "stand-in"), `name`, and `values` by column.
+    """Figures of one source. A row has `who` ("paper", "ours", "another model" or "stand-in"), `name`, and `values` by column.
 
     A value is a published text, None, or an object of ours with value, low, high and unit.
     """

@@ -6,10 +6,32 @@ from typing import Any
 
 import pytest
 
+from sparsebench.reports.records.record import Costs
+from sparsebench.reports.tables.matrix import Row, matrices
+from sparsebench.suites.runner.show.reproduction.plan import plan_of
+from sparsebench.suites.runner.show.reproduction.results import whose
+
 from .....data.vision.vtab1k.kitti import write_kitti
+from .....reports.make_records import record
 from ...conftest import Bench
 
+ROW = Row("dense", "hf:folder")
 RUN = ("reproduce", "petl-vision", "--stand-in", "--workers", "1")
+
+
+@pytest.mark.parametrize(
+    ("total", "who", "said"),
+    [
+        (6_740_514_816, "ours", "ours"),
+        (5_000_000_000, "ours", "ours"),
+        (100_000, "ours", "another model"),
+        (100_000, "stand-in", "stand-in"),
+    ],
+)
+def test_a_checkpoint_of_another_size_is_not_called_ours(total: int, who: str, said: str) -> None:
+    costs = Costs(params_total=total, unit="token")
+    (matrix,) = matrices([record("dense", costs=costs, cell={"backbone": ROW.backbone})])
+    assert whose(ROW, matrix, plan_of("v1-table-2"), who) == said
 
 
 @pytest.fixture
