@@ -18,9 +18,10 @@ class NeedsDocument(TypedDict):
 
 
 class BlockDocument(TypedDict):
-    """Figures of one source. A row has `who` ("paper", "ours", "another model" or "stand-in"), `name`, and `values` by column.
+    """Figures of one source. A row has `who`, `name`, and `values` by column.
 
-    A value is a published text, None, or an object of ours with value, low, high and unit.
+    `who` is "paper", "ours", "another model" or "stand-in". A value is a published text, None, or of ours an object with
+    value, low, high and unit.
     """
 
     source: str
