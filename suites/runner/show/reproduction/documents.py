@@ -20,7 +20,7 @@ class NeedsDocument(TypedDict):
 class BlockDocument(TypedDict):
     """Figures of one source. A row has `who`, `name`, and `values` by column.
 
-    `who` is "paper", "ours", "another model" or "stand-in". A value is a published text, None, or of ours an object with
+    `who` is "paper", "ours", "another model" or "stand-in". Values are published texts, None, or of ours objects with
     value, low, high and unit.
     """
 
