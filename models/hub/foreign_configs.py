@@ -47,7 +47,7 @@ _WRITTEN_EARLIER: dict[str, dict[str, Any]] = {
 _OLD_NAMES = frozenset({"t5withlmheadmodel"})
 """Classes, in small letters, that transformers has under another name today."""
 _LLAMA_MOE_V2 = ("scale_factor", "scale_factor_attn", "use_attn_moe", "intermediate_size_residual")
-_NO_READER = "this version has no reader for it"
+_READER = "models.official.from_official, or `sparsebench import`, reads it"
 
 
 def foreign_keys(config_dict: Mapping[str, Any], config_class: Any) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def refuse_foreign(config_dict: Mapping[str, Any], name: str) -> None:
     if kind == MODEL_TYPE:
         return
     if kind == "llama_moe":
-        raise ModelError(f"{name} is LLaMA-MoE v1 (llama_moe), which transformers does not know: {_NO_READER}")
+        raise ModelError(f"{name} is LLaMA-MoE v1 (llama_moe), which transformers does not know: {_READER}")
     if kind not in CONFIG_MAPPING:
         code = ", and names code of its own (auto_map), which is not run" if "auto_map" in config_dict else ""
         raise ModelError(f"{name} holds a {kind!r}, a type that the installed transformers does not know{code}")
@@ -91,9 +91,7 @@ def _refuse_stock(config_dict: Mapping[str, Any], cls: Any, name: str) -> None:
     marks = [key for key in _LLAMA_MOE_V2 if key in found]
     if kind == "mixtral" and marks:
         said = _listed({key: found[key] for key in marks})
-        raise ModelError(
-            f"{name} is LLaMA-MoE v2 ({said}), which transformers opens wrongly as a mixtral: {_NO_READER}"
-        )
+        raise ModelError(f"{name} is LLaMA-MoE v2 ({said}), which transformers opens wrongly as a mixtral: {_READER}")
     strange = sorted(_strange_classes(config_dict))
     if strange:
         raise ModelError(

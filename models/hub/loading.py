@@ -119,8 +119,8 @@ def _load_pretrained(folder: Path) -> nn.Module:
         room = config.sparsebench["source"]["room"]
         cls = changed_class(model_class(room, _architecture(config).removeprefix(PREFIX)))
     else:
+        import_room(fields["model_type"])  # a model of ours: transformers knows it from now on
         refuse_foreign(fields, str(folder))
-        import_room(fields["model_type"])
         config = AutoConfig.from_pretrained(folder)
         cls = model_class(room_of(type(config)), _architecture(config))
     try:

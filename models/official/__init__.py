@@ -1,7 +1,7 @@
 """Checkpoints in the layouts of the papers' own code, read into the modules of this package.
 
-`from_official(source)` gives the model, `import_official(source, folder)` a folder that `sparsebench.models.load` opens.
-Every tensor of a checkpoint is read or the import is refused.
+`from_official(source)` gives the model, `import_official(source, folder)` a folder that `sparsebench.models.load`
+opens. Every tensor of a checkpoint is read or the import is refused.
 """
 
 from .door import Imported, from_official, import_official

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import pickle
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..errors import ModelError
+from .tensor_files import load_tensors, npz_readers, safetensors_readers
 
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WHOLE = ("model.safetensors", "pytorch_model.bin")
+"""Files of weights, in the order in which they are looked for: safetensors before pickles."""
 STATES = ("state_dict", "model", "model_state")
 """Keys under which training programs put the weights into a file that holds more."""
 
 
 class Checkpoint:
-    """A folder with a `config.json` and weights in safetensors or `.bin` files, or one file that `torch.save` wrote.
+    """A folder with a `config.json` and weights in safetensors or `.bin` files, or one file that `torch.save` or
+    `numpy.savez` wrote.
 
     Nothing in it is executed: pickles are read by torch's reader of weights alone, which refuses all else.
 
@@ -116,6 +116,9 @@ class Checkpoint:
         if file.suffix == ".safetensors":
             self._add(file)
             return
+        if file.suffix == ".npz":
+            self._readers = npz_readers(file)
+            return
         held = load_tensors(file)
         state = held
         for key in STATES:
@@ -162,42 +165,3 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ModelError(f"{file} is damaged: it holds a {type(found).__name__}, not an object")
     return found
-
-
-def load_tensors(file: Path) -> dict[str, Any]:
-    """What `torch.save` wrote, if it is a dictionary of tensors and plain values.
-
-    Args:
-        file: its path.
-
-    Raises:
-        ModelError: it holds anything else (which could run code), or is damaged.
-    """
-    try:
-        held = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except pickle.UnpicklingError as error:
-        raise ModelError(f"{file} holds more than tensors, which is not read as it could run code ({error})") from error
-    except (RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
-        raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
-    if not isinstance(held, dict):
-        raise ModelError(f"{file} holds a {type(held).__name__}, not a dictionary of tensors")
-    return held
-
-
-def safetensors_readers(file: Path) -> dict[str, Callable[[], Tensor]]:
-    """By name, what reads one tensor of a safetensors file. Raises `ModelError` for one that is damaged or cut short."""
-    from safetensors import SafetensorError, safe_open
-
-    def reader(name: str) -> Callable[[], Tensor]:
-        def read() -> Tensor:
-            with safe_open(file, framework="pt") as opened:
-                return opened.get_tensor(name)
-
-        return read
-
-    try:
-        with safe_open(file, framework="pt") as opened:
-            names = list(opened.keys())
-    except SafetensorError as error:
-        raise ModelError(f"{file} is damaged or cut short ({error}): copy it again") from error
-    return {name: reader(name) for name in names}

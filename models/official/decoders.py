@@ -42,7 +42,14 @@ def check_values(checkpoint: Checkpoint, wanted: Mapping[str, Any]) -> None:
             raise ModelError(f"{checkpoint.place} says {key}={found!r}; only {value!r} is known here")
 
 
-def ffn_recipe(config: MoEConfig, sizes: Sequence[int], scale: float, shared: Sequence[int] | None = None) -> Any:
+def ffn_recipe(
+    config: MoEConfig,
+    sizes: Sequence[int],
+    scale: float,
+    shared: Sequence[int] | None = None,
+    *,
+    aligned: bool = False,
+) -> Any:
     """What `moe.checkpoint.build_layers` needs to know of one mixture.
 
     Args:
@@ -50,6 +57,7 @@ def ffn_recipe(config: MoEConfig, sizes: Sequence[int], scale: float, shared: Se
         sizes: neurons of each routed expert.
         scale: the factor of the routed output.
         shared: neurons of each block that is always on.
+        aligned: whether the output has an `Alignment`.
 
     Returns:
         The recipe.
@@ -59,7 +67,7 @@ def ffn_recipe(config: MoEConfig, sizes: Sequence[int], scale: float, shared: Se
         "experts": list(sizes),
         "shared": None if shared is None else list(shared),
         "scale": scale,
-        "aligned": False,
+        "aligned": aligned,
     }
 
 
@@ -70,6 +78,7 @@ def llama_of(
     blocks: Mapping[int, Any],
     attention: Mapping[int, AttnMoEConfig],
     tensors: dict[str, Tensor],
+    **changes: Any,
 ) -> Any:
     """A Llama of transformers with mixtures in the places of its FFNs and attentions.
 
@@ -80,6 +89,7 @@ def llama_of(
         blocks: by number of the block, the recipe of its mixture.
         attention: likewise the configuration of its attention experts.
         tensors: of the whole model, by our names.
+        changes: other values of the Llama's configuration.
 
     Returns:
         The model, in eval mode.
@@ -90,8 +100,11 @@ def llama_of(
     import transformers
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-    fields = {key: value for key, value in checkpoint.config.items() if key not in (*NOT_STOCK, *foreign)}
-    config = transformers.LlamaConfig(**fields | {"intermediate_size": intermediate_size})
+    fields: dict[str, Any] = {"intermediate_size": intermediate_size} | changes
+    for key, value in checkpoint.config.items():
+        if key not in (*NOT_STOCK, *foreign):
+            fields.setdefault(key, value)
+    config = transformers.LlamaConfig(**fields)
     recipe: dict[str, Any] = {"model": {"room": None, "class": "LlamaForCausalLM", "changed": False}}
     heads = {str(index): dataclasses.asdict(found) for index, found in attention.items()}
     mixtures = {str(index): found for index, found in blocks.items()}

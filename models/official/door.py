@@ -10,7 +10,7 @@ from torch import nn
 
 from ..errors import ModelError
 from ..hub.saving import save
-from .checkpoint import Checkpoint
+from .checkpoint import INDICES, WHOLE, Checkpoint
 from .layouts import layout, recognise
 
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json")
@@ -102,7 +102,7 @@ def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     place = Path(snapshot_download(name, allow_patterns=list(WANTED)))
-    if any(place.glob("*.safetensors")):
+    if (place / INDICES[0]).is_file() or (place / WHOLE[0]).is_file():
         return place
     return Path(snapshot_download(name, allow_patterns=[*WANTED, "*.bin"]))
 

@@ -10,7 +10,10 @@ from torch import nn
 from ..errors import ModelError, check_choice
 from .checkpoint import Checkpoint
 
-LAYOUTS = ("llama_moe_v1", "llama_moe_v2", "graphsgpt")
+LAYOUTS = (
+    *("llama_moe_v1", "llama_moe_v1_residual", "llama_moe_v2", "molm", "expert_drop"),
+    *("graphsgpt", "od_conv", "kernel_warehouse", "vit_npz"),
+)
 """Files of this folder, in the order in which they are asked."""
 
 

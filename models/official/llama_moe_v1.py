@@ -67,24 +67,35 @@ def build(checkpoint: Checkpoint) -> Built:
         ModelError: it is not whole, or says what no published checkpoint does.
     """
     check_values(checkpoint, KNOWN)
-    sizes = _sizes(checkpoint)
-    config = _config(checkpoint)
-    tensors = _outside(checkpoint, len(sizes))
+    sizes = sizes_of(checkpoint, "intermediate_size")
+    config = router_of(checkpoint, "llama_moe_v1_2of8")
+    tensors = outside(checkpoint, len(sizes))
     blocks = {}
     for index, expert_sizes in enumerate(sizes):
-        tensors |= _mixture(checkpoint, index, config, expert_sizes)
-        blocks[index] = ffn_recipe(config, expert_sizes, _scale(checkpoint, index))
+        stem = f"model.layers.{index}.mlp"
+        made = routed(checkpoint, stem, config, expert_sizes) | {"neurons": torch.arange(sum(expert_sizes))}
+        tensors |= {f"{stem}.{name}": value for name, value in made.items()}
+        blocks[index] = ffn_recipe(config, expert_sizes, scale_of(checkpoint, index))
     model = llama_of(checkpoint, sum(sizes[0]), FOREIGN, blocks, {}, tensors)
     return Built(model, UNKNOWN)
 
 
-def _sizes(checkpoint: Checkpoint) -> list[list[int]]:
-    """Neurons of each expert, by block."""
+def sizes_of(checkpoint: Checkpoint, whole: str, suffix: str = "") -> list[list[int]]:
+    """Neurons of each expert, by block.
+
+    Args:
+        checkpoint: that is read.
+        whole: the key of their sum.
+        suffix: of the keys that say their number and their sizes.
+
+    Raises:
+        ModelError: it does not say them.
+    """
     blocks = required(checkpoint, "num_hidden_layers")
-    experts = required(checkpoint, "num_experts")
-    given = checkpoint.config.get("size_experts")
+    experts = required(checkpoint, f"num_experts{suffix}")
+    given = checkpoint.config.get(f"size_experts{suffix}")
     if given is None:
-        each, rest = divmod(required(checkpoint, "intermediate_size"), experts)
+        each, rest = divmod(required(checkpoint, whole), experts)
         if rest:
             raise ModelError(f"{checkpoint.place} does not say size_experts, and {experts} do not divide its neurons")
         given = [[each] * experts] * blocks
@@ -95,8 +106,17 @@ def _sizes(checkpoint: Checkpoint) -> list[list[int]]:
     return given
 
 
-def _config(checkpoint: Checkpoint) -> MoEConfig:
-    """Router, weights and balance, as the official code computes them."""
+def router_of(checkpoint: Checkpoint, name: str, shared: int = 0) -> MoEConfig:
+    """Router, weights and balance, as the official code computes them.
+
+    Args:
+        checkpoint: that is read.
+        name: of the preset that says the rest.
+        shared: blocks that are always on.
+
+    Raises:
+        ModelError: the router is of another kind.
+    """
     fields = checkpoint.config
     router = fields.get("gate_network", "mlp")
     if router not in ("mlp", "linear"):
@@ -106,17 +126,18 @@ def _config(checkpoint: Checkpoint) -> MoEConfig:
         changes["noise"] = "shazeer"
     if fields.get("gate_use_balance", True):
         changes |= {"balance": "cv2", "balance_coef": fields.get("gate_balance_loss_weight", 1e-2)}
-    experts = {"num_experts": required(checkpoint, "num_experts"), "top_k": required(checkpoint, "num_selects")}
-    return preset("llama_moe_v1_2of8", faithful=True, **experts, **changes)
+    experts = required(checkpoint, "num_experts") + shared
+    top_k = required(checkpoint, "num_selects")
+    return preset(name, faithful=True, num_experts=experts, num_shared=shared, top_k=top_k, **changes)
 
 
-def _scale(checkpoint: Checkpoint, index: int) -> float:
+def scale_of(checkpoint: Checkpoint, index: int, key: str = "score_scale_factor") -> float:
     """The factor of a block's output: one for all blocks, or a list."""
-    given = checkpoint.config.get("score_scale_factor", 1.0)
+    given = checkpoint.config.get(key, 1.0)
     return float(given[index] if isinstance(given, Sequence) else given)
 
 
-def _outside(checkpoint: Checkpoint, blocks: int) -> dict[str, Tensor]:
+def outside(checkpoint: Checkpoint, blocks: int) -> dict[str, Tensor]:
     """Embeddings, norms, attention and head, under the names of a Llama, which are the same."""
     names = ["model.embed_tokens.weight", "model.norm.weight"]
     if not checkpoint.config.get("tie_word_embeddings", False):
@@ -127,28 +148,37 @@ def _outside(checkpoint: Checkpoint, blocks: int) -> dict[str, Tensor]:
     return {name: checkpoint.take(name) for name in names}
 
 
-def _mixture(checkpoint: Checkpoint, index: int, config: MoEConfig, sizes: Sequence[int]) -> dict[str, Tensor]:
-    """Gate and experts of a block."""
+def routed(checkpoint: Checkpoint, stem: str, config: MoEConfig, sizes: Sequence[int]) -> dict[str, Tensor]:
+    """Router and experts of a block, by our names.
+
+    Args:
+        checkpoint: that is read.
+        stem: of their names there.
+        config: of the router.
+        sizes: neurons of each expert.
+    """
+    made = _gate(checkpoint, f"{stem}.gate", config, required(checkpoint, "hidden_size"))
+    made["experts.gate_up"], made["experts.down"] = stacked(checkpoint, stem, sizes)
+    return made
+
+
+def stacked(checkpoint: Checkpoint, stem: str, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The experts below `stem`, filled up to the largest: gate and up (N, 2M, D), down (N, D, M)."""
     width = required(checkpoint, "hidden_size")
-    made = _gate(checkpoint, f"model.layers.{index}.mlp.gate", config, width)
-    stem = f"model.layers.{index}.mlp.calculator.experts"
     most = max(sizes)
     experts: dict[str, list[Tensor]] = {"gate": [], "up": [], "down": []}
     for expert, size in enumerate(sizes):
-        missing = most - size
         for part in ("gate", "up"):
-            rows = checkpoint.take(f"{stem}.weight_{part}.{expert}", size, width)
-            experts[part].append(torch.nn.functional.pad(rows, (0, 0, 0, missing)))
-        columns = checkpoint.take(f"{stem}.weight_down.{expert}", width, size)
-        experts["down"].append(torch.nn.functional.pad(columns, (0, missing)))
-    made["experts.gate_up"] = torch.cat([torch.stack(experts["gate"]), torch.stack(experts["up"])], dim=1)
-    made["experts.down"] = torch.stack(experts["down"])
-    made["neurons"] = torch.arange(sum(sizes))
-    return {f"model.layers.{index}.mlp.{name}": value for name, value in made.items()}
+            rows = checkpoint.take(f"{stem}.calculator.experts.weight_{part}.{expert}", size, width)
+            experts[part].append(torch.nn.functional.pad(rows, (0, 0, 0, most - size)))
+        columns = checkpoint.take(f"{stem}.calculator.experts.weight_down.{expert}", width, size)
+        experts["down"].append(torch.nn.functional.pad(columns, (0, most - size)))
+    gate_up = torch.cat([torch.stack(experts["gate"]), torch.stack(experts["up"])], dim=1)
+    return gate_up, torch.stack(experts["down"])
 
 
 def _gate(checkpoint: Checkpoint, stem: str, config: MoEConfig, width: int) -> dict[str, Tensor]:
-    experts = config.num_experts
+    experts = config.num_routed
     made = {}
     if config.router == "mlp":
         made["router.hidden"] = checkpoint.take(f"{stem}.gate_network.0.weight", experts, width)

@@ -2,9 +2,12 @@
 
 Names are those of Mixtral; further there may be one block that is always on, and attention whose heads are experts:
 
-    block_sparse_moe.gate.weight (N, D), .experts.{expert}.w1/w3.weight (M, D), .w2.weight (D, M)
+    block_sparse_moe.gate.weight (N, D), .experts.{expert}.w1/w3.weight (M, D), .w2.weight (D, M), .w2.bias (D,)
     mlp_residual.w1/w3.weight (M', D), .w2.weight (D, M')
-    self_attn.gate.weight (N', D), .{q,k,v}_proj.{expert}.weight (rows, D), .o_proj.{expert}.weight (D, rows)
+    self_attn.gate.weight (N', D), .{q,k,v}_proj.{expert}.weight (rows, D)
+    self_attn.o_proj.{expert}.weight (D, rows), .bias (D,)
+
+The biases, and blocks without a mixture: `llama_moe_v2_variants`.
 """
 
 from __future__ import annotations
@@ -21,14 +24,13 @@ from ..moe.presets import preset
 from .checkpoint import Checkpoint
 from .decoders import check_values, ffn_recipe, llama_of, required
 from .layouts import Built
+from .llama_moe_v2_variants import common_bias, dense_blocks, dense_ffn, left_out
 
 TITLE = "LLaMA-MoE v2, OpenSparseLLMs/LLaMA-MoE-v2"
 MARKS = ("scale_factor", "use_attn_moe", "intermediate_size_residual", "add_rescale_bias")
 """Keys that a stock Mixtral does not have."""
 KNOWN = {
     "moe_type": "modulelist",
-    "num_moe_contract_layers": 0,
-    "add_rescale_bias": False,
     "attention_bias": False,
     "mlp_bias": False,
 }
@@ -45,8 +47,8 @@ UNKNOWN = (
     "how the neurons were split: noted as sequential, with a residual block as by importance",
 )
 WINDOW = (
-    "whether its attention was meant to see {window} tokens only, as the default of Mixtral that its config.json repeats "
-    "says: it sees all, like the Llama that it is made of"
+    "whether its attention was meant to see {window} tokens only, the default of Mixtral that its config.json repeats: "
+    "it sees all, like the Llama that it is made of"
 )
 
 
@@ -72,23 +74,32 @@ def build(checkpoint: Checkpoint) -> Built:
     fields = checkpoint.config
     config = _config(checkpoint)
     residual = fields.get("intermediate_size_residual")
-    size = required(checkpoint, "intermediate_size")
-    sizes = [size] * required(checkpoint, "num_local_experts")
-    shared = None if residual is None else [residual]
-    tensors: dict[str, Tensor] = {}
-    for name in _outside(checkpoint, config.attn is None):
-        tensors[name] = checkpoint.take(name)
+    sizes = [required(checkpoint, "intermediate_size")] * required(checkpoint, "num_local_experts")
+    hidden = sum(sizes) + (residual or 0)
+    dense = dense_blocks(checkpoint)
+    tensors = {name: checkpoint.take(name) for name in _outside(checkpoint, config.attn is None)}
     blocks = {}
     heads = {}
     for index in range(required(checkpoint, "num_hidden_layers")):
         stem = f"model.layers.{index}"
-        blocks[index] = ffn_recipe(config, sizes, float(required(checkpoint, "scale_factor")), shared)
-        tensors |= _named(f"{stem}.mlp", _mixture(checkpoint, stem, sizes, residual))
+        if index in dense:
+            tensors |= dense_ffn(checkpoint, index, hidden)
+        else:
+            blocks[index] = _recipe(checkpoint, config, sizes)
+            tensors |= _named(f"{stem}.mlp", _mixture(checkpoint, stem, sizes, residual))
         if config.attn is not None:
             heads[index] = config.attn
-            tensors |= _named(f"{stem}.self_attn", _attention(checkpoint, f"{stem}.self_attn", config.attn.num_experts))
-    hidden = sum(sizes) + (residual or 0)
-    return Built(llama_of(checkpoint, hidden, FOREIGN, blocks, heads, tensors), _unknown(fields))
+            tensors |= _named(f"{stem}.self_attn", _attention(checkpoint, f"{stem}.self_attn", config.attn))
+    biased = config.attn is not None and fields.get("add_rescale_bias", False)
+    model = llama_of(checkpoint, hidden, FOREIGN, blocks, heads, tensors, attention_bias=biased)
+    return Built(model, (*_unknown(fields), *left_out(checkpoint, dense)))
+
+
+def _recipe(checkpoint: Checkpoint, config: MoEConfig, sizes: list[int]) -> Any:
+    residual = checkpoint.config.get("intermediate_size_residual")
+    shared = None if residual is None else [residual]
+    aligned = checkpoint.config.get("add_rescale_bias", False)
+    return ffn_recipe(config, sizes, float(required(checkpoint, "scale_factor")), shared, aligned=aligned)
 
 
 def _config(checkpoint: Checkpoint) -> MoEConfig:
@@ -143,6 +154,10 @@ def _mixture(checkpoint: Checkpoint, stem: str, sizes: list[int], residual: int 
         gate_up, down = _expert(checkpoint, f"{stem}.mlp_residual", residual, width)
         made["shared.gate_up"] = gate_up[None]
         made["shared.down"] = down[None]
+    if checkpoint.config.get("add_rescale_bias"):
+        biases = [f"{stem}.block_sparse_moe.experts.{expert}.w2.bias" for expert in range(len(sizes))]
+        made["alignment.offset"] = common_bias(checkpoint, biases, float(required(checkpoint, "scale_factor")))
+        made["alignment.gain"] = torch.ones_like(made["alignment.offset"])
     return made
 
 
@@ -153,20 +168,26 @@ def _expert(checkpoint: Checkpoint, stem: str, size: int, width: int) -> tuple[T
     return torch.cat([gate, up]), checkpoint.take(f"{stem}.w2.weight", width, size)
 
 
-def _attention(checkpoint: Checkpoint, stem: str, experts: int) -> dict[str, Tensor]:
+def _attention(checkpoint: Checkpoint, stem: str, config: AttnMoEConfig) -> dict[str, Tensor]:
     """Gate and heads, by expert."""
     width = required(checkpoint, "hidden_size")
     inward = []
     outward = []
-    for expert in range(experts):
+    for expert in range(config.num_experts):
         rows = [checkpoint.take(f"{stem}.{part}_proj.{expert}.weight") for part in HEADS[:3]]
         inward.append(torch.cat(rows))
         outward.append(checkpoint.take(f"{stem}.o_proj.{expert}.weight"))
-    return {
-        "router.weight": checkpoint.take(f"{stem}.gate.weight", experts, width),
+    made = {
+        "router.weight": checkpoint.take(f"{stem}.gate.weight", config.num_experts, width),
         "qkv": torch.stack(inward),
         "out": torch.stack(outward),
     }
+    if checkpoint.config.get("add_rescale_bias"):
+        biases = [f"{stem}.o_proj.{expert}.bias" for expert in range(config.num_experts)]
+        made["out_bias"] = common_bias(checkpoint, biases, config.scale_value)
+        # A Llama's projections have biases all together or none.
+        made["qkv_bias"] = torch.zeros_like(made["qkv"][:, :, 0])
+    return made
 
 
 def _named(stem: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

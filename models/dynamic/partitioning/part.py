@@ -20,9 +20,10 @@ from ..convolution.warehouse import WarehouseConv2d
 from ..layer import DynamicLayer
 from ..packed_mask import PackedMask
 from ..partially_dynamic import PartiallyDynamic
+from ..timm_cond_conv import TimmCondConv
 from .parts import attention_vectors, dynamic_layers
 
-KINDS: dict[str, type[DynamicConfig]] = {kind.__name__: kind for kind in REPLACEMENTS}
+KINDS: dict[str, type[DynamicConfig]] = {kind.__name__: kind for kind in (*REPLACEMENTS, TimmCondConv)}
 
 
 class DynamicParts:

@@ -12,6 +12,7 @@ from sparsebench.models.graphsgpt.model.configuration import FAITHFUL, GraphsGPT
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, TokenBatch, collate
 from sparsebench.models.graphsgpt.tokens.vocabulary import ELEMENTS, EdgeType, NodeType, Vocabulary
+from sparsebench.models.official.graphsgpt import our_name
 
 from .oracle import FOLDER, Oracle
 
@@ -20,41 +21,6 @@ ABOUT: dict[str, Any] = json.loads((FOLDER / "graphsgpt.json").read_text(encodin
 PROPERTIES = ("logp", "qed", "sa")
 """In our order, that of the alphabet."""
 THEIR_PROPERTIES = ("qed", "sa", "logp")
-PLACES = {
-    "encoder_layers": "layers",
-    "decoder_layers": "layers",
-    "encoder_norm": "norm",
-    "decoder_norm": "norm",
-    "embed_tokens": "embed.token",
-    "embed_identifier": "embed.identifier",
-    "embed_fingerprint": "word",
-    "embed_fingerprint_position": "word_positions",
-    "embed_graph_position": "embed.positions",
-    "embed_property_position": "condition.positions",
-    "graph_position_proj": "projection",
-    "lm_head": "heads.bond",
-    "n_head": "heads.first_atom",
-    "c_head_begin": "heads.begin",
-    "c_head_end": "heads.end",
-}
-"""Official and our names of modules."""
-EMBEDDINGS = ("embed.token", "embed.identifier", "word", "word_positions", "condition.positions")
-
-
-def our_name(name: str) -> str:
-    """Our name of a parameter of theirs."""
-    path = name.removeprefix("model.").split(".")
-    *modules, leaf = [PLACES.get(part, part) for part in path if part != "learnable_orthonormal_features"]
-    place = ".".join(modules)
-    if place.endswith("embed.positions") and leaf == "weight":
-        return f"{place}.codes"
-    if place.endswith("embed_property"):
-        return place.replace("embed_property", "condition.rows") + ".weight"
-    if place.endswith("embed_property.norm"):
-        return place.replace("embed_property.norm", "condition.norm") + f".{leaf}"
-    if place.endswith(EMBEDDINGS) and leaf == "weight":
-        return f"{place}.embedding.weight"
-    return f"{place}.{leaf}"
 
 
 def vocabulary() -> Vocabulary:

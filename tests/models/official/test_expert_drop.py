@@ -1,0 +1,93 @@
+"""Mixtrals with fewer experts and FFNs, from folders that the official scripts wrote."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from sparsebench.models import load
+from sparsebench.models.official import from_official, import_official
+
+from ..oracles.oracle import difference, rounding
+from .folders import RECORDED, check_refused, configured, expected_of, rewritten, say
+
+TRIMMED, PRESERVED = "expert_drop", "expert_drop_preserved"
+"""Of four experts, two a token: three, one, and no FFN; and two and three, behind routers with all rows."""
+MODEL = rounding(products=24, terms=16)
+BLOCK = "model.layers.1.block_sparse_moe"
+
+
+@pytest.mark.parametrize("name", [TRIMMED, PRESERVED])
+@torch.no_grad()
+def test_outputs(name: str, tmp_path: Path) -> None:
+    expected = expected_of(name)
+    assert import_official(RECORDED / name, tmp_path / "ours").layout == "expert_drop"
+    model = load(tmp_path / "ours")
+    assert difference(model(expected["input_ids"]).logits, expected["logits"]) < MODEL
+    mask = expected["attention_mask"]
+    padded = model(expected["input_ids"], attention_mask=mask).logits
+    assert difference(padded[mask.bool()], expected["logits_padded"][mask.bool()]) < MODEL
+
+
+@torch.no_grad()
+def test_as_many_experts_in_all_blocks_that_have_any(tmp_path: Path) -> None:
+    """Layer Drop alone: the configuration of transformers says the number, and ours only what was removed."""
+
+    def trim(tensors: dict[str, Tensor]) -> None:
+        for name in [name for name in tensors if "layers.0.block_sparse_moe.experts." in name]:
+            if ".experts.0." not in name:
+                del tensors[name]
+        tensors["model.layers.0.block_sparse_moe.gate.weight"] = tensors["model.layers.0.block_sparse_moe.gate.weight"][
+            :1
+        ]
+
+    folder = rewritten(TRIMMED, tmp_path, trim)
+    say(folder, num_local_experts=[1, 1, -1], layer_experts_idx=None)
+    model: Any = from_official(folder)
+    assert (model.config.num_local_experts, model.config.num_experts_per_tok) == (1, 1)
+    assert model.config.sparsebench["parts"].keys() == {"removed"}
+    assert model(expected_of(TRIMMED)["input_ids"]).logits.isfinite().all()
+
+
+CHANGES: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
+    "no router": (lambda t: t.pop(f"{BLOCK}.gate.weight"), r"no tensor .*1\.block_sparse_moe\.gate"),
+    "a row more": (
+        lambda t: t.update({f"{BLOCK}.gate.weight": torch.zeros(2, 16)}),
+        r"gate\.weight has the shape \(2, 16\); \(1, 16\)",
+    ),
+    "an expert more": (lambda t: t.update({f"{BLOCK}.experts.1.w1.weight": torch.zeros(8, 16)}), "have no place"),
+    "a norm of what is gone": (
+        lambda t: t.update({"model.layers.2.post_attention_layernorm.weight": torch.ones(16)}),
+        "1 tensors .* have no place",
+    ),
+}
+
+
+def test_refused_tensors(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name, (change, message) in CHANGES.items():
+        with subtests.test(name):
+            check_refused(rewritten(TRIMMED, tmp_path / name, change), message)
+
+
+VALUES: dict[str, tuple[str, dict[str, object], str]] = {
+    "other numbers": (TRIMMED, {"num_local_experts": [3, 2, -1]}, "do not fit each other"),
+    "two blocks": (TRIMMED, {"num_hidden_layers": 2}, "do not fit each other"),
+    "none at all": (
+        TRIMMED,
+        {"num_local_experts": [3, 0, -1], "layer_experts_idx": [[0, 1, 2], [], None]},
+        "block 1 .* has no expert",
+    ),
+    "no number": (TRIMMED, {"num_local_experts": [3, None, -1], "layer_experts_idx": None}, "or how many experts"),
+    "rows": (PRESERVED, {"gate_num_experts": [4, 3]}, "as many in every block"),
+    "fewer rows": (PRESERVED, {"gate_num_experts": 3}, r"has the shape \(4, 16\); \(3, 16\)"),
+    "DeepSeek": (TRIMMED, {"model_type": "deepseek"}, "trimmed 'deepseek'"),
+}
+
+
+def test_refused_values(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name, (folder, config, message) in VALUES.items():
+        with subtests.test(name):
+            check_refused(configured(folder, tmp_path / name, **config), message)
