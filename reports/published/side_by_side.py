@@ -93,6 +93,12 @@ def beside(
     return SideBySide(block.source, tuple(columns), tuple(lines))
 
 
+def theirs(block: PublishedTable) -> SideBySide:
+    """The published rows alone."""
+    lines = tuple(Line(PAPER, name, row) for name, row in zip(block.methods, block.values, strict=True))
+    return SideBySide(block.source, tuple(zip(block.tasks, block.metrics, strict=True)), lines)
+
+
 def alone(matrix: Matrix, name_of: Naming, who_of: Naming) -> SideBySide:
     """Ours where nobody can read the paper's: every metric of every task."""
     columns = tuple(dict.fromkeys(_metrics(matrix)))

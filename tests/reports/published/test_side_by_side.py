@@ -1,6 +1,6 @@
 """Ours stand under the published row of the same name, with their intervals."""
 
-from sparsebench.reports.published.side_by_side import Shown, alone, beside
+from sparsebench.reports.published.side_by_side import Shown, alone, beside, theirs
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.published import PublishedTable
 
@@ -30,6 +30,12 @@ def test_ours_stand_under_theirs(make):
     assert paper.texts == ["50.1", "60.2"]
     assert ours.texts[0].startswith("25.0 ± ") and ours.texts[1].startswith("50.0 ± "), "the mean of both tasks"
     assert other.texts[1] == "–", "no mean where a task has no score"
+
+
+def test_theirs_alone():
+    found = theirs(BLOCK)
+    assert found.columns[2] == ("t9", "acc (%)") and [line.who for line in found.lines] == ["paper", "paper"]
+    assert found.lines[0].texts == ["50.1", "60.2", "1"]
 
 
 def test_numbers_are_those_that_are_printed(make):

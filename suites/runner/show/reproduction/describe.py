@@ -7,7 +7,7 @@ from typing import Any
 
 from sparsebench.data.sources import source
 from sparsebench.reports.published.paper_tables import PaperTable, paper_tables, printed
-from sparsebench.reports.published.side_by_side import PAPER, Line, Shown, SideBySide
+from sparsebench.reports.published.side_by_side import Shown, SideBySide, theirs
 
 from ...planning.durations import clock
 from .chosen import ANOTHER, STAND_IN
@@ -77,9 +77,7 @@ def block_document(block: SideBySide, notes: Sequence[str] = ()) -> BlockDocumen
 
 def _published(table: PaperTable) -> Iterator[BlockDocument]:
     for block in printed(table):
-        lines = tuple(Line(PAPER, name, row) for name, row in zip(block.methods, block.values, strict=True))
-        columns = tuple(zip(block.tasks, block.metrics, strict=True))
-        yield block_document(SideBySide(block.source, columns, lines), block.notes)
+        yield block_document(theirs(block), block.notes)
 
 
 def _needs(table: PaperTable, plan: Plan) -> NeedsDocument:

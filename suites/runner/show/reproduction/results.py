@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from sparsebench.reports.published.paper_tables import paper_tables, printed
-from sparsebench.reports.published.side_by_side import SideBySide, alone, beside
+from sparsebench.reports.published.side_by_side import SideBySide, alone, beside, theirs
 from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.store import Store
@@ -43,9 +43,10 @@ def compare_folder(name: str, chosen: Chosen, folder: Path) -> list[SideBySide]:
         for block in printed(table):
             name_of = partial(chosen.name_of, plan=plan, published=block.methods)
             found = beside(block, matrix, plan.columns, name_of, who_of)
-            if not found.columns:  # a difference, say, of which ours are the terms
-                found = alone(matrix, name_of, who_of)
-            blocks.append(found)
+            if found.columns:
+                blocks.append(found)
+            else:  # a difference, say, of which ours are the terms
+                blocks += [theirs(block), alone(matrix, name_of, who_of)]
         if not table.figures:
             blocks.append(alone(matrix, partial(chosen.name_of, plan=plan, published=()), who_of))
     return blocks
