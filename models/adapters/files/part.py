@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ...errors import ModelError
 from ...sparsity.masked import Masked, pack_mask, positions, unpack_mask
 from ..adapter_set import adapter_sets
-from ..attachment import attach
+from ..attach_by_name import attach_by_name
 from ..layer import AdapterLayer, FrozenNorm
 from .saving import decode, encode
 
@@ -43,7 +43,7 @@ class AttachedSets:
     def build(self, model: nn.Module, description: dict[str, Any]) -> None:
         """Attach the sets, and give their layers the forms that pruning left."""
         for entry in description["sets"]:
-            adapters = attach(model, decode(entry["config"], "the folder"), entry["name"])
+            adapters = attach_by_name(model, decode(entry["config"], "the folder"), entry["name"])
             layers = adapters.prunable()
             if layers.keys() != entry["forms"].keys():
                 raise ModelError(f"adapters {entry['name']!r} would be attached to other layers than they were")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
 from ..adapter_set import AdapterSet
-from ..attachment import attach
+from ..attach_by_name import attach_by_name
 from ..config import KINDS, AdapterConfig
 
 FORMAT = 2
@@ -80,7 +80,7 @@ def load_adapters(model: nn.Module, folder: str | Path, name: str | None = None)
     names = {cls.__name__ for cls in type(model).__mro__}
     if description["model"] not in names:
         raise ModelError(f"{folder} holds adapters of a {description['model']}, not of a {type(model).__name__}")
-    adapters = attach(model, decode(description["config"], folder), name or description["name"])
+    adapters = attach_by_name(model, decode(description["config"], folder), name or description["name"])
     try:
         state = _unpack(tensors, description["pruned"])
         if description["format"] == 1:

@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from ...errors import ModelError, check_choice
 from ..routing.health import load_cv2
 from ..routing.probe import RoutingProbe, routing_probe
+from .peft_parameters import parameters_unwrapped
 
 Detail = Literal["model", "layers", "experts"]
 
@@ -58,7 +59,8 @@ class RouterHealthCallback(TrainerCallback):
         """Forget what a training that broke off had seen."""
         self._close()
         self._seen = {}
-        with routing_probe(kwargs["model"]):  # complains now, not in the first step
+        # Complains now, not in the first step.
+        with parameters_unwrapped(kwargs["model"]), routing_probe(kwargs["model"]):
             pass
 
     def on_step_begin(
@@ -68,7 +70,8 @@ class RouterHealthCallback(TrainerCallback):
         self._close()
         if state.global_step % self.every == 0:
             probe = routing_probe(kwargs["model"], logits=False, training_only=True)
-            self._probe = self._open.enter_context(probe)
+            with parameters_unwrapped(kwargs["model"]):
+                self._probe = self._open.enter_context(probe)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Add up what the step's micro-batches did."""

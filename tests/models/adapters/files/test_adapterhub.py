@@ -1,0 +1,179 @@
+"""Files of AdapterHub's library, with the outputs that it computed: read, equal; written, the same bits."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from sparsebench.models.adapters import BottleneckConfig, CombinedConfig, LoRAConfig, PrefixConfig, attach, sparsify
+from sparsebench.models.adapters.config import AdapterConfig
+from sparsebench.models.adapters.files.adapterhub import load_adapterhub, save_adapterhub
+from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
+from sparsebench.models.errors import ModelError
+
+from ...oracles.oracle import Oracle, difference, rounding
+from ..conftest import noise
+
+ORACLE = Oracle("adapterhub.safetensors")
+SIZES: dict[str, Any] = {
+    "hidden_size": 8,
+    "intermediate_size": 12,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_labels": 3,
+}
+TEXT: dict[str, Any] = {"vocab_size": 12, "max_position_embeddings": 10, "type_vocab_size": 1}
+IMAGE: dict[str, Any] = {"image_size": 8, "patch_size": 4}
+CASES = sorted(ORACLE.about)
+KINDS: dict[str, AdapterConfig] = {
+    "bert.houlsby": BottleneckConfig(r=2, placement="houlsby", activation="silu", train_head=False),
+    "vit.pfeiffer": StreamConfig(r=2, placement="after", activation="relu", scale=1.0, train_head=False),
+    "bert.last": BottleneckConfig(r=2, activation="relu", norm="in", blocks=1, train_head=False),
+    "vit.lora": LoRAConfig(r=2, alpha=5, targets=("q", "k", "v", "up", "down"), train_head=False),
+}
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Folders with the models that the adapters were on, in the names that transformers had then."""
+    configs = {"bert": transformers.BertConfig(**SIZES, **TEXT), "vit": transformers.ViTConfig(**SIZES, **IMAGE)}
+    folders = {}
+    for family, config in configs.items():
+        folders[family] = tmp_path_factory.mktemp(family)
+        config.save_pretrained(folders[family])
+        save_file(ORACLE.below(f"{family}.model."), folders[family] / "model.safetensors", metadata={"format": "pt"})
+    return folders
+
+
+def body(bodies: Mapping[str, Path], family: str) -> Any:
+    classes = {"bert": transformers.BertForSequenceClassification, "vit": transformers.ViTForImageClassification}
+    return classes[family].from_pretrained(bodies[family]).eval()
+
+
+def logits(model: nn.Module, family: str) -> Tensor:
+    """Of the recorded inputs; the second text is padded."""
+    inputs = {"pixel_values": ORACLE["vit.input"]}
+    if family == "bert":
+        mask = torch.arange(7) < torch.tensor([[7], [5]])
+        inputs = {"input_ids": ORACLE["bert.input"], "attention_mask": mask.long()}
+    with torch.no_grad():
+        return model(**inputs).logits
+
+
+def stored(folder: Path, case: str, **settings: Any) -> Path:
+    """A folder as the library writes it, perhaps with other settings."""
+    folder.mkdir(exist_ok=True)
+    about = ORACLE.about[case]
+    changed = about | {"config": about["config"] | settings}
+    (folder / "adapter_config.json").write_text(json.dumps(changed))
+    torch.save(ORACLE.below(f"{case}.file."), folder / "pytorch_adapter.bin")
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_their_files_give_their_outputs_and_come_out_again(
+    case: str, bodies: Mapping[str, Path], tmp_path: Path
+) -> None:
+    family, name = case.split(".")
+    model = body(bodies, family)
+    allowed = rounding(products=12, terms=12)
+    assert difference(logits(model, family), ORACLE[f"{family}.plain"]) <= allowed
+    adapters = load_adapterhub(model, stored(tmp_path / "theirs", case))
+    assert adapters.name == name and adapters.heads == ()
+    assert KINDS.get(case, adapters.config) == adapters.config
+    found, expected = logits(model, family), ORACLE[f"{case}.logits"]
+    assert difference(found, expected) <= allowed
+    assert difference(found, ORACLE[f"{family}.plain"]) > 10 * allowed
+    save_adapterhub(adapters, tmp_path / "ours")
+    written = torch.load(tmp_path / "ours" / "pytorch_adapter.bin")
+    copies = {key for key in written if ".prefix_tuning.pool." in key}
+    recorded = ORACLE.below(f"{case}.file.")
+    assert written.keys() - copies == recorded.keys() and bool(copies) == any("prefix" in key for key in recorded)
+    assert all(torch.equal(written[key], value) for key, value in recorded.items())
+    about = json.loads((tmp_path / "ours" / "adapter_config.json").read_text())
+    assert about.keys() == ORACLE.about[case].keys()
+    for field in about.keys() - {"config", "model_name"}:
+        assert about[field] == ORACLE.about[case][field], field
+    again = body(bodies, family)
+    assert load_adapterhub(again, tmp_path / "ours").config == adapters.config
+    assert torch.equal(logits(again, family), found)
+
+
+def test_safe_tensors_heads_and_pruned_weights(bodies: Mapping[str, Path], tmp_path: Path) -> None:
+    model = body(bodies, "bert")
+    parts = (BottleneckConfig(r=3, placement="parallel", scale=2), PrefixConfig(length=2))
+    adapters = attach(model, CombinedConfig(parts=parts), "mine")
+    noise(adapters.parameters())
+    sparsify(adapters, method="magnitude", sparsity=0.5)
+    save_adapterhub(adapters, tmp_path)
+    head = torch.load(tmp_path / "pytorch_model_head.bin")
+    assert head.keys() == {"classifier.weight", "classifier.bias"} and (tmp_path / "head_config.json").is_file()
+    save_file(torch.load(tmp_path / "pytorch_adapter.bin"), tmp_path / "adapter.safetensors")
+    (tmp_path / "pytorch_adapter.bin").unlink()
+    again = body(bodies, "bert")
+    loaded = load_adapterhub(again, tmp_path, "theirs")
+    assert loaded.name == "theirs" and len(loaded.heads) == 1
+    assert torch.equal(logits(again, "bert"), logits(model, "bert"))
+    without = load_adapterhub(body(bodies, "bert"), tmp_path, with_head=False)
+    assert without.heads == ()
+    torch.save({"heads.mine.1.weight": torch.ones(1)}, tmp_path / "pytorch_model_head.bin")
+    with pytest.raises(ModelError, match=r"has a head with heads.mine.1.weight, which this BertFor"):
+        load_adapterhub(body(bodies, "bert"), tmp_path)
+
+
+def test_lora_of_versions_that_left_alpha_out(bodies: Mapping[str, Path], tmp_path: Path) -> None:
+    folder = stored(tmp_path / "old", "bert.lora")
+    about = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(about | {"version": "adapters.1.0.1"}))
+    adapters = load_adapterhub(body(bodies, "bert"), folder)
+    assert isinstance(adapters.config, LoRAConfig) and adapters.config.scaling == 1
+
+
+def test_files_that_are_damaged_or_of_another_model(bodies: Mapping[str, Path], tmp_path: Path) -> None:
+    model = body(bodies, "bert")
+    before = [name for name, _ in model.named_modules()]
+    whole = ORACLE.below("bert.houlsby.file.")
+    key = "bert.encoder.layer.1.output.adapters.houlsby.adapter_up.weight"
+    less = {name: value for name, value in whole.items() if name != key}
+    folder = stored(tmp_path / "damaged", "bert.houlsby")
+    for tensors, message in (
+        (less, "ffn of block 1 has no adapter_up.weight"),
+        (whole | {key: torch.ones(8, 3)}, r"has shape \(8, 3\), not \(8, 2\)"),
+        (
+            whole | {key.replace("up.weight", "up.more"): torch.ones(1)},
+            "up.more at ffn of block 1 is left over",
+        ),
+        (whole | {"bert.pooler.weight": torch.ones(1)}, "bert.pooler.weight has no place in a bert"),
+        ({"a": {"b": torch.ones(1)}}, "more than tensors"),
+        ({"a": folder}, "cannot be read"),
+    ):
+        torch.save(tensors, folder / "pytorch_adapter.bin")
+        with pytest.raises(ModelError, match=message):
+            load_adapterhub(model, folder)
+    (folder / "pytorch_adapter.bin").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_adapterhub(model, folder)
+    with pytest.raises(ModelError, match="holds adapters of a vit, not of a bert"):
+        load_adapterhub(model, stored(tmp_path / "vit", "vit.houlsby"))
+    assert [name for name, _ in model.named_modules()] == before
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_sets_that_the_library_has_no_place_for(bodies: Mapping[str, Path], build, tmp_path: Path) -> None:
+    adapters = attach(body(bodies, "bert"), BottleneckConfig(r=2))
+    layer = next(iter(adapters.prunable().values()))
+    layer.select(0, torch.tensor([0]))
+    with pytest.raises(ModelError, match="has lost units"):
+        save_adapterhub(adapters, tmp_path / "out")
+    with pytest.raises(ModelError, match="read and written for bert, roberta, vit, not for llama"):
+        save_adapterhub(attach(build("llama"), LoRAConfig(r=2)), tmp_path / "out")
+    adapters.remove()
+    with pytest.raises(ModelError, match="not on the model"):
+        save_adapterhub(adapters, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
