@@ -62,7 +62,7 @@ def published_tables(suite: str) -> list[PublishedTable]:
     for figure in published():
         if figure.suite == suite:
             by_source.setdefault(figure.source, []).append(figure)
-    return [_pivot(source, figures) for source, figures in by_source.items()]
+    return [pivot(source, figures) for source, figures in by_source.items()]
 
 
 def same_name(ours: str, theirs: str) -> bool:
@@ -70,7 +70,7 @@ def same_name(ours: str, theirs: str) -> bool:
     return _plain(ours) == _plain(theirs)
 
 
-def _pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
+def pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
     """One row per method, one column per task and metric, all values of a column with as many digits."""
     value: dict[tuple[str, str], dict[str, float]] = {}
     for figure in figures:

@@ -17,6 +17,7 @@ from .list_commands import check, doctor, list_, show
 from .model_commands import import_
 from .options import VersionOption
 from .output import use_plain_signs
+from .reproduce_command import reproduce
 from .result_commands import compare, freeze, report, verify, vouch
 from .run_commands import plan, prepare, run
 
@@ -45,6 +46,7 @@ for _name, _function in (
     ("vouch", vouch),
     ("freeze", freeze),
     ("import", import_),
+    ("reproduce", reproduce),
     ("check", check),
     ("doctor", doctor),
 ):
