@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode, is_traceable_wrapper_subclass
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from .eager import Weights, loop_experts
 from .graph_experts import evaluated, swiglu_experts, trained_swiglu_experts
@@ -74,15 +75,22 @@ def _by_themselves(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: W
     """What weights in a form of their own make of SwiGLU experts (quantised ones); None where they leave it to us."""
     if type(weights.gate_up) in _ORDINARY:
         return None
-    compute = getattr(weights.gate_up, "run_experts", None)
-    if compute is None or not weights.gated or weights.bias is not None or not _is_silu(weights.activation):
+    # Asked of the class: a compiler finds no such attribute of the tensor.
+    if (
+        not hasattr(type(weights.gate_up), "run_experts")
+        or not weights.gated
+        or weights.bias is not None
+        or not _is_silu(weights.activation)
+    ):
         return None
-    return compute(x_TD, index_TK, weight_TK, weights.down)
+    own: Any = weights.gate_up
+    return own.run_experts(x_TD, index_TK, weight_TK, weights.down)
 
 
 def _in_a_graph(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
     """The same in operators that have a place in a graph: shapes in it cannot depend on the choice."""
-    if is_traceable_wrapper_subclass(weights.gate_up):  # spread over processes, or packed
+    kind_of_weight = type(weights.gate_up)
+    if hasattr(kind_of_weight, "__tensor_flatten__") and not hasattr(kind_of_weight, "run_experts"):  # over processes
         return _between_graphs(x_TD, index_TK, weight_TK, weights)  # pyright: ignore[reportCallIssue]
     kind = x_TD.dtype
     if torch.is_autocast_enabled(x_TD.device.type) and kind != torch.float64:
