@@ -50,13 +50,12 @@ class CompactWeights(PackedMask):
         self.shape = torch.Size(shape)
         self.kernels = kernels
         self.unit: Unit = unit
-        dynamic = int(mask.sum())
         place = mask.device if device is None else device
-        empty = torch.empty((kernels, *self._part_shape(dynamic)), dtype=dtype, device=place)
+        empty = torch.empty((kernels, *self._part_shape(self.entries)), dtype=dtype, device=place)
         self.dynamic = nn.Parameter(empty)
         self.register_parameter("static", None)
         if not pruned:
-            empty = torch.empty(self._part_shape(mask.numel() - dynamic), dtype=dtype, device=place)
+            empty = torch.empty(self._part_shape(mask.numel() - self.entries), dtype=dtype, device=place)
             self.static = nn.Parameter(empty)
 
     @classmethod
@@ -101,8 +100,9 @@ class CompactWeights(PackedMask):
 
     def extra_repr(self) -> str:
         """Shape, kernels and what has one mode."""
-        dynamic = int(self.mask.sum())
-        return f"{tuple(self.shape)}, kernels={self.kernels}, dynamic={dynamic} of {self.mask.numel()}, {self.unit}"
+        return (
+            f"{tuple(self.shape)}, kernels={self.kernels}, dynamic={self.entries} of {self.mask.numel()}, {self.unit}"
+        )
 
     def _assemble(self, parts: Tensor, factors: Tensor | None = None) -> Tensor:
         """(B, *S) from the dynamic parts (B, ...) and the static one."""
@@ -113,10 +113,10 @@ class CompactWeights(PackedMask):
         if self.static is not None:
             base = base.index_copy(dim, static_C, self.static.to(parts.dtype))
         if factors is None:
-            full = base.expand(len(parts), *shape).index_copy(1 + dim, dynamic_D, parts)
-            return full.view(len(parts), *self.shape)
-        full = parts.new_zeros(len(parts), *shape).index_copy(1 + dim, dynamic_D, parts)
-        return full.view(len(parts), *self.shape) * factors + base.view(self.shape)
+            full = base.expand(parts.shape[0], *shape).index_copy(1 + dim, dynamic_D, parts)
+            return full.view(parts.shape[0], *self.shape)
+        full = parts.new_zeros(parts.shape[0], *shape).index_copy(1 + dim, dynamic_D, parts)
+        return full.view(parts.shape[0], *self.shape) * factors + base.view(self.shape)
 
     def _part_shape(self, units: int) -> tuple[int, ...]:
         if self.unit == "weight":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
 
@@ -13,7 +13,7 @@ from ..anatomy import Anatomy, Site, describe
 from ..errors import ModelError
 from .config import DynamicConfig
 from .convolution.config import ConvConfig
-from .convolution.placing import dynamic_convolutions
+from .convolution.placing import dynamic_convolutions, named_convolutions
 from .convolution.warehouse_config import WarehouseConfig
 from .convolution.warehouse_placing import warehouse_convolutions
 from .linear.config import MixtureConfig
@@ -23,7 +23,14 @@ Model = TypeVar("Model", bound=nn.Module)
 _ATTRIBUTE = "_sparsebench_dynamic"
 
 
-def make_dynamic(model: Model, config: DynamicConfig) -> Model:
+class Made(NamedTuple):
+    """How layers of a model were made dynamic: the arguments of `make_dynamic`."""
+
+    config: DynamicConfig
+    modules: str | None
+
+
+def make_dynamic(model: Model, config: DynamicConfig, *, modules: str | None = None) -> Model:
     """Replace layers of a model, in place, by dynamic ones that compute the same at first.
 
     Every kernel or expert is a copy of the weight that was there (plus `config.noise`); what `WarehouseConfig` says of
@@ -34,23 +41,31 @@ def make_dynamic(model: Model, config: DynamicConfig) -> Model:
     Args:
         model: a model with convolutions, or with linear layers in its FFNs.
         config: the kind of dynamic layer and its options; its class says what is replaced.
+        modules: for a `ConvConfig`, a regular expression instead of the blocks: every convolution whose dotted name, or
+            that of a module around it, it matches as a whole. The model need not be of a family that is known here.
 
     Returns:
         The model.
 
     Raises:
-        ModelError: nothing in it can be made dynamic as `config` says, a layer is not a plain one, or two places share
-            one. The model stays as it was.
+        ModelError: nothing in it can be made dynamic as `config` and `modules` say, a layer is not a plain one, or two
+            places share one. The model stays as it was.
 
     Example: `make_dynamic(timm.create_model("resnet18"), ConvConfig(num_kernels=4))`; of a transformer, whose FFNs then
     have mixtures of linear layers, `make_dynamic(model, MixtureConfig(num_kernels=8, top_k=2))`, whose balance loss
-    `moe.aux_loss(model)` gives.
+    `moe.aux_loss(model)` gives. By name: `make_dynamic(model, ConvConfig(), modules="layer[34]")`.
     """
     if type(config) not in REPLACEMENTS:
         known = ", ".join(sorted(kind.__name__ for kind in REPLACEMENTS))
         raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
-    REPLACEMENTS[type(config)](model, config)
-    setattr(model, _ATTRIBUTE, (*dynamic_configs(model), config))
+    if modules is None:
+        REPLACEMENTS[type(config)](model, config)
+    elif isinstance(config, ConvConfig):
+        _put(model, named_convolutions(model, config, modules))
+    else:
+        raise ModelError(f"modules={modules!r} names convolutions for a ConvConfig, not for a {type(config).__name__}")
+    _say_foreign(model)
+    setattr(model, _ATTRIBUTE, (*how_made(model), Made(config, modules)))
     return model
 
 
@@ -58,9 +73,11 @@ def _make_convolutions_dynamic(
     chosen: Callable[[Anatomy, Any], list[tuple[Site, nn.Module]]], model: nn.Module, config: DynamicConfig
 ) -> None:
     """Put the layers that `chosen` gives into their sites."""
-    replaced = chosen(describe(model), config)
+    _put(model, chosen(describe(model), config))
+
+
+def _put(model: nn.Module, replaced: list[tuple[Site, nn.Module]]) -> None:
     _check_untied(model, [site for site, _ in replaced])
-    _say_foreign(model)
     for site, layer in replaced:
         site.replace(layer)
 
@@ -73,7 +90,7 @@ REPLACEMENTS: dict[type[DynamicConfig], Callable[[nn.Module, Any], None]] = {
 """What each kind of configuration does to a model, in place."""
 
 
-def dynamic_configs(model: nn.Module) -> tuple[DynamicConfig, ...]:
+def how_made(model: nn.Module) -> tuple[Made, ...]:
     """How a model was made dynamic, in order. It is copied and pickled with the model."""
     return getattr(model, _ATTRIBUTE, ())
 
@@ -85,7 +102,7 @@ def _say_foreign(model: nn.Module) -> None:
         warnings.warn(
             f"{len(foreign)} layers of this {type(model).__name__}, as {foreign[0]}, are timm's CondConv2d: dynamic "
             "already, they stay as they are, and partition() and compact() do not see them",
-            stacklevel=4,  # of the call of make_dynamic
+            stacklevel=3,  # of the call of make_dynamic
         )
 
 

@@ -140,7 +140,13 @@ class ModePartition(nn.Module):
             self._relaxed = None
 
     def layout(self) -> Layout:
-        """Which structure the mask has; looked up again only after it has changed."""
+        """Which structure the mask has; looked up again only after it has changed.
+
+        In a graph, which cannot depend on what is in the mask, "weight", which is right for every mask.
+        """
+        if torch.compiler.is_compiling():
+            nothing = torch.empty(0, dtype=torch.int64, device=self.mask.device)
+            return Layout("weight", nothing, nothing)
         if self.mask.is_inference():  # has no version
             return _layout_of(self.mask)
         version = (self.mask._version, self.mask.data_ptr())

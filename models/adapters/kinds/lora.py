@@ -159,13 +159,14 @@ class LoRALayer(AdapterLayer):
     def _fits_function(self, x: Tensor) -> bool:
         """Whether `LowRankLinear` does the same: it is faster from FEW_ROWS rows on, and only for training."""
         base = self.base_layer
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            return False  # before the number of rows is looked at, which would be fixed in a graph
         return (
             type(base) is nn.Linear
             and x.numel() >= FEW_ROWS * base.in_features
             and torch.is_grad_enabled()
             and not (self.dropout.training and self.dropout.p)
             and not (base._forward_hooks or base._forward_pre_hooks or base._backward_hooks or base._backward_pre_hooks)
-            and not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
         )
 
     def _factors(self) -> Iterator[tuple[Span, Tensor, Tensor]]:

@@ -68,7 +68,7 @@ class DynamicConv2d(DynamicLayer):
     def _fractions(self, factors: Factors, x_BIHW: Tensor) -> Tensor:
         if factors.kernels is not None:
             return factors.kernels
-        return x_BIHW.new_ones(len(x_BIHW), 1)
+        return x_BIHW.new_ones(x_BIHW.shape[0], 1)
 
     def checked(self, x_BIHW: Tensor) -> Tensor:
         """The input.

@@ -45,7 +45,7 @@ def _by_rows(
         parts.append(geometry.conv2d(x_BIHW, weights.static))
     elif len(static_C):  # pruned
         size = geometry.size_after(x_BIHW)
-        parts.append(x_BIHW.new_zeros(len(x_BIHW), len(static_C), *size))
+        parts.append(x_BIHW.new_zeros(x_BIHW.shape[0], len(static_C), *size))
     if len(parts) == 1:
         return parts[0]
     order = torch.cat([dynamic_D, static_C]).argsort()

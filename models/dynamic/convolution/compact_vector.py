@@ -36,14 +36,13 @@ class CompactVector(PackedMask):
     ) -> None:
         super().__init__(mask)
         self.hidden = hidden
-        dynamic = int(mask.sum())
         place = mask.device if device is None else device
-        self.weight = nn.Parameter(torch.empty(dynamic, hidden, dtype=dtype, device=place))
-        self.bias = nn.Parameter(torch.empty(dynamic, dtype=dtype, device=place))
+        self.weight = nn.Parameter(torch.empty(self.entries, hidden, dtype=dtype, device=place))
+        self.bias = nn.Parameter(torch.empty(self.entries, dtype=dtype, device=place))
         self.scale = nn.Parameter(torch.empty((), dtype=dtype, device=place))
         self.register_parameter("static", None)
         if not pruned:
-            self.static = nn.Parameter(torch.empty(mask.numel() - dynamic, dtype=dtype, device=place))
+            self.static = nn.Parameter(torch.empty(mask.numel() - self.entries, dtype=dtype, device=place))
 
     @classmethod
     @torch.no_grad()
@@ -66,7 +65,7 @@ class CompactVector(PackedMask):
         base_C = dynamic_BD.new_zeros(self.mask.numel())
         if self.static is not None:
             base_C = base_C.index_copy(0, static_S, self.static.to(dynamic_BD.dtype))
-        return base_C.expand(len(dynamic_BD), -1).index_copy(1, dynamic_D, dynamic_BD)
+        return base_C.expand(dynamic_BD.shape[0], -1).index_copy(1, dynamic_D, dynamic_BD)
 
     def stored_numbers(self) -> int:
         """D (R + 1) + S + 1."""

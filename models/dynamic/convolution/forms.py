@@ -53,7 +53,7 @@ def by_structure(layer: Any, x_BIHW: Tensor, fractions_BK: Tensor, factors: Fact
         if structure == "channel" and sharing_pays(geometry, x_BIHW):
             return _by_channels(layer, x_BIHW, fractions_BK, factors)
     # With more samples than kernels, to mask the kernels is less work than to mask the weight of every sample.
-    if factors.taps is None and fractions_BK.shape[0] > layer.num_kernels:
+    if factors.taps is None and (torch.compiler.is_exporting() or fractions_BK.shape[0] > layer.num_kernels):
         return _static_as_a_kernel(layer, x_BIHW, fractions_BK)
     weight_BOJhw = weights_of_samples(layer, fractions_BK, factors.taps)
     return with_weights(x_BIHW, weight_BOJhw, geometry)
@@ -156,10 +156,10 @@ def choose_form(problem: Dynamic) -> str:
     One multiplication per position for pointwise kernels. On small maps the weights of all samples are many times the
     features: they are made and used sample by sample, so that they stay in the cache. With a backward pass, which needs
     all of them, and in bfloat16 a product with the columns is faster on the smallest maps. Else one grouped
-    convolution.
+    convolution. In an exported graph the number of samples is open, and so it cannot be one of groups.
     """
     geometry = problem.geometry
-    if geometry.is_pointwise:
+    if geometry.is_pointwise or torch.compiler.is_exporting():
         return "columns"
     if geometry.groups > 1 or problem.x.shape[0] == 1:
         return "groups"
@@ -174,9 +174,9 @@ def by_groups(problem: Dynamic) -> Tensor:
 
 
 def with_weights(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Tensor:
-    """A convolution with a weight for each sample: one product a position for pointwise ones, else one with a group for
-    each sample."""
-    if geometry.is_pointwise:
+    """A convolution with a weight for each sample: one product a position for pointwise ones and in an exported graph,
+    else one with a group for each sample."""
+    if geometry.is_pointwise or torch.compiler.is_exporting():
         return _with_columns(x_BIHW, weight_BOJhw, geometry)
     batch, outputs = weight_BOJhw.shape[:2]
     # All samples become one image with B times the channels: a group for each sample reads its own channels alone.
@@ -186,12 +186,18 @@ def with_weights(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Te
 
 
 def by_columns(problem: Dynamic) -> Tensor:
-    """The weights of all samples times what each position sees, as a batch of matrix products (groups of 1 only)."""
+    """The weights of all samples times what each position sees, as a batch of matrix products."""
     return _with_columns(problem.x, _mixed(problem), problem.geometry)
 
 
 def _with_columns(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Tensor:
-    y_BOP = torch.bmm(weight_BOJhw.flatten(2), _columns(x_BIHW, geometry))
+    weight_BOR = weight_BOJhw.flatten(2)
+    columns_BRP = _columns(x_BIHW, geometry)
+    if geometry.groups == 1:
+        y_BOP = torch.bmm(weight_BOR, columns_BRP)
+    else:
+        of_groups = weight_BOR.unflatten(1, (geometry.groups, -1)) @ columns_BRP.unflatten(1, (geometry.groups, -1))
+        y_BOP = of_groups.flatten(1, 2)
     return y_BOP.unflatten(2, geometry.size_after(x_BIHW))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
-from ...anatomy import Anatomy, Block, Site
+from ...anatomy import Anatomy, Block, Site, Wrapper
 from ...errors import ModelError
 from .base import DynamicConv2d
 from .cond_conv import CondConv2d
@@ -64,6 +65,52 @@ def chosen_blocks(anatomy: Anatomy, config: ConvConfig) -> list[Block]:
     if unknown:
         raise ModelError(f"blocks={config.blocks}: the model has blocks 0..{len(anatomy.blocks) - 1}")
     return [anatomy.blocks[index] for index in sorted(set(config.blocks))]
+
+
+def named_convolutions(model: nn.Module, config: ConvConfig, names: str) -> list[tuple[Site, nn.Module]]:
+    """The convolutions that a regular expression names, and a dynamic layer for each; of any model.
+
+    Args:
+        model: it needs no describer.
+        config: its `which` holds, too; the options that choose by blocks have to be their defaults.
+        names: what the dotted name of a convolution, or of a module around it, matches as a whole.
+
+    Returns:
+        Their sites, in the order of the model, and what comes there.
+
+    Raises:
+        ModelError: no regular expression, none matches, one is not plain or lies below an adapter, and for options that
+            ask for blocks.
+    """
+    if config.blocks != "all" or not config.shortcuts or not config.last:
+        raise ModelError("modules names the convolutions: leave blocks, shortcuts and last of the configuration out")
+    sites = [site for site in _named_sites(model, names) if _is_wanted(site, config)]
+    if not sites:
+        raise ModelError(
+            f"no convolution of this {type(model).__name__} is in a module that modules={names!r} matches as a whole, "
+            f"with which={config.which!r}: `layer[34]` names layer3, layer4 and all in them, `.*conv2` every conv2"
+        )
+    generator = torch.Generator().manual_seed(config.seed)
+    return [(site, _layer(site, config, generator)) for site in sites]
+
+
+def _named_sites(model: nn.Module, names: str) -> list[Site]:
+    try:
+        pattern = re.compile(names)
+    except re.error as error:
+        raise ModelError(f"modules={names!r} is no regular expression: {error}") from error
+    found: list[Site] = []
+    for path, module in model.named_modules():
+        parts = path.split(".")
+        around = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+        if not isinstance(module, nn.Conv2d) or not any(map(pattern.fullmatch, around)):
+            continue
+        parent, _, name = path.rpartition(".")
+        site = Site(model.get_submodule(parent), name, path)
+        if isinstance(site.parent, Wrapper):
+            raise ModelError(f"an adapter lies around {path}: make the model dynamic first, then attach it")
+        found.append(site)
+    return found
 
 
 def _is_wanted(site: Site, config: ConvConfig) -> bool:

@@ -191,9 +191,9 @@ def sentence_means(x: Tensor, real: Tensor | None) -> Tensor:
             f"a linear mixture that routes sentences got an input of shape {tuple(x.shape)}: (batch, tokens, inputs) "
             "is needed; where tokens come packed, take level='token'"
         )
-    x_BLI = x.reshape(len(x), -1, x.shape[-1])
+    x_BLI = x.reshape(x.shape[0], -1, x.shape[-1])
     x_BLI = x_BLI.to(torch.promote_types(x.dtype, torch.float32))
     if real is None:
         return x_BLI.mean(1)
-    real_BL1 = real.reshape(len(x), -1, 1).to(x_BLI.dtype)
+    real_BL1 = real.reshape(x.shape[0], -1, 1).to(x_BLI.dtype)
     return (x_BLI * real_BL1).sum(1) / real_BL1.sum(1).clamp_min(1)

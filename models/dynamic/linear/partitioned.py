@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..compact_weights import CompactWeights
 from ..mode_partition import Layout, ModePartition
-from .products import MadeExperts, made, routed_linear
+from .products import MadeExperts, eager_on_cpu, made, routed_linear
 
 # Shapes: T tokens, I inputs, O outputs, E experts, K chosen experts, D dynamic and C static rows or channels.
 
@@ -69,7 +69,7 @@ def compact_linear(
         x_TC = x_TI.index_select(1, static)
     y_T = routed_linear(x_TD, index_TK, weight_TK, weights.dynamic)
     if weights.static is None:
-        once_T = y_T.new_zeros(len(y_T), len(static) if weights.unit == "row" else y_T.shape[1])
+        once_T = y_T.new_zeros(y_T.shape[0], len(static) if weights.unit == "row" else y_T.shape[1])
     else:
         once_T = F.linear(x_TC, weights.static)
     if total_T1 is not None:
@@ -81,7 +81,7 @@ def compact_linear(
 
 def _whole_experts(weights: CompactWeights) -> Tensor | MadeExperts:
     """Experts of single dynamic entries: each a copy of the static weight into which its own entries go."""
-    if torch.is_grad_enabled() or weights.mask.is_cuda or weights.mask.is_meta:
+    if torch.is_grad_enabled() or not eager_on_cpu(weights.mask):
         return weights.used_bank()
     dynamic, static = weights.indices()
     base = weights.dynamic.new_zeros(weights.shape.numel())
@@ -93,7 +93,7 @@ def _whole_experts(weights: CompactWeights) -> Tensor | MadeExperts:
 def _static(x_TI: Tensor, weight: Tensor, partition: ModePartition, total_T1: Tensor | None) -> Tensor:
     """λ_s x W^T, for some rows or channels of the static weight; zeros where the static part is pruned."""
     if partition.scale == "pruned":
-        return x_TI.new_zeros(len(x_TI), len(weight))
+        return x_TI.new_zeros(x_TI.shape[0], len(weight))
     y_TO = F.linear(x_TI, weight)
     scale = partition.lambda_static.to(y_TO.dtype)
     if total_T1 is not None:

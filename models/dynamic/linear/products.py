@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...moe.experts.grouped_product import grouped_mm, grouped_product
 from ...moe.experts.rows import pieces, scratch
 
 # Shapes: T tokens, I inputs, O outputs, E experts, K chosen experts, S = T * K (token, expert) pairs, R rows of one.
@@ -53,6 +54,9 @@ def routed_linear(x_TI: Tensor, index_TK: Tensor, weight_TK: Tensor, bank: Tenso
     """
     if isinstance(bank, Tensor) and x_TI.is_cuda and _fits_grouped(x_TI, bank):
         return _grouped(x_TI, index_TK, weight_TK, bank)
+    if torch.compiler.is_compiling():
+        assert isinstance(bank, Tensor)  # `made` gives no other in a graph
+        return _grouped(x_TI, index_TK, weight_TK, bank, grouped_product)
     # Not by index: the backward of an index makes a zero tensor as large as all experts, once for each expert.
     matrices = bank.unbind() if isinstance(bank, Tensor) else bank
     if torch.is_grad_enabled() or index_TK.is_meta or len(x_TI) == 0:
@@ -69,14 +73,19 @@ def made(bank_EOI: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor | MadeExp
 
     `make` maps (..., O, I) to (..., O', I').
     """
-    if torch.is_grad_enabled() or bank_EOI.is_cuda or bank_EOI.is_meta:
+    if torch.is_grad_enabled() or not eager_on_cpu(bank_EOI):
         return make(bank_EOI)
     return MadeExperts(bank_EOI, make)
 
 
+def eager_on_cpu(tensor: Tensor) -> bool:
+    """Whether it costs nothing to ask which experts were chosen: not on a GPU, without numbers, or in a graph."""
+    return not (tensor.is_cuda or tensor.is_meta or torch.compiler.is_compiling())
+
+
 def routed_bias(index_TK: Tensor, weight_TK: Tensor, bias_EO: Tensor) -> Tensor:
     """sum_k w_k b_{e_k}, (T, O)."""
-    gates_TE = weight_TK.new_zeros(len(index_TK), len(bias_EO)).scatter(1, index_TK, weight_TK)
+    gates_TE = weight_TK.new_zeros(index_TK.shape[0], len(bias_EO)).scatter(1, index_TK, weight_TK)
     return gates_TE.to(bias_EO.dtype) @ bias_EO
 
 
@@ -151,13 +160,19 @@ def _fits_grouped(x_TI: Tensor, bank_EOI: Tensor) -> bool:
     return x_TI.dtype == bank_EOI.dtype and outputs * size % ALIGNMENT == 0 and inputs * size % ALIGNMENT == 0
 
 
-def _grouped(x_TI: Tensor, index_TK: Tensor, weight_TK: Tensor, bank_EOI: Tensor) -> Tensor:
+def _grouped(
+    x_TI: Tensor,
+    index_TK: Tensor,
+    weight_TK: Tensor,
+    bank_EOI: Tensor,
+    product: Callable[[Tensor, Tensor, Tensor], Tensor] = grouped_mm,
+) -> Tensor:
     """No number goes to the host: the row behind the last one of each expert is found on the device."""
     index_S = index_TK.flatten()
     sorted_S, order_S = index_S.sort(stable=True)
     token_S = order_S // index_TK.shape[1]
     bounds_E = torch.arange(1, len(bank_EOI) + 1, device=index_S.device)
     ends_E = torch.searchsorted(sorted_S, bounds_E).to(torch.int32)
-    out_SO = F.grouped_mm(x_TI[token_S], bank_EOI.transpose(1, 2), offs=ends_E)
+    out_SO = product(x_TI[token_S], bank_EOI.transpose(1, 2), ends_E)
     out_SO = out_SO * weight_TK.flatten()[order_S].to(out_SO.dtype).unsqueeze(-1)
-    return out_SO.new_zeros(len(x_TI), bank_EOI.shape[1]).index_add(0, token_S, out_SO)
+    return out_SO.new_zeros(x_TI.shape[0], bank_EOI.shape[1]).index_add(0, token_S, out_SO)

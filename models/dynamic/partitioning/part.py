@@ -13,7 +13,7 @@ from ...errors import ModelError, check_choice
 from ...sparsity.masked import pack_mask, unpack_mask
 from ..compact_weights import CompactWeights
 from ..config import DynamicConfig
-from ..conversion import REPLACEMENTS, dynamic_configs, make_dynamic
+from ..conversion import REPLACEMENTS, how_made, make_dynamic
 from ..convolution.attention_vector import AttentionVector
 from ..convolution.compact_vector import CompactVector
 from ..convolution.warehouse import WarehouseConv2d
@@ -40,8 +40,11 @@ class DynamicParts:
         names of what is not trained.
         """
         found: dict[str, Any] = {"configs": [], "partitions": {}, "layers": {}, "attentions": {}}
-        for config in dynamic_configs(model):
-            found["configs"].append({"kind": type(config).__name__, "fields": dataclasses.asdict(config)})
+        for config, modules in how_made(model):
+            entry = {"kind": type(config).__name__, "fields": dataclasses.asdict(config)}
+            if modules is not None:
+                entry["modules"] = modules
+            found["configs"].append(entry)
         if not found["configs"]:
             raise ModelError(f"the dynamic layers of this {type(model).__name__} were not made by make_dynamic(model)")
         for name, module in model.named_modules():
@@ -58,8 +61,8 @@ class DynamicParts:
 
     def build(self, model: nn.Module, description: dict[str, Any]) -> None:
         """Make the model dynamic, so far as it is not, with partitions and compact forms that await their values."""
-        for entry in description["configs"][len(dynamic_configs(model)) :]:
-            make_dynamic(model, _config(entry))
+        for entry in description["configs"][len(how_made(model)) :]:
+            make_dynamic(model, _config(entry), modules=entry.get("modules"))
         layers = dynamic_layers(model)
         vectors = attention_vectors(model)
         parts: dict[str, PartiallyDynamic] = {**layers, **vectors}
@@ -85,7 +88,10 @@ class DynamicParts:
             bits = tensors.pop(f"{name}.bits", None)
             if bits is None or bits.numel() != module.mask_bytes():
                 raise ModelError(f"there is no mask of {module.mask.numel()} bits for {name}: the folder is not whole")
-            tensors[f"{name}.mask"] = unpack_mask(bits, module.mask.shape).to(bits.device)
+            mask = unpack_mask(bits, module.mask.shape)
+            if int(mask.count_nonzero()) != module.entries:
+                raise ModelError(f"the mask of {name} has not {module.entries} entries: the folder is damaged")
+            tensors[f"{name}.mask"] = mask.to(bits.device)
 
     def finish(self, model: nn.Module, description: dict[str, Any]) -> None:
         """No gradient for what had none: what a partition leaves without use."""
@@ -108,7 +114,7 @@ def _weights_entry(weights: CompactWeights) -> dict[str, Any]:
         "unit": weights.unit,
         "mask": list(weights.mask.shape),
         "pruned": weights.static is None,
-        "dynamic": int(weights.mask.sum()),
+        "dynamic": weights.entries,
     }
 
 
@@ -117,7 +123,7 @@ def _vector_entry(vector: CompactVector) -> dict[str, Any]:
         "channels": vector.mask.numel(),
         "hidden": vector.hidden,
         "pruned": vector.static is None,
-        "dynamic": int(vector.mask.sum()),
+        "dynamic": vector.entries,
     }
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-from .eager import Weights, few_experts, loop_experts
+from .eager import Weights, loop_experts
+from .graph_experts import evaluated, swiglu_experts, trained_swiglu_experts
+from .grouped_product import grouped_mm, grouped_product
 from .native import Native, native
 from .operators import Operators
 from .training import TrainedExperts
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of an expert, S (token, expert) pairs.
 
-FEW_PAIRS = 4
-"""Up to so many (token, expert) pairs, PyTorch's operators take them one by one."""
 _TORCH = Operators()
 _ORDINARY = (Tensor, nn.Parameter)
 __all__ = ["Weights", "kernels", "run_experts"]
@@ -47,7 +48,7 @@ def run_experts(
         return grouped_experts(x_TD, index_TK, weight_TK, weights)
     # The grouped product above can be compiled; what follows calls into C++ or loops over counts, which cannot.
     if torch.compiler.is_compiling():
-        return _between_graphs(x_TD, index_TK, weight_TK, weights)  # pyright: ignore[reportCallIssue]
+        return _in_a_graph(x_TD, index_TK, weight_TK, weights)
     gate_up = weights.gate_up
     down = weights.down
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in (x_TD, weight_TK, gate_up, down))
@@ -67,22 +68,42 @@ def run_experts(
     weight_TK = weight_TK.contiguous()
     if trains:
         return TrainedExperts.apply(x_TD, index_TK, weight_TK, gate_up, down, library or _TORCH, accumulate, dtype)
-    if library is not None and library.suits(dtype, index_TK.numel() / len(down)):
-        return library.experts(x_TD, index_TK, weight_TK, gate_up, down)
-    # A token or two while decoding: sorting pairs would take longer than their products.
-    if library is None and index_TK.numel() <= FEW_PAIRS:
-        return few_experts(x_TD, index_TK, weight_TK, weights)
-    return (library or _TORCH).forward(x_TD, index_TK, weight_TK, gate_up, down)[0]
+    return evaluated(x_TD, index_TK, weight_TK, gate_up, down, library)
 
 
 def _by_themselves(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor | None:
     """What weights in a form of their own make of SwiGLU experts (quantised ones); None where they leave it to us."""
     if type(weights.gate_up) in _ORDINARY:
         return None
-    compute = getattr(weights.gate_up, "run_experts", None)
-    if compute is None or not weights.gated or weights.bias is not None or not _is_silu(weights.activation):
+    # Asked of the class: a compiler finds no such attribute of the tensor.
+    if (
+        not hasattr(type(weights.gate_up), "run_experts")
+        or not weights.gated
+        or weights.bias is not None
+        or not _is_silu(weights.activation)
+    ):
         return None
-    return compute(x_TD, index_TK, weight_TK, weights.down)
+    own: Any = weights.gate_up
+    return own.run_experts(x_TD, index_TK, weight_TK, weights.down)
+
+
+def _in_a_graph(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
+    """The same in operators that have a place in a graph: shapes in it cannot depend on the choice."""
+    kind_of_weight = type(weights.gate_up)
+    if hasattr(kind_of_weight, "__tensor_flatten__") and not hasattr(kind_of_weight, "run_experts"):  # over processes
+        return _between_graphs(x_TD, index_TK, weight_TK, weights)  # pyright: ignore[reportCallIssue]
+    kind = x_TD.dtype
+    if torch.is_autocast_enabled(x_TD.device.type) and kind != torch.float64:
+        dtype = torch.get_autocast_dtype(x_TD.device.type)
+        x_TD = x_TD.to(dtype)
+        weights = weights._replace(gate_up=weights.gate_up.to(dtype), down=weights.down.to(dtype))
+    ours = x_TD.is_cpu and weights.gated and weights.bias is None and _is_silu(weights.activation)
+    if not (ours and x_TD.dtype == weights.gate_up.dtype == weights.down.dtype):
+        return grouped_experts(x_TD, index_TK, weight_TK, weights, grouped_product).to(kind)
+    tensors = (x_TD, index_TK.to(torch.int64), weight_TK, weights.gate_up, weights.down)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return trained_swiglu_experts(*tensors)[0].to(kind)
+    return swiglu_experts(*tensors).to(kind)
 
 
 @torch.compiler.disable
@@ -178,8 +199,17 @@ def fits_grouped(x_TD: Tensor, weights: Weights) -> bool:
     return width * size % ALIGNMENT == 0 and hidden * size % ALIGNMENT == 0
 
 
-def grouped_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
-    """Sum over the chosen experts of weight times expert output, (T, D), with autograd. An index of N: no expert."""
+def grouped_experts(
+    x_TD: Tensor,
+    index_TK: Tensor,
+    weight_TK: Tensor,
+    weights: Weights,
+    product: Callable[[Tensor, Tensor, Tensor], Tensor] = grouped_mm,
+) -> Tensor:
+    """Sum over the chosen experts of weight times expert output, (T, D), with autograd. An index of N: no expert.
+
+    `product`: `grouped_mm`, or `grouped_product` for shapes and types that it does not take.
+    """
     experts = len(weights.down)
     top_k = index_TK.shape[1]
     index_S = index_TK.flatten()
@@ -192,12 +222,14 @@ def grouped_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: 
     bounds_N = torch.arange(1, experts + 1, device=index_S.device)
     ends_N = torch.searchsorted(sorted_S, bounds_N).to(torch.int32)
     token_S = order_S // top_k
-    inward_SM = F.grouped_mm(x_TD[token_S], weights.gate_up.transpose(1, 2), offs=ends_N)
+    inward_SM = product(x_TD[token_S], weights.gate_up.transpose(1, 2), ends_N)
+    if weights.bias is not None:
+        inward_SM = inward_SM + weights.bias[sorted_S].to(inward_SM.dtype)
     if weights.gated:
         gate_SM, up_SM = inward_SM.chunk(2, dim=-1)
         acted_SM = weights.activation(gate_SM) * up_SM
     else:
         acted_SM = weights.activation(inward_SM)
     weight_S1 = weight_S[order_S].to(acted_SM.dtype).unsqueeze(-1)
-    out_SD = F.grouped_mm(acted_SM * weight_S1, weights.down.transpose(1, 2), offs=ends_N)
+    out_SD = product(acted_SM * weight_S1, weights.down.transpose(1, 2), ends_N)
     return torch.zeros_like(x_TD).index_add(0, token_S, out_SD.to(x_TD.dtype))

@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,9 +7,19 @@ import timm
 import torch
 from torch import nn
 
+from sparsebench.models import load, save
 from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
-from sparsebench.models.dynamic import ConvConfig, DynamicConfig, DynamicLayer, make_dynamic
+from sparsebench.models.dynamic import (
+    ConvConfig,
+    DynamicConfig,
+    DynamicLayer,
+    MixtureConfig,
+    WarehouseConfig,
+    compact,
+    make_dynamic,
+    partition,
+)
 from sparsebench.models.dynamic.convolution import DynamicConv2d
 from sparsebench.models.errors import ModelError
 
@@ -144,6 +155,38 @@ def test_what_is_refused_leaves_the_model_as_it_was(change: str | None, config: 
     with pytest.raises(ModelError, match=message):
         make_dynamic(model, config)
     assert list(model.named_modules()) == before
+
+
+class Plain(nn.Sequential):
+    """Of no family that is known here."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 6, 3), nn.Sequential(nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 1)))
+
+
+def test_by_name_in_a_model_that_nobody_describes(tmp_path: Path) -> None:
+    """Made dynamic, partitioned, compacted, saved and loaded; and again in another part of the model."""
+    model, x = Plain().eval(), pictures()
+    with torch.no_grad():
+        before = model(x)
+        make_dynamic(model, ConvConfig(num_kernels=2), modules="1")
+        make_dynamic(model, ConvConfig(kind="od_conv", num_kernels=2), modules="0")
+        torch.testing.assert_close(model(x), before)
+        partition(model, 0.4, criterion="random", generator=torch.Generator().manual_seed(0))
+        compact(model)
+        save(model, tmp_path / "net", like=Plain(), example=x)
+        assert torch.equal(load(tmp_path / "net", like=Plain())(x), model(x))
+
+
+def test_names_are_of_convolutions_only() -> None:
+    for config in (MixtureConfig(), WarehouseConfig()):
+        with pytest.raises(ModelError, match=f"names convolutions for a ConvConfig, not for a {type(config).__name__}"):
+            make_dynamic(Plain(), config, modules="0")
+    shared: Any = Plain()
+    shared[1][0] = nn.Conv2d(3, 6, 3)
+    shared[1][0].weight = shared[0].weight
+    with pytest.raises(ModelError, match=r"0\.weight and 1\.0\.weight are one tensor"):
+        make_dynamic(shared, ConvConfig(), modules="1")
 
 
 def test_a_model_without_convolutions_is_refused() -> None:

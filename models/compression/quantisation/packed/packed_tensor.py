@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch._guards import TracingContext
 from torch.utils._pytree import tree_map_only
 
 from ....errors import ModelError
@@ -163,8 +164,10 @@ class PackedTensor(Tensor):
         raise ModelError(_NO_MEMORY)
 
     def untyped_storage(self) -> Any:
-        """Raises `ModelError`, as `data_ptr` does."""
-        raise ModelError(_NO_MEMORY)
+        """Raises `ModelError`, as `data_ptr` does; but for a compiler, which asks whether tensors share memory."""
+        if TracingContext.try_get() is None:
+            raise ModelError(_NO_MEMORY)
+        return super().untyped_storage()
 
     storage = untyped_storage
 

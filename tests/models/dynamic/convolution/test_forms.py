@@ -85,6 +85,28 @@ def chosen(channels: int, size: int, kernel: int, *, batch: int = 8, groups: int
     return choose_form(Dynamic(torch.zeros(batch, channels, size, size), bank, torch.ones(batch, 4), None, geometry))
 
 
+@pytest.mark.parametrize(
+    ("kind", "structure", "compact"),
+    [("dy_conv", "weight", False), ("dy_conv", "channel", True), ("od_conv", "row", True)],
+)
+def test_an_exported_layer_takes_any_number_of_samples(
+    kind: str, structure: str, compact: bool, subtests: pytest.Subtests
+) -> None:
+    """Groups and kernels of any number, too, whose forms with a group for each sample fix it."""
+    batch = torch.export.Dim("batch", min=1, max=64)
+    for shape in ("pointwise with stride", "groups", "depthwise", "stride and dilation", "same", "reflected"):
+        with subtests.test(shape=shape):
+            layer = dynamic(shape, kind).eval()
+            layer.set_partition(random_mask(layer, structure))
+            shaken(layer)
+            if compact:
+                layer.take_compact_form()
+            graph = torch.export.export(layer, (images(3),), dynamic_shapes=({0: batch},)).module()
+            for samples in (1, 2, 9):
+                x = images(samples)
+                assert largest_difference(graph(x), layer(x)) < 1e-12
+
+
 def test_the_form_follows_the_shape() -> None:
     assert chosen(8, 7, 1) == "columns"
     assert chosen(8, 56, 3) == chosen(8, 7, 3, groups=8) == chosen(8, 7, 3, batch=1) == "groups"

@@ -6,14 +6,16 @@ All kinds of models and folders are in `tests/models/hub`.
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sparsebench.models import load, save
-from sparsebench.models.dynamic import ConvConfig, WarehouseConfig, make_dynamic
+from sparsebench.models.dynamic import ConvConfig, MixtureConfig, WarehouseConfig, make_dynamic
 from sparsebench.models.dynamic.partitioning.compacting import compact
 from sparsebench.models.dynamic.partitioning.partition import partition
 from sparsebench.models.dynamic.partitioning.parts import dynamic_layers
@@ -93,6 +95,44 @@ def test_attentions_come_back_with_their_masks(tmp_path: Path, of, scale) -> Non
 )
 def test_every_kind_of_dynamic_convolution_comes_back(tmp_path: Path, config) -> None:
     check_comes_back(make_dynamic(resnet(), config), tmp_path / "net", "meta")
+
+
+def swin() -> nn.Module:
+    """With tables of positions and masks of attention, which no state dict has."""
+    sizes: Any = {"img_size": 32, "window_size": 4, "embed_dim": 16, "depths": (2, 1), "num_heads": (2, 2)}
+    return timm.models.SwinTransformer(**sizes, num_classes=3)
+
+
+def eva() -> nn.Module:
+    """With tables of rotations, likewise."""
+    sizes: Any = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
+    return timm.models.Eva(**sizes, use_rot_pos_emb=True, num_classes=3)
+
+
+@pytest.mark.parametrize("build", [swin, eva])
+def test_buffers_of_no_state_come_back_into_a_model_without_numbers(tmp_path: Path, build) -> None:
+    net = make_dynamic(build(), MixtureConfig(num_kernels=2, top_k=1, noise=0.5)).eval()
+    partition(net, 0.4, criterion="random", granularity="row", generator=torch.Generator().manual_seed(1))
+    compact(net)
+    save(net, tmp_path / "net", like=build(), example=IMAGES)
+    with torch.device("meta"):
+        like = build()
+    again = load(tmp_path / "net", like=like)
+    assert not any(value.is_meta for value in (*again.parameters(), *again.buffers()))
+    with torch.no_grad():
+        assert torch.equal(again(IMAGES), net(IMAGES))
+
+
+def test_a_mask_with_another_number_of_entries_is_refused(tmp_path: Path) -> None:
+    net = make_dynamic(resnet(), ConvConfig(num_kernels=2))
+    partition(net, 0.4, criterion="random", generator=torch.Generator().manual_seed(1))
+    compact(net)
+    save(net, tmp_path / "net", like=resnet(), example=IMAGES)
+    tensors = load_file(tmp_path / "net" / WEIGHTS)
+    tensors["layer1.0.conv1.compact.bits"] ^= 1
+    save_file(tensors, tmp_path / "net" / WEIGHTS)
+    with pytest.raises(ModelError, match=r"the mask of layer1\.0\.conv1\.compact has not \d+ entries: .* damaged"):
+        load(tmp_path / "net", like=resnet())
 
 
 def test_layers_that_nobody_noted_are_refused(tmp_path: Path) -> None:

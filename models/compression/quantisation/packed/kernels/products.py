@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from ...grid import Grid
 from .codes import Codes, misfit
+from .graph_products import experts_in_a_graph, linear_in_a_graph
 from .native import PackedKernels, kernels, obstacle
 
 # Shapes: R rows, I inputs, O outputs; T tokens, D width, K chosen experts, N experts, M hidden neurons.
@@ -22,6 +24,8 @@ _dense: ContextVar[bool] = ContextVar("dense products", default=False)
 @contextmanager
 def dense_products() -> Iterator[None]:
     """Within it, all products take the dense weights: the reference that the kernels are checked against.
+
+    A compiled graph keeps what held when it was made.
 
     Example: `with dense_products(): exact = model(ids).logits`.
     """
@@ -48,6 +52,8 @@ def linear(x: Tensor, weight: Codes, bias: Tensor | None = None) -> Tensor | Non
     Each entry is off by at most half a step of the inputs of its chunk, times the weights there: by the sum over the
     chunks c of max |x_c| / 254 * sum |W_c|, beside the rounding of float32 and of the result.
     """
+    if torch.compiler.is_compiling():
+        return linear_in_a_graph(x, weight, bias) if _in_a_graph(x, weight, bias) else None
     library = _library(x, weight)
     if library is None or (bias is not None and not _plain(bias, x.dtype)):
         return None
@@ -72,6 +78,11 @@ def grouped(x_SI: Tensor, weight: Codes, ends_N: Tensor) -> Tensor | None:
 
 def experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Codes, down: Codes) -> Tensor | None:
     """The whole layer of SwiGLU experts (T, D), see `PackedKernels.experts`, or None."""
+    if torch.compiler.is_compiling():
+        wanted = torch.is_grad_enabled() and weight_TK.requires_grad
+        if wanted or gate_up.grid != down.grid or not (_in_a_graph(x_TD, gate_up) and _in_a_graph(x_TD, down)):
+            return None
+        return experts_in_a_graph(x_TD, index_TK, weight_TK, gate_up, down)
     library = _library(x_TD, gate_up)
     if library is None or gate_up.grid != down.grid or not _fits(down) or down.scale.dtype != x_TD.dtype:
         return None
@@ -101,6 +112,22 @@ def _library(x: Tensor, weight: Codes) -> PackedKernels | None:
         return None
     library = kernels()
     return library if library is not None and x.dtype in library.dtypes else None
+
+
+def _in_a_graph(x: Tensor, weight: Codes, bias: Tensor | None = None) -> bool:
+    """Whether the kernels can multiply these where a graph will run; `_library` knows the tensors themselves."""
+    if _dense.get() or not _kernel_for(weight.grid, weight.columns, weight.scale.dtype):
+        return False
+    if not (x.is_cpu and weight.words.is_cpu) or x.dtype != weight.scale.dtype:
+        return False
+    if bias is not None and bias.dtype != x.dtype:
+        return False
+    return not torch.is_autocast_enabled("cpu") and not (torch.is_grad_enabled() and x.requires_grad)
+
+
+@torch.compiler.assume_constant_result  # a compiler cannot look into the building of a library
+def _kernel_for(grid: Grid, columns: int, dtype: torch.dtype) -> bool:
+    return misfit(grid, columns) is None and obstacle(dtype) is None
 
 
 def _plain(tensor: Tensor, dtype: torch.dtype | None = None) -> bool:

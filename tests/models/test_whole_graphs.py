@@ -1,0 +1,189 @@
+"""Models as one graph each: compiled with `fullgraph=True`, exported for any batch, and in onnxruntime."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+import transformers
+from torch import Tensor, nn
+
+from sparsebench.models.adapters import LoRAConfig, attach
+from sparsebench.models.dynamic import ConvConfig, MixtureConfig, compact, make_dynamic, partition
+from sparsebench.models.moe import MoEConfig, convert, register_experts
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 99,
+    "num_hidden_layers": 2,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "use_cache": False,
+    "max_position_embeddings": 64,
+}
+BATCH = torch.export.Dim("batch", min=1, max=64)
+
+
+@pytest.fixture(autouse=True)
+def no_graphs() -> None:
+    """Graphs of other tests count against the limit of one function's."""
+    torch._dynamo.reset()
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def mixtral() -> nn.Module:
+    """Stock, with our experts."""
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
+    model = transformers.MixtralForCausalLM(transformers.MixtralConfig(**SMALL, **sizes, num_local_experts=4))
+    model.set_experts_implementation(register_experts())
+    return model
+
+
+def smollm2() -> nn.Module:
+    """A Llama in the proportions of SmolLM2, with a shared block, converted."""
+    sizes: dict[str, Any] = {
+        "hidden_size": 72,
+        "intermediate_size": 192,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+    }
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SMALL, **sizes, tie_word_embeddings=True))
+    return convert(model, MoEConfig(num_experts=8, num_shared=2, top_k=2))
+
+
+def lora_vit() -> nn.Module:
+    model = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2, num_classes=3)
+    adapters = attach(model, LoRAConfig(r=4))
+    for parameter in adapters.parameters():
+        nn.init.normal_(parameter, std=0.05, generator=generator())
+    return model
+
+
+def pad_net(kind: str, granularity: str, *, deployed: bool) -> nn.Module:
+    block: Any = timm.models.resnet.BasicBlock
+    model = timm.models.resnet.ResNet(block, (1, 1, 1, 1), channels=(4, 6, 8, 8), num_classes=3)
+    make_dynamic(model, ConvConfig(kind=kind, num_kernels=3, noise=0.5))  # pyright: ignore[reportArgumentType]
+    options: Any = {"criterion": "random", "granularity": granularity, "generator": generator()}
+    partition(model, 0.3, **options)
+    if deployed:
+        compact(model)
+    return model
+
+
+def pad_bert(granularity: str, *, deployed: bool) -> nn.Module:
+    config = transformers.BertConfig(
+        **SMALL, hidden_size=24, num_attention_heads=4, intermediate_size=42, hidden_dropout_prob=0.0
+    )
+    model = transformers.BertForSequenceClassification(config)
+    make_dynamic(model, MixtureConfig(num_kernels=4, noise=0.5))
+    options: Any = {"criterion": "random", "granularity": granularity, "generator": generator()}
+    partition(model, 0.3, **options)
+    if deployed:
+        compact(model)
+    return model
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {"mixtral": mixtral, "smollm2": smollm2, "lora_vit": lora_vit}
+MODELS["partitioned convolutions"] = partial(pad_net, "dy_conv", "weight", deployed=False)
+MODELS["compact convolutions"] = partial(pad_net, "od_conv", "row", deployed=True)
+MODELS["partitioned mixture"] = partial(pad_bert, "channel", deployed=False)
+MODELS["compact mixture"] = partial(pad_bert, "channel", deployed=True)
+
+
+class Logits(nn.Module):
+    """One tensor in, one out, as an exported graph has them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.model(x)
+        return getattr(out, "logits", out)
+
+
+def built(name: str) -> Logits:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Logits(MODELS[name]()).eval()
+
+
+def inputs(model: Logits, batch: int) -> Tensor:
+    if isinstance(model.model, transformers.PreTrainedModel):
+        return torch.randint(3, 99, (batch, 7), generator=generator())
+    return torch.randn(batch, 3, 32, 32, generator=generator())
+
+
+def close(found: Any, expected: Any) -> None:
+    """Up to the rounding of float32 in a few layers: operators in a graph add up in another order."""
+    bound = 2e-5 * expected.abs().max().item()
+    torch.testing.assert_close(found, expected, atol=bound, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_compiled_without_a_break(name: str) -> None:
+    """Outputs, and gradients of all that trains; other choices of experts are not another graph."""
+    model = built(name)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    x = inputs(model, 3)
+    with torch.no_grad():
+        close(compiled(x), model(x))
+    out = compiled(x)
+    out.square().sum().backward()
+    found = {key: value.grad for key, value in model.named_parameters() if value.grad is not None}
+    model.zero_grad()
+    model(x).square().sum().backward()
+    expected = {key: value.grad for key, value in model.named_parameters() if value.grad is not None}
+    assert found.keys() == expected.keys()
+    largest = max(value.abs().max().item() for value in expected.values())
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, atol=2e-5 * largest, rtol=1e-3, msg=lambda text, k=key: k + text)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_exported_for_any_batch(name: str) -> None:
+    model = built(name)
+    with torch.no_grad():
+        program = torch.export.export(model, (inputs(model, 3),), dynamic_shapes=({0: BATCH},))
+        for batch in (1, 2, 9):
+            x = inputs(model, batch)
+            close(program.module()(x), model(x))
+
+
+def test_an_exported_graph_comes_back_from_its_file(tmp_path: Path) -> None:
+    """With operators of ours in it."""
+    model = built("smollm2")
+    x = inputs(model, 3)
+    with torch.no_grad():
+        torch.export.save(torch.export.export(model, (x,)), tmp_path / "graph.pt2")
+        again = torch.export.load(tmp_path / "graph.pt2")
+        assert any("sparsebench" in str(node.target) for node in again.graph.nodes)
+        close(again.module()(x), model(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own exporter
+@pytest.mark.parametrize(("kind", "granularity"), [("dy_conv", "weight"), ("od_conv", "row"), ("cond_conv", "channel")])
+def test_a_compact_network_of_any_batch_in_onnxruntime(kind: str, granularity: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = pad_net(kind, granularity, deployed=True).eval()
+    x = torch.randn(3, 3, 32, 32, generator=generator())
+    file = tmp_path / "net.onnx"
+    torch.onnx.export(model, (x,), file, dynamo=True, dynamic_shapes=({0: BATCH},), verbose=False)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for batch in (1, 2, 9):
+        x = torch.randn(batch, 3, 32, 32, generator=generator())
+        (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        with torch.no_grad():
+            close(torch.from_numpy(found), model(x))
