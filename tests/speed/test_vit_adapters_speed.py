@@ -29,7 +29,7 @@ STEPS = {
     "sparsebench, bfloat16, last 6 blocks": "ours",
     "sparsebench, bfloat16, last 3 blocks": "ours",
 }
-QUICK = ("peft, autocast", "sparsebench, bfloat16")
+LONG = pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it")
 
 
 CPU_TIME = pytest.mark.benchmark(timer=time.process_time)
@@ -83,13 +83,14 @@ def step(model: nn.Module, x: Tensor, *, autocast: bool = False) -> Callable[[],
 
 
 @CPU_TIME
-@pytest.mark.parametrize("name", STEPS if FULL else QUICK)
+@LONG
+@pytest.mark.parametrize("name", STEPS)
 def test_lora_step(name: str, measure: Callable[..., None]) -> None:
     """Forward, backward and AdamW, in train mode, on one thread."""
     time_step(name, measure, "one thread")
 
 
-@pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it")
+@LONG
 @pytest.mark.parametrize("name", STEPS)
 def test_lora_step_on_two_threads(name: str, measure: Callable[..., None]) -> None:
     torch.set_num_threads(2)
