@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 CARD = "README.md"
@@ -9,6 +10,10 @@ OPENER = "configuration_sparsebench.py"
 AUTO_MAP = {"AutoConfig": f"{OPENER.removesuffix('.py')}.SparsebenchConfig"}
 """In `config.json`: where transformers looks for a model type that it does not know. Without the package it says that
 the folder needs code, and, told to trust it, which package to install."""
+
+OWN_WEIGHTS = "open_with_sparsebench.models.load.safetensors"
+"""In the `config.json` of a folder in a format of our own, the name of a weights file that is not there: transformers,
+which would only say that `model.safetensors` is missing, says that this one is."""
 
 _OPENER = '''"""Opens this folder with the package that has the code of its model: pip install sparsebench"""
 
@@ -45,6 +50,13 @@ def write_card(folder: Path, title: str, code: str, more: str = "") -> None:
     """Write the model card of a folder, unless it has one."""
     if not (folder / CARD).exists():
         (folder / CARD).write_text(_CARD.format(title=title, code=code, more=more), encoding="utf-8")
+
+
+def name_own_weights(folder: Path) -> None:
+    """Have `config.json` say which door opens the folder, to whoever opens it as a stock model."""
+    file = folder / "config.json"
+    fields = json.loads(file.read_text(encoding="utf-8")) | {"transformers_weights": OWN_WEIGHTS}
+    file.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write_opener(folder: Path, architecture: str) -> None:

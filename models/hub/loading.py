@@ -56,6 +56,7 @@ def load(folder: str | Path, *, like: nn.Module | None = None) -> nn.Module:
 
         import_room(recipe["model"]["room"] or "hub")  # which has the Auto classes know its configurations
         config = AutoConfig.from_pretrained(folder)
+        vars(config).pop("transformers_weights", None)  # which is for those without this package
     model = assembled(recipe, config, tensors, like, f"{folder} does not fit its recipe")
     load_generation_config(model, folder)
     return model

@@ -13,7 +13,7 @@ from ..errors import ModelError
 from .atomic_folder import written
 from .comparison import check_outputs, few_rows
 from .declaration import declare
-from .folder_card import write_card
+from .folder_card import name_own_weights, write_card
 from .loading import assembled
 from .model_classes import base_recipe
 from .models import ChangedModel
@@ -86,6 +86,7 @@ def save(
             write_card(new, _title(model, recipe), OPENED)
             if config is not None:
                 config.save_pretrained(new)
+                name_own_weights(new)
                 save_generation_config(model, new)
             write_own(new, recipe, tensors, max_shard_size)
         if tokenizer is not None:

@@ -11,17 +11,14 @@ from torch import Tensor, nn
 from ...errors import ModelError, check_choice
 from ...hub.atomic_folder import written
 from ...hub.comparison import check_outputs
-from .granite import GRANITE_MOE
-from .mixtral import MIXTRAL
+from .choice import choose
 from .mixture import Mixture
-from .qwen import QWEN2_MOE, QWEN3_MOE, QWEN3_NEXT
-from .sigmoid import DOTS1, GLM4_MOE
-from .source import Source
+from .source import ROWS, Source
 from .stock import Engine, Stock
 
-STOCK = (MIXTRAL, QWEN3_MOE, GRANITE_MOE, QWEN2_MOE, QWEN3_NEXT, GLM4_MOE, DOTS1)
-"""Architectures in order of preference: the first one that fits is written. Granite comes before Qwen2, whose
-renormalised weights llama.cpp does not compute."""
+NEURONS = {"vllm": 32, "compressed-tensors": 32}
+"""Of which the width of experts is a multiple, where another than `ROWS` is: vLLM's kernels on a CPU give no numbers
+for others, and 32 columns are the smallest group that it takes of packed weights."""
 Weights = Literal["as they are", "dense"]
 
 
@@ -33,14 +30,18 @@ def export(
     weights: Weights = "as they are",
     tokenizer: Any = None,
 ) -> str:
-    """Write a converted Llama, Mistral, Qwen2 or Qwen3 so that `AutoModelForCausalLM.from_pretrained(path)` loads it.
+    """Write a converted decoder so that `AutoModelForCausalLM.from_pretrained(path)` loads it, without this package.
 
-    The checkpoint is of the first architecture in `STOCK` that computes the same function in the engine. The factor s
-    of the routed output (and the gain of an alignment) is folded into the down projections, and experts of fewer
-    neurons than the largest end in zero neurons, up to a multiple of 8 neurons. The logits are those of the model up to
-    rounding, but for tokens at a tie of two experts, which may go to the other one. Ties are common in bfloat16: most
-    stock routers compute logits in the model's dtype, ours in float32. Folding rounds once more there, unless s is a
-    power of 2.
+    Llama, Mistral, Qwen2, Qwen3, Granite, Gemma (the first), Phi-3 and OLMo 2 go out, and SmolLM3 if all blocks have
+    rotary positions. The checkpoint is of the first architecture in `choice.STOCK` that computes the same function in
+    the engine; `models/ENGINES.md` has what was measured. The factor s of the routed output (and the gain of an
+    alignment) is folded into the down projections, and experts of fewer neurons than the largest end in zero neurons,
+    up to a multiple of 8. Where an architecture has no multipliers (Granite, Gemma) those are folded into weights too,
+    and a tied head is no longer tied. Where it has no shared block and weights sum to 1, the neurons of the shared
+    block are appended to those of every expert: the same outputs from a larger file. The logits are those of the model
+    up to rounding, but for tokens at a tie of two experts, which may go to the other one. Ties are common in bfloat16:
+    most stock routers compute logits in the model's dtype, ours in float32. Folding rounds once more there, unless the
+    factor is a power of 2.
 
     What happens in training only is not written: noise of the router, a capacity, balance losses, a straight-through
     gradient, DenseMixer. The bias of `balance="bias"` is, with sigmoid scores: no architecture has one on others.
@@ -48,10 +49,11 @@ def export(
     Args:
         model: what `convert` made.
         path: a folder that is not there, or is empty. `sparsebench.models.save` writes our own format.
-        engine: what is to run it; "llama.cpp" stands for its converter to GGUF and what that gives, and transformers
-            opens such a folder as well.
-        weights: "dense" writes the dense weights that quantised ones stand for. To keep them packed, export first, then
-            load, quantise and `export_compressed_tensors`.
+        engine: what is to run it; transformers opens the folder as well. "llama.cpp" stands for its converter to GGUF
+            and what that gives; "compressed-tensors" for an architecture with matrices for each expert, 32 neurons at a
+            time, as `export_compressed_tensors` needs after the folder was loaded and quantised.
+        weights: "dense" writes the dense weights that quantised ones stand for. To keep them packed, export for
+            "compressed-tensors" first.
         tokenizer: is saved along with the model if given.
 
     Returns:
@@ -64,11 +66,11 @@ def export(
     """
     check_choice("engine", engine, get_args(Engine))
     check_choice("weights", weights, get_args(Weights))
-    source = Source.of(model)
+    source = Source.of(model, NEURONS.get(engine, ROWS))
     packed = [name for name, value in model.named_parameters() if _is_packed(value)]
     if packed and weights != "dense":
         raise _quantised(packed)
-    stock = _choose(source, engine)
+    stock, source = choose(source, engine)
     filled = _fill(stock, source, engine)
     if not packed:  # products with packed weights round their inputs, too
         check_outputs(model, filled, f"the {type(filled).__name__} would not compute what the model does")
@@ -92,25 +94,6 @@ def _is_packed(value: Tensor) -> bool:
     return hasattr(value, "dense")
 
 
-def _choose(source: Source, engine: Engine) -> Stock:
-    foreign = source.foreign()
-    if foreign:
-        raise ModelError(f"no stock architecture has {' or '.join(foreign)}: use sparsebench.models.save(model, path)")
-    features = source.features
-    for stock in STOCK:
-        if stock.fits(features, engine):
-            return stock
-    for stock in STOCK:
-        if stock.fits(features):
-            raise ModelError(
-                f"{engine} {stock.hindrance(features, engine)}, and for transformers the model would be one: use "
-                "engine='transformers', or sparsebench.models.save(model, path)"
-            )
-    raise ModelError(
-        f"no stock architecture has {', '.join(sorted(features))} at once: use sparsebench.models.save(model, path)"
-    )
-
-
 def _fill(stock: Stock, source: Source, engine: Engine) -> Any:
     """The stock model, sharing the memory of every tensor that is the same in both."""
     import transformers
@@ -127,7 +110,7 @@ def _fill(stock: Stock, source: Source, engine: Engine) -> Any:
         filled = getattr(transformers, f"{stock.name}ForCausalLM")(config)
     for block, layer in zip(source.anatomy.blocks, source.layers, strict=True):
         if layer is not None:
-            mixture = Mixture.of(layer, hidden=widths[0], shared=widths[1])
+            mixture = Mixture.of(layer, widths, factor=source.factor, repeated=source.repeated)
             state |= {f"{block.site.path}.{name}": value for name, value in stock.mixture(mixture).items()}
     odd = sorted(state.keys() ^ filled.state_dict().keys())
     if odd:

@@ -11,20 +11,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .dialects import Multipliers
+from .features import ATTENTION_BIAS, COMMON, MULTIPLIERS, QKV_BIAS, SHARED, scaled
 from .mixture import Mixture
-from .source import ATTENTION_BIAS, QKV_BIAS, SHARED, Source
+from .source import Source
 from .stock import Reach, Stock, Widths
 
 
 def _config(source: Source, widths: Widths) -> dict[str, Any]:
     _, _, top_k, routed = source.routing
+    found = source.multipliers or Multipliers(1.0, 1.0, source.head_dim**-0.5, 1.0)
     return {
         "intermediate_size": widths[0],
         "num_local_experts": routed,
         "num_experts_per_tok": top_k,
         "shared_intermediate_size": widths[1],
         "attention_bias": bool({ATTENTION_BIAS, QKV_BIAS} & source.features),
-        "attention_multiplier": source.config()["head_dim"] ** -0.5,
+        "embedding_multiplier": found.embedding,
+        "residual_multiplier": found.residual,
+        "attention_multiplier": found.attention,
+        "logits_scaling": found.logits,
     }
 
 
@@ -49,11 +55,15 @@ def _with_output_biases(source: Source, state: dict[str, Tensor]) -> dict[str, T
     return state | added
 
 
-_HAS = frozenset({ATTENTION_BIAS, QKV_BIAS, SHARED})
+_HAS = frozenset({ATTENTION_BIAS, QKV_BIAS, SHARED, MULTIPLIERS})
 
 GRANITE_MOE = Stock(
     name="GraniteMoeShared",
-    runs_in={"transformers": Reach(_HAS), "llama.cpp": Reach(_HAS)},
+    runs_in={
+        "transformers": Reach(_HAS | COMMON),
+        "vllm": Reach(frozenset({SHARED, MULTIPLIERS, scaled("llama3")})),
+        "llama.cpp": Reach(_HAS),
+    },
     widths=lambda source: (source.expert_width, source.shared_width),
     config=_config,
     mixture=_mixture,

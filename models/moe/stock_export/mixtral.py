@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .source import WINDOW, Source
+from .features import COMMON, HEAD_WIDTH, WINDOW, scaled
+from .source import Source
 from .stock import Reach, Stock, Widths, experts
 
 
@@ -18,9 +19,16 @@ def _config(source: Source, widths: Widths) -> dict[str, Any]:
     }
 
 
+_ALL = Reach(COMMON | {WINDOW})
+
 MIXTRAL = Stock(
     name="Mixtral",
-    runs_in={"transformers": Reach(frozenset({WINDOW})), "llama.cpp": Reach(frozenset())},
+    runs_in={
+        "transformers": _ALL,
+        "compressed-tensors": _ALL,
+        "vllm": Reach(frozenset({WINDOW, HEAD_WIDTH, scaled("llama3"), scaled("yarn"), scaled("longrope")})),
+        "llama.cpp": Reach(frozenset({HEAD_WIDTH, scaled("llama3"), scaled("yarn")})),
+    },
     widths=lambda source: (source.expert_width, 0),
     config=_config,
     mixture=experts,

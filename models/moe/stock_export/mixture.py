@@ -29,36 +29,51 @@ class Mixture:
     choice_bias: Tensor | None = None
 
     @classmethod
-    def of(cls, layer: MoEFFN, *, hidden: int, shared: int) -> Mixture:
-        """With `hidden` neurons in every expert and `shared` in the shared block: the rest of them are zero."""
+    def of(cls, layer: MoEFFN, widths: tuple[int, int], *, factor: float = 1.0, repeated: bool = False) -> Mixture:
+        """Of a converted layer.
+
+        Args:
+            layer: a converted feed-forward layer.
+            widths: neurons of every expert and of the shared block; those that the layer lacks are zero.
+            factor: multiplies the output.
+            repeated: whether the neurons of the shared block are appended to those of each expert.
+        """
         assert type(layer.router) is LinearRouter  # `Source.foreign` names any other
         gain = None if layer.alignment is None else layer.alignment.gain
         gate, up = layer.experts.gate_up.detach().chunk(2, dim=1)
-        down = _scaled(layer.experts.down.detach(), layer.scale, gain)
+        down = _scaled(layer.experts.down.detach(), factor * layer.scale, gain)
+        shared = _shared(layer, factor, gain)
+        if repeated:
+            gate = _with(gate, shared[0], 1)
+            up = _with(up, shared[1], 1)
+            down = _with(down, shared[2], 2)
+            shared = [part[:0] for part in shared[:2]] + [shared[2][:, :0]]
         bias = layer.router.choice_bias
         return cls(
             router=layer.router.weight.detach(),
-            gate_up=torch.cat([_padded(gate, 1, hidden), _padded(up, 1, hidden)], dim=1),
-            down=_padded(down, 2, hidden),
-            shared=_shared(layer, gain, shared),
+            gate_up=torch.cat([_padded(gate, 1, widths[0]), _padded(up, 1, widths[0])], dim=1),
+            down=_padded(down, 2, widths[0]),
+            shared=ExpertWeights(
+                *(_padded(part, axis, widths[1]) for part, axis in zip(shared, (0, 0, 1), strict=True))
+            ),
             choice_bias=None if bias is None else bias.value,
         )
 
 
-def _shared(layer: MoEFFN, gain: Tensor | None, size: int) -> ExpertWeights:
-    """The shared block as one expert of `size` neurons; of zero neurons alone where there is none."""
-    width = layer.experts.down.shape[1]
-    gate_SD = layer.experts.down.detach().new_zeros(0, width)
-    up_SD = gate_SD
-    down_DS = gate_SD.T
-    if layer.shared is not None:
-        # Conversion makes it a bank of one expert.
-        gate, up, down = layer.shared.weights(0)[:3]
-        assert gate is not None
-        gate_SD = gate.detach()
-        up_SD = up.detach()
-        down_DS = _scaled(down.detach(), 1.0, gain)
-    return ExpertWeights(_padded(gate_SD, 0, size), _padded(up_SD, 0, size), _padded(down_DS, 1, size))
+def _with(expert: Tensor, shared: Tensor, axis: int) -> Tensor:
+    """Experts (N, ., .) with a shared matrix after each along an axis."""
+    return torch.cat([expert, shared.expand(len(expert), *shared.shape)], dim=axis)
+
+
+def _shared(layer: MoEFFN, factor: float, gain: Tensor | None) -> list[Tensor]:
+    """Gate and up (S, D) and down (D, S) of the shared block; without neurons where there is none."""
+    if layer.shared is None:
+        none_0D = layer.experts.down.detach().new_zeros(0, layer.experts.down.shape[1])
+        return [none_0D, none_0D, none_0D.T]
+    # Conversion makes it a bank of one expert.
+    gate, up, down = layer.shared.weights(0)[:3]
+    assert gate is not None
+    return [gate.detach(), up.detach(), _scaled(down.detach(), factor, gain)]
 
 
 def _scaled(down: Tensor, scale: float, gain: Tensor | None) -> Tensor:

@@ -1,14 +1,15 @@
-"""Qwen2-MoE, Qwen3-MoE and Qwen3-Next: softmax routing, renormalised or not, and dense blocks anywhere.
+"""Qwen2-MoE and Qwen3-MoE: softmax routing, renormalised or not, and dense blocks anywhere.
 
-Qwen2-MoE and Qwen3-Next always have a shared block, behind a gate sigmoid(w x). With a w close to 0 the gate is 1/2,
-which a factor of 2 in the block's down projection makes good; a model without one gets a shared block of one zero
-neuron. (llama.cpp computes the gate as silu(w x) / (w x): w = 0 would make all of its logits NaN.)
+Qwen2-MoE always has a shared block, behind a gate sigmoid(w x). With a w close to 0 the gate is 1/2, which a factor of
+2 in the block's down projection makes good; a model without one gets a shared block of zero neurons. (llama.cpp
+computes the gate as silu(w x) / (w x): w = 0 would make all of its logits NaN.) Queries, keys and values always get
+biases, of zeros where a model has none: vLLM makes room for them in any case, and computes with what is in it.
 
 llama.cpp always renormalises the weights of Qwen3-MoE and never those of Qwen2-MoE, whatever `norm_topk_prob` says, and
 knows neither dense blocks nor windows in them.
 
-Qwen3-Next, with full attention in every block, is Qwen3-MoE with a shared block and two differences: norms multiply by
-1 + weight, and the output of attention goes through a gate, again 1/2 made good by a factor of 2.
+Qwen3-Next is not written: llama.cpp does not load it without blocks of linear attention, and vLLM computes something
+else without a word.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .mixture import Mixture
-from .source import (
+from .features import (
     ATTENTION_BIAS,
+    COMMON,
     DENSE_BETWEEN,
     DENSE_FIRST,
+    HEAD_WIDTH,
     QK_NORM,
     QKV_BIAS,
     SHARED,
     SOME_WINDOWS,
     UNNORMALISED,
     WINDOW,
-    Source,
+    scaled,
 )
+from .mixture import Mixture
+from .source import Source
 from .stock import Reach, Stock, Widths, experts, layer_types
 
 _NEAR_ZERO = {torch.float16: 6e-8}
@@ -58,21 +62,11 @@ def _window(source: Source) -> dict[str, Any]:
 
 def _qwen2(source: Source, widths: Widths) -> dict[str, Any]:
     shared = {"shared_expert_intermediate_size": widths[1], "layer_types": layer_types(source)}
-    return _config(source, widths) | _window(source) | shared | {"qkv_bias": QKV_BIAS in source.features}
+    return _config(source, widths) | _window(source) | shared | {"qkv_bias": True}
 
 
 def _qwen3(source: Source, widths: Widths) -> dict[str, Any]:
     return _config(source, widths) | _window(source) | {"attention_bias": ATTENTION_BIAS in source.features}
-
-
-def _qwen3_next(source: Source, widths: Widths) -> dict[str, Any]:
-    rope = {"partial_rotary_factor": 1.0} | source.model.config.rope_parameters
-    return _config(source, widths) | {
-        "shared_expert_intermediate_size": widths[1],
-        "layer_types": layer_types(source),
-        "attention_bias": ATTENTION_BIAS in source.features,
-        "rope_parameters": rope,
-    }
 
 
 def _with_shared(mixture: Mixture) -> dict[str, Tensor]:
@@ -86,30 +80,26 @@ def _with_shared(mixture: Mixture) -> dict[str, Tensor]:
     }
 
 
-def _gated_attention(source: Source, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Norm weights less 1; queries followed, head by head, by gates of 0; the output projection times 2."""
-    heads = source.model.config.num_attention_heads
-    changed = {}
-    for name, value in state.items():
-        if "q_proj" in name:
-            rows = value.unflatten(0, (heads, -1))
-            changed[name] = torch.cat([rows, torch.zeros_like(rows)], dim=1).flatten(0, 1)
-        elif name.endswith("o_proj.weight"):
-            changed[name] = 2 * value
-        elif "norm" in name:
-            changed[name] = value - 1
-        else:
-            changed[name] = value
-    return changed
+def _with_biases(source: Source, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    found = dict(state)
+    for name, weight in state.items():
+        stem = name.removesuffix("weight")
+        if name.endswith(("q_proj.weight", "k_proj.weight", "v_proj.weight")) and f"{stem}bias" not in state:
+            found[f"{stem}bias"] = weight.new_zeros(len(weight))
+    return found
 
 
-_ROUTING = frozenset({UNNORMALISED, DENSE_FIRST, DENSE_BETWEEN})
+_ANYWHERE = frozenset({UNNORMALISED, DENSE_FIRST, DENSE_BETWEEN})
+_QWEN2 = Reach(_ANYWHERE | COMMON | {SHARED, QKV_BIAS, WINDOW, SOME_WINDOWS})
+_QWEN3 = Reach(_ANYWHERE | COMMON | {QK_NORM, ATTENTION_BIAS, WINDOW}, needs=frozenset({QK_NORM}))
 
 QWEN3_MOE = Stock(
     name="Qwen3Moe",
     runs_in={
-        "transformers": Reach(_ROUTING | {QK_NORM, ATTENTION_BIAS, WINDOW}, needs=frozenset({QK_NORM})),
-        "llama.cpp": Reach(frozenset({QK_NORM}), needs=frozenset({QK_NORM})),
+        "transformers": _QWEN3,
+        "compressed-tensors": _QWEN3,
+        "vllm": Reach(_ANYWHERE | {QK_NORM, HEAD_WIDTH, scaled("llama3")}, needs=frozenset({QK_NORM})),
+        "llama.cpp": Reach(frozenset({QK_NORM, HEAD_WIDTH}), needs=frozenset({QK_NORM})),
     },
     widths=lambda source: (source.expert_width, 0),
     config=_qwen3,
@@ -118,18 +108,13 @@ QWEN3_MOE = Stock(
 QWEN2_MOE = Stock(
     name="Qwen2Moe",
     runs_in={
-        "transformers": Reach(_ROUTING | {SHARED, QKV_BIAS, WINDOW, SOME_WINDOWS}),
+        "transformers": _QWEN2,
+        "compressed-tensors": _QWEN2,
+        "vllm": Reach(_ANYWHERE | {SHARED, QKV_BIAS, scaled("llama3")}),
         "llama.cpp": Reach(frozenset({UNNORMALISED, SHARED, QKV_BIAS}), needs=frozenset({UNNORMALISED}), untied=True),
     },
-    widths=lambda source: (source.expert_width, max(1, source.shared_width)),
+    widths=lambda source: (source.expert_width, source.shared_width or source.rows),
     config=_qwen2,
     mixture=_with_shared,
-)
-QWEN3_NEXT = Stock(
-    name="Qwen3Next",
-    runs_in={"transformers": Reach(_ROUTING | {QK_NORM, ATTENTION_BIAS, SHARED}, needs=frozenset({QK_NORM}))},
-    widths=lambda source: (source.expert_width, max(1, source.shared_width)),
-    config=_qwen3_next,
-    mixture=_with_shared,
-    rest=_gated_attention,
+    rest=_with_biases,
 )

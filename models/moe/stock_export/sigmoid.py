@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .mixture import Mixture
-from .source import (
+from .features import (
     ATTENTION_BIAS,
     CHOICE_BIAS,
+    COMMON,
     DENSE_FIRST,
     QK_NORM,
     QKV_BIAS,
@@ -22,8 +22,9 @@ from .source import (
     SOME_WINDOWS,
     UNNORMALISED,
     WINDOW,
-    Source,
 )
+from .mixture import Mixture
+from .source import Source
 from .stock import Reach, Stock, Widths, experts, layer_types
 
 
@@ -81,9 +82,16 @@ def _mixture(mixture: Mixture) -> dict[str, Tensor]:
 
 _ROUTING = frozenset({SIGMOID, CHOICE_BIAS, UNNORMALISED, SHARED, DENSE_FIRST})
 
+_GLM4 = Reach(_ROUTING | COMMON | {QK_NORM, QKV_BIAS}, needs=frozenset({SIGMOID}))
+_DOTS1 = Reach(_ROUTING | COMMON | {QK_NORM, ATTENTION_BIAS, WINDOW, SOME_WINDOWS}, needs=frozenset({SIGMOID, QK_NORM}))
+
 GLM4_MOE = Stock(
     name="Glm4Moe",
-    runs_in={"transformers": Reach(_ROUTING | {QK_NORM, QKV_BIAS}, needs=frozenset({SIGMOID}))},
+    runs_in={
+        "transformers": _GLM4,
+        "compressed-tensors": _GLM4,
+        "vllm": Reach(_ROUTING | {QK_NORM, QKV_BIAS}, needs=frozenset({SIGMOID})),
+    },
     widths=_widths,
     config=_glm4,
     mixture=_mixture,
@@ -91,9 +99,9 @@ GLM4_MOE = Stock(
 DOTS1 = Stock(
     name="Dots1",
     runs_in={
-        "transformers": Reach(
-            _ROUTING | {QK_NORM, ATTENTION_BIAS, WINDOW, SOME_WINDOWS}, needs=frozenset({SIGMOID, QK_NORM})
-        )
+        "transformers": _DOTS1,
+        "compressed-tensors": _DOTS1,
+        "vllm": Reach(_DOTS1.has - COMMON, needs=_DOTS1.needs),
     },
     widths=_widths,
     config=_dots1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,47 +11,60 @@ from torch import Tensor, nn
 from ...anatomy import Anatomy, Attention, describe, table_at
 from ...errors import ModelError
 from ...hub.derived_classes import PREFIX
-from ..checkpoint.skeleton import own_router
 from ..layer import MoEFFN
+from .dialects import DIALECTS, Dialect, Multipliers
+from .features import (
+    ACTIVATION,
+    CHOICE_BIAS,
+    DENSE_BETWEEN,
+    DENSE_FIRST,
+    HEAD_WIDTH,
+    MULTIPLIERS,
+    SHARED,
+    SIGMOID,
+    SOME_WINDOWS,
+    UNNORMALISED,
+    WINDOW,
+    attention_features,
+    foreign_parts,
+    has_choice_bias,
+    routing_of,
+    scaled,
+)
 
-SIGMOID = "sigmoid scores"
-CHOICE_BIAS = "a bias on the choice of experts (balance='bias')"
-UNNORMALISED = "weights that do not sum to 1"
-SHARED = "a shared block"
-DENSE_FIRST = "dense blocks before the mixtures"
-DENSE_BETWEEN = "dense blocks among the mixtures"
-QK_NORM = "norms of queries and keys"
-QKV_BIAS = "biases of queries, keys and values"
-ATTENTION_BIAS = "biases of all attention projections"
-WINDOW = "a sliding window"
-SOME_WINDOWS = "a sliding window in some blocks only"
-
-_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 _CARRIED = (
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "hidden_act"),
     *("max_position_embeddings", "initializer_range", "rms_norm_eps", "use_cache", "attention_dropout"),
     *("pad_token_id", "bos_token_id", "eos_token_id", "rope_parameters"),
 )
-_ROWS = 8  # the default experts kernel of transformers wants rows of a multiple of 16 bytes: 8 numbers in bfloat16
+ROWS = 8  # the default experts kernel of transformers wants rows of a multiple of 16 bytes: 8 numbers in bfloat16
 
 
 @dataclass(frozen=True)
 class Source:
-    """A converted causal language model: `layers` has its mixtures, None for a block that is still dense."""
+    """A converted causal language model: `layers` has its mixtures, None for a block that is still dense.
+
+    How it is to be written: experts and the shared block get a multiple of `rows` neurons; `folded`, multipliers are in
+    the weights, and the head is not tied any more; `repeated`, each expert has the neurons of the shared block as well,
+    which comes to the same where weights sum to 1.
+    """
 
     model: Any
     anatomy: Anatomy
     layers: tuple[MoEFFN | None, ...]
+    rows: int = ROWS
+    folded: bool = False
+    repeated: bool = False
 
     @classmethod
-    def of(cls, model: nn.Module) -> Source:
+    def of(cls, model: nn.Module, rows: int = ROWS) -> Source:
         """Raises `ModelError` for another kind of model, and for one without a mixture."""
         family = getattr(getattr(model, "config", None), "model_type", None)
         name = type(model).__name__.removeprefix(PREFIX)
-        if family not in _FAMILIES or not name.endswith("ForCausalLM"):
+        if family not in DIALECTS or not name.endswith("ForCausalLM"):
             raise ModelError(
-                f"no stock mixture of experts has the form of a {name} (only Llama, Mistral, Qwen2 and Qwen3 with a "
-                "language head have one): use sparsebench.models.save(model, path)"
+                f"no stock mixture of experts has the form of a {name} (only decoders like Llama with a language head "
+                "have one): use sparsebench.models.save(model, path)"
             )
         anatomy = describe(model)
         layers: list[MoEFFN | None] = []
@@ -65,7 +78,35 @@ class Source:
                 "experts of the model were merged, replaced or dropped while the router stayed as it was, which no "
                 "stock mixture can say: use sparsebench.models.save(model, path)"
             )
-        return cls(model, anatomy, tuple(layers))
+        return cls(model, anatomy, tuple(layers), rows)
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the family says otherwise than Llama."""
+        return DIALECTS[self.model.config.model_type]
+
+    @property
+    def multipliers(self) -> Multipliers | None:
+        """Those of a family that has any."""
+        return self.dialect.multipliers(self.model.config)
+
+    @property
+    def factor(self) -> float:
+        """What the output of a mixture is multiplied by."""
+        return self.multipliers.residual if self.folded and self.multipliers is not None else 1.0
+
+    def forms(self) -> Iterator[Source]:
+        """The ways in which it can be written, best first."""
+        folds = (False,) if self.multipliers is None else (False, True)
+        repeats = (False,) if not self.shared_width or UNNORMALISED in self.features else (False, True)
+        for repeated in repeats:
+            for folded in folds:
+                yield replace(self, folded=folded, repeated=repeated)
+
+    @property
+    def head_dim(self) -> int:
+        """The width of a head."""
+        return next(self._attentions()).head_dim
 
     @property
     def mixtures(self) -> list[MoEFFN]:
@@ -80,18 +121,26 @@ class Source:
     @property
     def routing(self) -> tuple[str, bool, int, int]:
         """Score ("softmax" or "sigmoid"), whether the weights sum to 1, top_k, N: the same in all mixtures."""
-        return _routing(self.mixtures[0])
+        return routing_of(self.mixtures[0])
 
     @property
     def expert_width(self) -> int:
-        """M: neurons of the largest expert, rounded up to whole rows of the kernels of transformers."""
+        """M: neurons of the largest expert, rounded up to a multiple of `rows`."""
         largest = max(max(layer.experts.sizes) for layer in self.mixtures)
-        return -(-largest // _ROWS) * _ROWS
+        return self.rounded(largest + (self._shared_size if self.repeated else 0))
 
     @property
     def shared_width(self) -> int:
-        """Neurons of the largest shared block, 0 if there is none."""
+        """Neurons of the largest shared block, rounded up as experts are; 0 if there is none to write."""
+        return 0 if self.repeated else self.rounded(self._shared_size)
+
+    @property
+    def _shared_size(self) -> int:
         return max((sum(layer.shared.sizes) for layer in self.mixtures if layer.shared), default=0)
+
+    def rounded(self, neurons: int) -> int:
+        """The next multiple of `rows`."""
+        return -(-neurons // self.rows) * self.rows
 
     @property
     def windows(self) -> tuple[bool, ...]:
@@ -99,36 +148,33 @@ class Source:
         config = self.model.config
         if getattr(config, "sliding_window", None) is None:
             return (False,) * len(self.layers)
-        if config.model_type == "mistral":
+        if config.model_type in ("mistral", "phi3"):
             return (True,) * len(self.layers)
         return tuple(kind == "sliding_attention" for kind in config.layer_types)
 
     @property
     def features(self) -> frozenset[str]:
         """What the stock architecture must have, beyond renormalised softmax routing in every block."""
+        config = self.model.config
         score, renorm, _, _ = self.routing
-        biased = False
-        out_biased = False
-        normed = False
-        for attention in self._attentions():
-            biased |= any(site.get().bias is not None for site in attention.linears)
-            out_biased |= attention.o is not None and attention.o.get().bias is not None
-            normed |= hasattr(attention.site.get(), "q_norm")
         between = self.dense != list(range(len(self.dense)))
         found = {
             SIGMOID: score == "sigmoid",
-            CHOICE_BIAS: any(_has_choice_bias(layer) for layer in self.mixtures),
+            CHOICE_BIAS: any(has_choice_bias(layer) for layer in self.mixtures),
             UNNORMALISED: not renorm,
             SHARED: self.shared_width > 0,
             DENSE_FIRST: bool(self.dense) and not between,
             DENSE_BETWEEN: between,
-            QK_NORM: normed,
-            QKV_BIAS: biased and not out_biased,
-            ATTENTION_BIAS: out_biased,
             WINDOW: all(self.windows),
             SOME_WINDOWS: any(self.windows) and not all(self.windows),
+            ACTIVATION: (getattr(config, "hidden_act", None) or config.hidden_activation) != "silu",
+            HEAD_WIDTH: self.head_dim * config.num_attention_heads != config.hidden_size,
+            MULTIPLIERS: self.multipliers is not None and not self.folded,
         }
-        return frozenset(feature for feature, present in found.items() if present)
+        found |= attention_features(tuple(self._attentions()))
+        rotation = (config.rope_parameters or {}).get("rope_type", "default")
+        found[scaled(rotation)] = rotation != "default"
+        return frozenset(feature for feature, present in found.items() if present) | self.dialect.features(config)
 
     def _attentions(self) -> Iterator[Attention]:
         for block in self.anatomy.blocks:
@@ -139,12 +185,12 @@ class Source:
         """Parts that no stock architecture has, in words; empty when the blocks can be written."""
         found: set[str] = set()
         for layer in self.mixtures:
-            found.update(_foreign(layer))
+            found.update(foreign_parts(layer))
         for attention in self._attentions():
             kind = type(attention.site.get())
             if not kind.__module__.startswith("transformers."):
                 found.add(f"attention of the kind {kind.__name__!r}")
-        if len({_routing(layer) for layer in self.mixtures}) > 1:
+        if len({routing_of(layer) for layer in self.mixtures}) > 1:
             found.add("blocks that route differently")
         return sorted(found)
 
@@ -154,47 +200,22 @@ class Source:
         carried = {name: getattr(config, name) for name in _CARRIED}
         head = self.model.get_output_embeddings()
         embeddings = self.model.get_input_embeddings()
-        tied = head.weight is embeddings.weight
+        tied = head.weight is embeddings.weight and not self.folded
         return carried | {
-            "head_dim": next(self._attentions()).head_dim,
+            "head_dim": self.head_dim,
             "tie_word_embeddings": tied,
             "dtype": embeddings.weight.dtype,
         }
 
     def kept(self) -> dict[str, Tensor]:
-        """The state of everything that is no mixture."""
+        """The tensors of everything that is no mixture, by Llama's names."""
         prefixes = []
         for block, layer in zip(self.anatomy.blocks, self.layers, strict=True):
             if layer is not None and block.mlp is not None:
                 prefixes.append(f"{block.mlp.site.path}.")
         mixtures = tuple(prefixes)
-        return {name: value for name, value in self.model.state_dict().items() if not name.startswith(mixtures)}
-
-
-def _has_choice_bias(layer: MoEFFN) -> bool:
-    bias = layer.router.choice_bias
-    return bias is not None and bool(bias.value.any())
-
-
-def _routing(layer: MoEFFN) -> tuple[str, bool, int, int]:
-    config = layer.config
-    score = "sigmoid" if config.score == "sigmoid" else "softmax"
-    renorm = config.renorm or config.score in ("topk_softmax", "none")
-    return score, renorm, config.top_k, len(layer.experts.sizes)
-
-
-def _foreign(layer: MoEFFN) -> Iterator[str]:
-    config = layer.config
-    if config.router != "linear":
-        yield f"a router of the kind {config.router!r}"
-    elif own := own_router(layer.router, "linear"):
-        yield own
-    if config.score == "none" and config.top_k > 1:
-        yield "equal weights of the chosen experts (score='none')"
-    if layer.alignment is not None and layer.alignment.offset.any():
-        yield "an offset (align=True)"
-    biased = layer.down_bias is not None or layer.experts.bias is not None
-    if biased or (layer.shared is not None and layer.shared.bias is not None):
-        yield "biases in the feed-forward layers"
-    if config.score != "sigmoid" and _has_choice_bias(layer):
-        yield "a bias on the choice of experts (balance='bias') by softmax scores"
+        state = {name: value for name, value in self.model.state_dict().items() if not name.startswith(mixtures)}
+        state = self.dialect.state(self.model.config, state)
+        if self.folded and self.multipliers is not None:
+            return self.multipliers.folded(state, self.head_dim)
+        return state

@@ -12,9 +12,8 @@ from .mixture import Mixture
 from .source import Source
 
 Widths = tuple[int, int]
-Engine = Literal["transformers", "llama.cpp"]
-"""What is to run a checkpoint. What llama.cpp runs was found out by its converter and its engine (release 0.94.0 of the
-former as a package, October 2026), logits against those of transformers."""
+Engine = Literal["transformers", "llama.cpp", "vllm", "compressed-tensors"]
+"""What is to run a checkpoint. `models/ENGINES.md` has what was measured, and with which versions."""
 
 
 class Reach(NamedTuple):

@@ -23,11 +23,13 @@ assert not [name for name in sys.modules if name.partition(".")[0] == "sparseben
 """
 
 
-def run_elsewhere(program: str, *arguments: Path | str, folder: Path, timeout: int = 280) -> str:
+def run_elsewhere(
+    program: str, *arguments: Path | str, folder: Path, timeout: int = 280, python: str = sys.executable
+) -> str:
     """What the program prints. It runs in `folder`, away from the tree, whose root would be found first."""
     environment = os.environ | OFFLINE | {"HF_HOME": str(folder / "hub")}
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_US + program + CHECK, *map(str, arguments)],
+        [python, "-c", WITHOUT_US + program + CHECK, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

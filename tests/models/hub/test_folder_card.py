@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers import AutoModelForCausalLM
 
+from sparsebench.models import load, save
+from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.hub.folder_card import CARD, OPENER, auto_class, write_card
 from sparsebench.models.moe import MoEConfig, convert
 
@@ -79,6 +82,18 @@ def test_the_card_says_how_to_open_it(saved: tuple[Any, Path], tmp_path: Path) -
     assert (saved[1] / CARD).read_text() == "mine"
     write_card(tmp_path, "A title", "code()")
     assert (tmp_path / CARD).read_text().endswith("```python\ncode()\n```\n")
+
+
+def test_a_folder_of_our_own_format_names_its_door(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
+    """It said that model.safetensors was missing."""
+    model: Any = build("llama")
+    attach(model, LoRAConfig(r=2))
+    save(model, tmp_path / "model")
+    for cls in (AutoModelForCausalLM, type(model)):
+        with pytest.raises(OSError, match=r"open_with_sparsebench\.models\.load\.safetensors"):
+            cls.from_pretrained(tmp_path / "model")
+    loaded: Any = load(tmp_path / "model")
+    assert not hasattr(loaded.config, "transformers_weights")
 
 
 def test_auto_classes_by_name() -> None:

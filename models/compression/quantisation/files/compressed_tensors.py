@@ -95,7 +95,8 @@ def _one_grid(packed: Mapping[str, PackedTensor], model: nn.Module) -> Grid:
     if isinstance(model, ChangedModel):
         raise ModelError(
             f"{type(model).__name__} is no stock model of transformers: write the mixture by moe.export before it is "
-            "quantised, load that, quantise it and export again; sparsebench.models.save writes our own format"
+            "quantised (engine='compressed-tensors'), load that, quantise it and export again; sparsebench.models.save "
+            "writes our own format"
         )
     if not type(model).__module__.startswith("transformers."):
         raise ModelError(

@@ -1,9 +1,8 @@
-"""Stock checkpoints compute what the converted model computes, in a process that cannot import sparsebench."""
+"""Files of stock checkpoints, and what is refused. That they compute what the converted model does is in
+`tests/models/foreign_engines/test_engines.py`."""
 
 import dataclasses
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,223 +10,70 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, dense_products, quantise
 from sparsebench.models.errors import ModelError
-from sparsebench.models.moe import MoEConfig, convert
-from sparsebench.models.moe.layer import Alignment, MoEFFN
+from sparsebench.models.moe import MoEConfig
 from sparsebench.models.moe.routing.router import LinearRouter
 from sparsebench.models.moe.stock_export import export
 
-SIZES = {
-    "hidden_size": 32,
-    "intermediate_size": 54,  # neither a multiple of the number of experts nor of 8
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "vocab_size": 64,
-    "max_position_embeddings": 512,
-    "initializer_range": 0.2,
-    "rms_norm_eps": 1e-3,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-LLAMA3_ROPE = {
-    "rope_type": "llama3",
-    "rope_theta": 500.0,
-    "factor": 4.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 64,
-}
-WINDOW = {"use_sliding_window": True, "sliding_window": 16}
-SCRIPT = """
-import json, sys
-from pathlib import Path
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "sparsebench":
-            raise ImportError("sparsebench is not installed here")
-
-sys.meta_path.insert(0, Absent())
-import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
-torch.set_num_threads(1)
-for folder in map(Path, sys.argv[1:]):
-    model = AutoModelForCausalLM.from_pretrained(folder / "model")
-    ids = load_file(folder / "ids.safetensors")["ids"]
-    with torch.no_grad():
-        logits = model(ids).logits
-        text = model.generate(ids[:, :5], max_new_tokens=12, do_sample=False)
-    save_file({"logits": logits.contiguous(), "text": text.contiguous()}, folder / "stock.safetensors")
-    (folder / "class.json").write_text(json.dumps(type(model).__name__))
-try:
-    import sparsebench
-except ImportError:
-    sys.exit(0)
-sys.exit("sparsebench could be imported")
-"""
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    family: str
-    stock: str
-    config: MoEConfig
-    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
-    gain: bool = False
-    dtype: torch.dtype = torch.float32
-
-    def model(self) -> nn.Module:
-        return tiny(self.family, self.changes, self.config, gain=self.gain, dtype=self.dtype)
-
-
-def moe(**fields: Any) -> MoEConfig:
-    return MoEConfig(num_experts=4, **fields)
-
-
-CASES = {
-    "v1": Case("Llama", "Mixtral", moe(scale="paper", noise="shazeer", balance="cv2", capacity=1.0)),
-    "tied, rope scaling": Case(
-        "Llama", "Mixtral", moe(score="softmax_topk"), {"tie_word_embeddings": True, "rope_parameters": LLAMA3_ROPE}
-    ),
-    "gain": Case("Llama", "Mixtral", moe(scale=1.7), gain=True),
-    "top 1": Case("Llama", "Mixtral", moe(top_k=1, score="none", scale=2.0)),
-    "upcycled": Case("Llama", "Mixtral", moe(split="whole", reinit=0.5, score="softmax_topk")),
-    "window": Case("Mistral", "Mixtral", moe(), {"sliding_window": 16, "head_dim": 16}),
-    "shared": Case("Llama", "GraniteMoeShared", moe(num_shared=1, scale="norm")),
-    "shared, gain": Case("Mistral", "Qwen2Moe", moe(num_shared=2, scale=0.7), {"sliding_window": 16}, gain=True),
-    "not renormalised": Case("Llama", "Qwen2Moe", moe(score="softmax_topk", renorm=False)),
-    "dense between": Case("Llama", "Qwen2Moe", moe(layers=(0, 2))),
-    "biases": Case("Qwen2", "GraniteMoeShared", moe(), {"tie_word_embeddings": True}),
-    "biases, shared": Case("Qwen2", "GraniteMoeShared", moe(num_shared=2, scale=0.7), gain=True),
-    "biases, not renormalised": Case("Qwen2", "Qwen2Moe", moe(num_shared=1, score="softmax_topk", renorm=False)),
-    "some windows": Case("Qwen2", "Qwen2Moe", moe(num_shared=1), WINDOW | {"max_window_layers": 1}),
-    "norms": Case("Qwen3", "Qwen3Moe", moe(scale="paper"), {"head_dim": 16}),
-    "norms, biases, window": Case(
-        "Qwen3",
-        "Qwen3Moe",
-        moe(score="softmax_topk", renorm=False, layers=(1,)),
-        WINDOW | {"max_window_layers": 0, "attention_bias": True},
-    ),
-    "norms, shared": Case("Qwen3", "Qwen3Next", moe(num_shared=1), {"tie_word_embeddings": True}),
-    "norms, shared, biases": Case(
-        "Qwen3", "Qwen3Next", moe(num_shared=1, layers=(1, 2), scale="norm"), {"attention_bias": True}, gain=True
-    ),
-    "all biases": Case("Llama", "GraniteMoeShared", moe(), {"attention_bias": True}),
-    "all biases, shared": Case(
-        "Llama", "GraniteMoeShared", moe(num_shared=2), {"attention_bias": True, "head_dim": 16}
-    ),
-    "sigmoid": Case("Llama", "Glm4Moe", moe(score="sigmoid")),
-    "sigmoid, shared": Case("Qwen2", "Glm4Moe", moe(score="sigmoid", renorm=False, num_shared=2, layers=(1, 2))),
-    "sigmoid, norms": Case("Qwen3", "Glm4Moe", moe(score="sigmoid", num_shared=1, scale="norm"), gain=True),
-    "sigmoid, norms, windows": Case(
-        "Qwen3",
-        "Dots1",
-        moe(score="sigmoid", num_shared=1),
-        WINDOW | {"max_window_layers": 1, "attention_bias": True, "tie_word_embeddings": True},
-    ),
-    "sigmoid, bias": Case("Llama", "Glm4Moe", moe(score="sigmoid", balance="bias", densemixer=True, z_coef=0.1)),
-    "half of the neurons": Case("Llama", "GraniteMoeShared", MoEConfig(num_shared=3, top_k=1, score="none")),
-    "bfloat16": Case("Llama", "Mixtral", moe(scale=1.7), dtype=torch.bfloat16),
-    "bfloat16, shared": Case("Qwen3", "Qwen3Next", moe(num_shared=1), dtype=torch.bfloat16),
-}
-
-
-def tiny(
-    family: str,
-    changes: dict[str, Any],
-    config: MoEConfig,
-    *,
-    gain: bool = False,
-    dtype: torch.dtype = torch.float32,
-) -> Any:
-    """A converted model whose parameters, norms and biases included, are all different."""
-    base = getattr(transformers, f"{family}Config")(**SIZES | changes, dtype=dtype)
-    generator = torch.Generator().manual_seed(0)
-    model = getattr(transformers, f"{family}ForCausalLM")._from_config(base).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.mean().round() + 0.2 * torch.randn(parameter.shape, generator=generator))
-        convert(model, config)
-        for layer in mixtures(model):
-            layer.router.weight.normal_(generator=generator)
-            if layer.router.choice_bias is not None:
-                layer.router.choice_bias.value.normal_(std=0.2, generator=generator)
-            if gain:
-                layer.alignment = Alignment(torch.rand(32, generator=generator) + 0.5, torch.zeros(32))
-    return model
+from ...foreign_engines.exports import CASES, HALVED, mixtures, moe, tiny
 
 
 def median_error(logits: Tensor, exact: Tensor) -> Tensor:
     return ((logits.float() - exact).norm(dim=-1) / exact.norm(dim=-1)).median()
 
 
-def mixtures(model: nn.Module) -> list[Any]:
-    return [module for module in model.modules() if isinstance(module, MoEFFN)]
+def opened(folder: Path) -> Any:
+    return transformers.AutoModelForCausalLM.from_pretrained(folder)
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Every case exported, with our logits and text; then loaded and run by one process without sparsebench."""
-    found = {}
-    for name, case in CASES.items():
-        folder = found[name] = tmp_path_factory.mktemp("case")
-        model = case.model()
-        assert export(model, folder / "model") == f"{case.stock}ForCausalLM"
-        ids = torch.randint(3, 64, (4, 250), generator=torch.Generator().manual_seed(1))
-        with torch.no_grad():
-            logits = model(ids).logits
-            text = model.generate(ids[:, :5], max_new_tokens=12, do_sample=False)
-            wide = model.float()(ids).logits
-        save_file({"ids": ids}, folder / "ids.safetensors")
-        ours = {"logits": logits.contiguous(), "text": text.contiguous(), "wide": wide.contiguous()}
-        save_file(ours, folder / "ours.safetensors")
-    subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT, *map(str, found.values())], check=True, timeout=280)
-    return found
+@pytest.mark.parametrize("name", HALVED)
+def test_half_precision_is_no_worse_than_ours(name: str, tmp_path: Path) -> None:
+    """Tokens near a tie of two experts may go to the other one: seen from float32."""
+    model = HALVED[name].model()
+    export(model, tmp_path / "model")
+    ids = torch.randint(3, 64, (4, 250), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours, theirs = (each(ids).logits for each in (model, opened(tmp_path / "model")))
+        wide = model.float()(ids).logits
+    error, own = (median_error(logits, wide) for logits in (theirs, ours))
+    assert theirs.dtype == torch.bfloat16 and own < 0.05 and error < 1.5 * own
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_stock_checkpoint_has_the_same_logits_and_text(folders: dict[str, Path], name: str) -> None:
-    ours, stock = (load_file(folders[name] / f"{who}.safetensors") for who in ("ours", "stock"))
-    assert json.loads((folders[name] / "class.json").read_text()) == f"{CASES[name].stock}ForCausalLM"
-    assert ours["logits"].std() > 0.3
-    assert stock["logits"].dtype == CASES[name].dtype
-    if CASES[name].dtype == torch.bfloat16:
-        # Tokens near a tie of two experts may go to the other one: no worse than ours, seen from float32.
-        error, own = (median_error(logits, ours["wide"]) for logits in (stock["logits"], ours["logits"]))
-        assert own < 0.05
-        assert error < 1.5 * own
-    else:
-        torch.testing.assert_close(stock["logits"], ours["logits"], atol=1e-4, rtol=0)
-        assert torch.equal(stock["text"], ours["text"])
-
-
-def test_experts_end_in_zero_neurons(folders: dict[str, Path]) -> None:
-    model = transformers.AutoModelForCausalLM.from_pretrained(folders["gain"] / "model")
+@pytest.mark.parametrize(("engine", "size"), [("transformers", 32), ("compressed-tensors", 32), ("vllm", 32)])
+def test_experts_end_in_zero_neurons(engine: Any, size: int, tmp_path: Path) -> None:
+    export(CASES["Llama, gain"].model(), tmp_path / "model", engine=engine)
+    model = opened(tmp_path / "model")
     experts = describe(model).blocks[0].mlp.experts
-    assert [int((experts.weights(e).up != 0).any(1).sum()) for e in range(4)] == [14, 14, 13, 13]
-    assert model.config.intermediate_size == 16
+    assert [int((experts.weights(e).up != 0).any(1).sum()) for e in range(4)] == [30, 30, 29, 29]
+    assert model.config.intermediate_size == size
 
 
-@pytest.mark.parametrize(
-    "name", ["v1", "shared", "norms, biases, window", "sigmoid, shared", "sigmoid, norms, windows"]
+DESCRIBED = (
+    "Llama",
+    "Llama, shared",
+    "Qwen3, window, all biases, dense between",
+    "Qwen2, sigmoid, shared, dense first",
+    "Qwen3, sigmoid, shared, some windows",
+    "OLMo 2",
 )
-def test_stock_checkpoint_is_described_as_the_converted_model_is(folders: dict[str, Path], name: str) -> None:
-    stock = describe(transformers.AutoModelForCausalLM.from_pretrained(folders[name] / "model"))
-    for block, ours in zip(stock.blocks, describe(CASES[name].model()).blocks, strict=True):
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_stock_checkpoint_is_described_as_the_converted_model_is(name: str, tmp_path: Path) -> None:
+    model = CASES[name].model()
+    export(model, tmp_path / "model")
+    config = CASES[name].config
+    for block, ours in zip(describe(opened(tmp_path / "model")).blocks, describe(model).blocks, strict=True):
         assert block.mlp is not None and ours.mlp is not None
         assert block.mlp.kind == ours.mlp.kind
         if block.mlp.experts is None or ours.mlp.experts is None:
             continue
-        assert (block.mlp.experts.num_experts, block.mlp.experts.top_k) == (4 - CASES[name].config.num_shared, 2)
+        assert (block.mlp.experts.num_experts, block.mlp.experts.top_k) == (4 - config.num_shared, 2)
         assert (block.mlp.experts.shared is None) == (ours.mlp.experts.shared is None)
         for expert in range(block.mlp.experts.num_experts):
             gate = ours.mlp.experts.weights(expert).gate
@@ -235,9 +81,33 @@ def test_stock_checkpoint_is_described_as_the_converted_model_is(folders: dict[s
             assert torch.equal(block.mlp.experts.weights(expert).gate[: len(gate)], gate)
 
 
-def test_disk_layout_is_the_original_one_of_mixtral(folders: dict[str, Path]) -> None:
-    names = load_file(folders["v1"] / "model" / "model.safetensors").keys()
+def test_disk_layout_is_the_original_one_of_mixtral(tmp_path: Path) -> None:
+    export(CASES["Llama"].model(), tmp_path / "model")
+    names = load_file(tmp_path / "model" / "model.safetensors").keys()
     assert "model.layers.0.block_sparse_moe.experts.3.w2.weight" in names
+
+
+def test_a_shared_block_becomes_neurons_of_every_expert_where_nothing_else_has_it(tmp_path: Path) -> None:
+    model = CASES["Qwen3, shared"].model()
+    assert export(model, tmp_path / "model") == "Qwen3MoeForCausalLM"
+    stock = opened(tmp_path / "model").model.layers[0].mlp.experts
+    layer = mixtures(model)[0]
+    shared = layer.shared.weights(0)
+    own = layer.experts.down.shape[2]
+    for expert in range(3):
+        gate, up = stock.gate_up_proj[expert].chunk(2)
+        assert torch.equal(gate[own : own + len(shared.gate)], shared.gate)
+        assert torch.equal(up[own : own + len(shared.up)], shared.up)
+        assert torch.equal(stock.down_proj[expert][:, own : own + len(shared.up)], shared.down)
+
+
+def test_multipliers_stay_where_the_architecture_has_them_and_are_folded_elsewhere(tmp_path: Path) -> None:
+    tied = {}
+    for name in ("Granite, shared", "Granite, not renormalised, shared"):
+        export(CASES[name].model(), tmp_path / name)
+        config = opened(tmp_path / name).config
+        tied[name] = (config.tie_word_embeddings, getattr(config, "embedding_multiplier", None))
+    assert tied == {"Granite, shared": (True, 3.0), "Granite, not renormalised, shared": (False, None)}
 
 
 def test_generation_config_and_tokenizer_go_along(tmp_path: Path) -> None:
@@ -339,57 +209,17 @@ def test_outputs_are_compared(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()) and all(module.training for module in model.modules())
 
 
-ENGINES = {
-    "Mixtral": ("Llama", {"tie_word_embeddings": True}, moe(), "Mixtral"),
-    "Granite": ("Qwen2", {}, moe(num_shared=1), "GraniteMoeShared"),
-    "Qwen2, tied head": (
-        "Llama",
-        {"tie_word_embeddings": True},
-        moe(score="softmax_topk", renorm=False, num_shared=1),
-        "Qwen2Moe",
-    ),
-    "Qwen3": ("Qwen3", {"tie_word_embeddings": True}, moe(), "Qwen3Moe"),
-    "Qwen3, not renormalised": (
-        "Qwen3",
-        {},
-        moe(score="softmax_topk", renorm=False),
-        "runs Qwen3Moe only without weights that do not sum to 1",
-    ),
-    "Qwen2, dense between": ("Llama", {}, moe(layers=(0, 2)), "runs Qwen2Moe only without dense blocks among"),
-    "Qwen2, renormalised": (
-        "Mistral",
-        {"sliding_window": 16},
-        moe(num_shared=1),
-        "runs Qwen2Moe only without a sliding window",
-    ),
-    "window": ("Mistral", {"sliding_window": 16}, moe(), "runs Mixtral only without a sliding window"),
-    "Qwen3-Next": ("Qwen3", {}, moe(num_shared=1), "does not run Qwen3Next"),
-    "GLM-4": ("Llama", {}, moe(score="sigmoid"), "does not run Glm4Moe"),
-}
-"""What llama.cpp's converter and engine were tried with: a class that they run, or why they run none."""
-
-
-@pytest.mark.parametrize("name", ENGINES)
-def test_an_engine_gets_what_it_runs(tmp_path: Path, name: str) -> None:
-    family, changes, config, expected = ENGINES[name]
-    model = tiny(family, changes, config)
-    if not expected.startswith(("runs", "does")):
-        assert export(model, tmp_path / "model", engine="llama.cpp") == f"{expected}ForCausalLM"
-        tied = json.loads((tmp_path / "model" / "config.json").read_text())["tie_word_embeddings"]
-        assert tied == (changes.get("tie_word_embeddings", False) and expected != "Qwen2Moe")
-        assert ("lm_head.weight" in load_file(tmp_path / "model" / "model.safetensors")) is not tied
-        again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "model")
-        ids = torch.arange(3, 40)[None]
-        torch.testing.assert_close(again(ids).logits, model(ids).logits, atol=1e-4, rtol=0)
-        return
-    with pytest.raises(ModelError, match=f"llama.cpp {expected}.* engine='transformers'"):
-        export(model, tmp_path / "model", engine="llama.cpp")
-    assert not list(tmp_path.iterdir())
+def test_llama_cpp_wants_the_head_of_qwen2_as_a_tensor_of_its_own(tmp_path: Path) -> None:
+    model = CASES["Llama, not renormalised, shared, tied head"].model()
+    for engine, tied in (("transformers", True), ("llama.cpp", False)):
+        assert export(model, tmp_path / engine, engine=engine) == "Qwen2MoeForCausalLM"
+        assert json.loads((tmp_path / engine / "config.json").read_text())["tie_word_embeddings"] is tied
+        assert ("lm_head.weight" in load_file(tmp_path / engine / "model.safetensors")) is not tied
 
 
 def test_an_engine_that_nobody_has_tried(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"engine='vllm' is not one of transformers, llama\.cpp"):
-        export(tiny("Llama", {}, moe()), tmp_path / "model", engine="vllm")  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=r"engine='ollama' is not one of transformers, llama\.cpp"):
+        export(tiny("Llama", {}, moe()), tmp_path / "model", engine="ollama")  # type: ignore[arg-type]
 
 
 def test_quantised_weights_are_written_dense_only_where_that_is_wanted(tmp_path: Path) -> None:

@@ -9,55 +9,20 @@ from torch import nn
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert
 from sparsebench.models.moe.layer import Alignment
-from sparsebench.models.moe.stock_export.source import (
-    ATTENTION_BIAS,
-    DENSE_BETWEEN,
-    DENSE_FIRST,
-    QK_NORM,
-    QKV_BIAS,
-    SHARED,
-    SIGMOID,
-    UNNORMALISED,
-    WINDOW,
-    Source,
-)
+from sparsebench.models.moe.stock_export.features import MULTIPLIERS, SHARED
+from sparsebench.models.moe.stock_export.source import Source
+
+from ...foreign_engines.exports import CASES
 
 Build = Callable[[str], nn.Module]
 Make = Callable[..., Source]
-
-
-@pytest.mark.parametrize(
-    ("family", "fields", "features"),
-    [
-        ("llama", {}, set()),
-        ("llama", {"num_shared": 1}, {SHARED}),
-        ("llama", {"score": "sigmoid"}, {SIGMOID}),
-        ("llama", {"score": "softmax_topk", "renorm": False}, {UNNORMALISED}),
-        ("llama", {"score": "topk_softmax", "renorm": False}, set()),  # sums to 1 whatever `renorm` says
-        ("llama", {"layers": (1,)}, {DENSE_FIRST}),
-        ("llama", {"layers": (0,)}, {DENSE_BETWEEN}),
-        ("mistral", {}, {WINDOW}),
-        ("qwen2", {}, {QKV_BIAS}),
-        ("qwen3", {}, {QK_NORM}),
-    ],
-)
-def test_features(family: str, fields: dict, features: set[str], source: Make) -> None:
-    assert source(family, **fields).features == features
-
-
-def test_a_bias_of_all_attention_projections(build: Build) -> None:
-    model = build("llama")
-    for layer in model.model.layers:
-        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            getattr(layer.self_attn, name).bias = nn.Parameter(torch.zeros(getattr(layer.self_attn, name).out_features))
-    assert Source.of(convert(model, MoEConfig())).features == {ATTENTION_BIAS}
 
 
 def test_widths_are_those_of_the_largest_parts(source: Make) -> None:
     found = source(num_shared=2, top_k=3)
     assert found.routing == ("softmax", True, 3, 6)
     assert found.expert_width == 8  # blocks of 7 and 6 neurons, filled up to whole rows of 8
-    assert found.shared_width == 14
+    assert found.shared_width == 16  # 14 neurons
     assert found.dense == [] and len(found.mixtures) == 2
 
 
@@ -99,6 +64,22 @@ def test_configuration_that_goes_over(source: Make) -> None:
     config = found.config()
     assert config["hidden_size"] == 32 and config["head_dim"] == 8 and config["dtype"] == torch.float32
     assert config["tie_word_embeddings"] == (found.model.lm_head.weight is found.model.model.embed_tokens.weight)
+
+
+def test_forms_are_tried_from_the_plain_one_on(source: Make) -> None:
+    def forms(found: Source) -> list[tuple[bool, bool]]:
+        return [(form.folded, form.repeated) for form in found.forms()]
+
+    assert forms(source()) == [(False, False)]
+    assert forms(source(num_shared=1)) == [(False, False), (False, True)]
+    assert forms(source(num_shared=1, score="softmax_topk", renorm=False)) == [(False, False)]
+    granite = Source.of(CASES["Granite, shared"].model())
+    assert forms(granite) == [(False, False), (True, False), (False, True), (True, True)]
+    *_, last = granite.forms()
+    assert {SHARED, MULTIPLIERS} <= granite.features and not {SHARED, MULTIPLIERS} & last.features
+    assert (granite.expert_width, granite.shared_width) == (32, 32)
+    assert (last.expert_width, last.shared_width) == (64, 0)
+    assert (granite.factor, last.factor) == (1.0, 0.6) and last.config()["tie_word_embeddings"] is False
 
 
 def test_models_without_a_stock_form(build: Build, source: Make) -> None:
