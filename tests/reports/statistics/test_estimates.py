@@ -21,12 +21,6 @@ def test_interval_over_seeds_is_students() -> None:
     assert (result.low, result.high) == pytest.approx((low, high))
 
 
-def test_one_record_takes_its_standard_error() -> None:
-    result = estimate(scores(0.5, stderr=0.01))
-    assert (result.covers, result.n) == ("examples", 1)
-    assert result.half_width == pytest.approx(0.0196, abs=1e-5)
-
-
 def test_seeds_with_standard_errors_cover_both() -> None:
     values = [0.71, 0.74, 0.69, 0.73]
     result = estimate(scores(*values, stderr=0.02))
@@ -36,9 +30,10 @@ def test_seeds_with_standard_errors_cover_both() -> None:
 
 
 def test_seeds_that_agree_exactly_are_one_deterministic_result() -> None:
-    result = estimate(scores(0.5, 0.5, 0.5, stderr=0.01))
-    assert result.covers == "examples"
-    assert result.half_width == pytest.approx(0.0196, abs=1e-5)
+    for seeds in (1, 3):
+        result = estimate(scores(*[0.5] * seeds, stderr=0.01))
+        assert (result.covers, result.n) == ("examples", seeds)
+        assert result.half_width == pytest.approx(0.0196, abs=1e-5)
 
 
 def test_nothing_measures_the_spread() -> None:
@@ -83,6 +78,8 @@ def test_at_chance() -> None:
     assert not at_chance(clear, 0.1, higher_is_better=True)
     assert not at_chance(near, None, higher_is_better=True)
     assert at_chance(clear, 0.21, higher_is_better=False)
+    ends_at = Estimate(0.5, 0.25, 3, "seeds")
+    assert at_chance(ends_at, 0.25, higher_is_better=True) and at_chance(ends_at, 0.75, higher_is_better=False)
     assert at_chance(Estimate(0.05, None, 1, "none"), 0.1, higher_is_better=True)
 
 
@@ -115,7 +112,8 @@ def test_all_right_is_not_certain() -> None:
 
 
 def test_what_is_scaled_keeps_its_ends() -> None:
-    value = estimate([Score(0.98, (0.98 * 0.02 / 63) ** 0.5, 64)]).scaled(100)
-    assert value.mean == pytest.approx(98)
+    plain = estimate([Score(0.98, (0.98 * 0.02 / 63) ** 0.5, 64)])
+    value = plain.scaled(100)
+    assert (value.mean, value.low, value.high) == pytest.approx((98, 100 * plain.low, 100 * plain.high))
     assert value.sides == pytest.approx((98 - value.low, value.high - 98))
     assert estimate(scores(0.5, stderr=0.01)).scaled(100).sides == pytest.approx((1.96, 1.96), abs=1e-3)

@@ -40,6 +40,8 @@ def test_the_examples_of_the_suites_scores_give_score_and_standard_error_back(ki
     part = examples_part([examples], with_seeds=False)
     # The binary one is DeLong's against a bootstrap of 200 draws.
     assert part.variance**0.5 == pytest.approx(metric.stderr, rel=0.15 if kind == "binary" else 1e-4)
+    two_of_each = {"score": [0.1, 0.2, 0.3, 0.4], "target": [0.0, 0.0, 1.0, 1.0]}
+    assert example_scores("roc_auc", 1.0, two_of_each) is not None
 
 
 def test_a_correlation() -> None:

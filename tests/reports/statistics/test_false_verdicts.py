@@ -48,16 +48,6 @@ def test_one_seed_of_stochastic_rows_is_never_a_verdict(examples: int) -> None:
     assert rate(draw) == 0
 
 
-def test_one_result_of_deterministic_rows_keeps_the_level() -> None:
-    generator = np.random.default_rng(1)
-
-    def draw() -> Pairing:
-        chances_N = generator.uniform(0.4, 1, 200)
-        return pair(*(side(answers(generator, 1, chances_N, 0.0), stochastic=False) for _ in range(2)))
-
-    assert rate(draw) <= MOST
-
-
 @pytest.mark.parametrize("seeds", [2, 3, 4, 5])
 def test_several_seeds_keep_the_level(seeds: int) -> None:
     generator = np.random.default_rng(seeds)

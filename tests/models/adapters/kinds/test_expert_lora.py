@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from sparsebench.models.adapters import LoRAConfig, attach, load_adapters, save_adapters
-from sparsebench.models.adapters.kinds.expert_lora import ExpertLoRALayer, stacks
+from sparsebench.models.adapters.kinds.expert_lora import ExpertLoRALayer
 from sparsebench.models.anatomy import describe
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.convert import convert
 
+from ...compression.slimming.mixtures import mixture
 from ..conftest import noise
 
 Build = Callable[[str], Any]
@@ -68,21 +69,21 @@ def test_exact_at_the_start_changed_by_training_merged_and_taken_off(name: str, 
     assert torch.equal(logits(model), before)
 
 
-@pytest.mark.parametrize("name", ["mixtral", "converted"])
-def test_each_expert_has_the_update_of_its_own_factors(name: str, build: Build) -> None:
+@pytest.mark.parametrize(
+    ("name", "target", "count"), [("mixtral", "experts", 2), ("converted", "experts", 2), ("converted", "linears", 4)]
+)
+def test_each_expert_has_the_update_of_its_own_factors(name: str, target: str, count: int, build: Build) -> None:
     model = MODELS[name](build)
-    adapters = attach(model, LoRAConfig(r=2, alpha=3, targets=("experts",), train_head=False))
+    adapters = attach(model, LoRAConfig(r=2, alpha=3, targets=(target,), train_head=False))
     noise(adapters.parameters())
-    mlp = describe(model).blocks[1].mlp
-    assert mlp is not None and mlp.experts is not None
-    stack = next(stacks(mlp.experts))
-    layer = stack.site.parent
-    assert isinstance(layer, ExpertLoRALayer)
-    for key, update in layer.updates():
-        lora_A, lora_B = layer.lora_A[key].effective(), layer.lora_B[key].effective()
-        for expert in range(layer.experts):
-            a, b = lora_A[2 * expert : 2 * expert + 2], lora_B[:, expert :: layer.experts]
-            torch.testing.assert_close(update[expert], 1.5 * b @ a)
+    layers = [layer for _, layer in adapters.layers() if isinstance(layer, ExpertLoRALayer)]
+    assert len(layers) == count
+    for layer in layers:
+        for key, update in layer.updates():
+            lora_A, lora_B = layer.lora_A[key].effective(), layer.lora_B[key].effective()
+            for expert in range(layer.experts):
+                a, b = lora_A[2 * expert : 2 * expert + 2], lora_B[:, expert :: layer.experts]
+                torch.testing.assert_close(update[expert], 1.5 * b @ a)
 
 
 def test_two_sets_add_up(build: Build) -> None:
@@ -109,6 +110,8 @@ def test_experts_are_left_out_only_where_that_is_said(build: Build) -> None:
         attach(model, LoRAConfig(targets=("linears",), dropout=0.1))
     adapters = attach(model, LoRAConfig(r=2, targets=("down",), train_head=False))
     assert {key for _, layer in adapters.layers() for key in layer.lora_A} == {"down_proj"}
+    with pytest.raises(ModelError, match="finds no target in Listed"):
+        attach(mixture("listed"), LoRAConfig(targets=("q", "v")))
 
 
 @pytest.mark.parametrize("name", ["llama", "bert"])

@@ -196,7 +196,8 @@ def test_second_set_inside_the_first(build: Build, example: Callable, run: Calla
     model = build("timm_vit")
     batch = example(model).repeat(40, 1, 1, 1)
     for name in ("one", "two"):
-        attach(model, LoRAConfig(r=2, init="normal", seed=len(name)), name)
+        adapters = attach(model, LoRAConfig(r=2, init="normal", seed=len(name)), name)
+        assert {made.scaling for _, made in adapters.layers()} == {1.0}, "without alpha"
     torch.testing.assert_close(model(batch), run(model, batch))
 
 

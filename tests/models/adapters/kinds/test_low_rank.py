@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sparsebench.models.adapters.kinds.low_rank import LowRankLinear, Span
 
-SPANS: dict[str, tuple[Span, ...]] = {"all": ((0, 5),), "some": ((1, 3),), "two": ((0, 2), (3, 5))}
+SPANS: dict[str, tuple[Span, ...]] = {"all": ((0, 5),), "some": ((1, 5),), "two": ((0, 2), (3, 5))}
 
 
 def draw(*shape: int, seed: int) -> Tensor:

@@ -40,7 +40,10 @@ def test_layers_equal_the_formula_before_and_after_merging(base: nn.Module, shap
     expected, without_bias = broadcast(scale, shift, base(x)), base.bias is None
     torch.testing.assert_close(layer(x), expected)
     layer.merge()
+    assert base.bias.requires_grad != without_bias, "a bias that merging makes is not trained"
+    shift.data += 1  # what is merged does not follow the adapter
     torch.testing.assert_close(base(x), expected)
+    shift.data -= 1
     layer.unmerge()
     assert (base.bias is None) == without_bias
     torch.testing.assert_close(layer(x), expected)

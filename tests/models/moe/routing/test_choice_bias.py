@@ -96,22 +96,6 @@ def test_training_steps_against_counts_by_hand(mixture: Mixtures, tokens: Callab
     assert any(expected)
 
 
-def test_it_evens_out_the_load(mixture: Mixtures, tokens: Callable[..., Tensor]) -> None:
-    layer = mixture(CONFIG)
-    x_TD = tokens(512) + 0.7
-
-    def worst() -> float:
-        """Load of the busiest expert over the mean load, less 1."""
-        return float(torch.bincount(layer.router(x_TD).index.flatten(), minlength=4).max()) / 256 - 1
-
-    before = worst()
-    with torch.no_grad():
-        for _ in range(100):
-            layer(x_TD)
-            update_biases(layer)
-    assert before > 0.2 and worst() < 0.05
-
-
 def test_evaluation_frozen_routers_and_recomputation_count_nothing(
     mixture: Mixtures, tokens: Callable[..., Tensor]
 ) -> None:

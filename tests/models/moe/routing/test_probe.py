@@ -178,11 +178,18 @@ def test_a_probe_changes_nothing_and_another_starts_from_zero(build: Build, exam
 
 
 def test_a_router_without_logits_has_no_entropy(build: Build, example: Callable) -> None:
+    """But one whose logits keep the dimension of the batch has; weights that are all 0 have no shares."""
     model = made(build, "mixtral")[0]
-    for block in model.model.layers:
-        inner = block.mlp.gate.forward
-        block.mlp.gate.forward = lambda x, inner=inner: (None, *inner(x)[1:])
-    assert [stats.token_entropy for stats in probed(model, {"input_ids": example(model)}).values()] == [None, None]
+    batch = {"input_ids": example(model)}
+    expected = probed(model, batch)
+    inner = {block.mlp.gate: block.mlp.gate.forward for block in model.model.layers}
+    for gate, forward in inner.items():
+        gate.forward = lambda x, forward=forward: (forward(x)[0].unsqueeze(0), *forward(x)[1:])
+    assert_same(probed(model, batch), expected)
+    for gate, forward in inner.items():
+        gate.forward = lambda x, forward=forward: (None, 0 * forward(x)[1], forward(x)[2])
+    for stats in probed(model, batch).values():
+        assert stats.token_entropy is None and stats.importance.tolist() == [0] * 4
 
 
 def test_a_probe_needs_a_mixture_and_tokens(build: Build) -> None:

@@ -79,9 +79,11 @@ def test_the_gradient_is_right_or_refused_in_torch(part: str, build: Callable[[s
 
 
 def test_without_gradients_nothing_is_refused() -> None:
+    """Nor is anything with them, inside a reentrant pass too: then there is a graph."""
     with torch.no_grad():
         refuse_reentrant()
     refuse_reentrant()
+    checkpoint(torch.enable_grad()(lambda x: refuse_reentrant()), torch.ones(2, requires_grad=True), use_reentrant=True)
 
 
 def test_recomputing_is_a_forward_pass_inside_a_backward_pass() -> None:

@@ -38,12 +38,6 @@ def test_the_fast_choice_is_taken_in_evaluation_where_it_is_asked_for(monkeypatc
     assert isinstance(layer.train()(x, choice_only=True), Routing)
 
 
-@pytest.mark.parametrize("score", ["topk_softmax", "softmax_topk", "sigmoid", "none"])
-def test_weights_sum_to_the_scale(score: str) -> None:
-    weight = router(top_k=2, score=score, scale=1.5)(normal(20, 16)).weight
-    torch.testing.assert_close(weight.sum(1), torch.full((20,), 1.5, dtype=torch.float64))
-
-
 @pytest.mark.parametrize("score", ["softmax_topk", "sigmoid"])
 def test_without_renormalisation_weights_are_probabilities(score: str) -> None:
     layer = router(top_k=2, score=score, renorm=False, scale=1.0)
