@@ -67,7 +67,7 @@ def test_a_duration_takes_the_place_of_another_one_in_every_task(profile: Profil
 def test_one_task_alone(profile: Profile) -> None:
     (plan,) = changed(profile, "task.trec6.steps=9", "task.trec6.seeds=1").plans
     trec6 = next(task for task in plan.tasks if task.name == "trec6")
-    sizes = {"batch_size": 16, "train_fraction": 0.5, "test_examples": 500, "calibration_examples": 160}
+    sizes = {"batch_size": 16, "train_fraction": 0.33, "test_examples": 500, "calibration_examples": 160}
     assert trec6.budget == sizes | {"steps": 9}
     assert trec6.seeds == 1
     assert [task for task in plan.tasks if task.name != "trec6"] == [
