@@ -39,7 +39,7 @@ pytestmark = [
 ]
 B, T, D, H, E, BLOCKS = 8, 197, 384, 6, 64, 12
 CLASSES, RANK, RATE = 100, 8, 1e-3
-ROUNDS = 11 if FULL else 5
+ROUNDS = 11 if FULL else 3
 OURS, PLAIN = "sparsebench, bfloat16", "sparsebench, float32"
 PEER, PEER_PLAIN = "peft, autocast", "peft, float32"
 FLOOR = "matrix products"

@@ -20,7 +20,7 @@ from .scope import FULL
 CLOCK = ReplayClock()
 pytestmark = [pytest.mark.benchmark(timer=CLOCK), pytest.mark.timeout(1800)]
 THREADS = 2
-ROUNDS = 9 if FULL else 5
+ROUNDS = 9 if FULL else 3
 EXPERTS, WIDTH, HIDDEN = 16, 1024, 2048
 ROWS = 256
 WANTED = {"one token": 2.0, "256 rows an expert": 1.5}

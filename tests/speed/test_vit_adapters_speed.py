@@ -112,7 +112,7 @@ def time_step(name: str, measure: Callable[..., None], threads: str, **facts: st
 
 
 @CPU_TIME
-@pytest.mark.parametrize("cached", [True, False], ids=["cached features", "trunk each step"])
+@pytest.mark.parametrize("cached", [True, pytest.param(False, marks=LONG)], ids=["cached features", "trunk each step"])
 def test_linear_probe_step(cached: bool, measure: Callable[..., None]) -> None:
     """A head of a frozen ViT-S: with the trunk's features kept, and with the trunk run at each step."""
     x, model = images(), vit().requires_grad_(False)
