@@ -13,11 +13,12 @@ from ..errors import ModelError
 from .configs import MODEL_TYPE
 from .declaration import declare
 from .derived_classes import PREFIX
+from .folder_card import OWN_WEIGHTS
 from .foreign_configs import refuse_foreign
 from .model_classes import base_model, model_class
 from .models import align, changed_class
 from .older_folders import ELSEWHERE
-from .own_folders import check_same, is_own_folder, load_generation_config, put_all, read_own
+from .own_folders import RECIPE, check_same, is_own_folder, load_generation_config, put_all, read_own
 from .parts import folder_part, in_order, part_of
 from .rooms import import_room, room_of
 
@@ -156,6 +157,9 @@ def _config_fields(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{folder} has no config.json: it was not written by sparsebench.models.save")
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
-        return fields | {"model_type": fields["model_type"]}
+        fields |= {"model_type": fields["model_type"]}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{file} is damaged: {error!r}") from error
+    if fields.get("transformers_weights") == OWN_WEIGHTS:
+        raise ModelError(f"{folder} does not say of which class its model is: it is not whole, without {RECIPE}")
+    return fields

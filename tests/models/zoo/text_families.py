@@ -143,6 +143,9 @@ MIXTURES = {
     "Olmoe": Family(
         "OlmoeConfig", MOE | {"intermediate_size": 10}, BODY_AND_HEADS[:2], attention="q_norm spans all heads"
     ),
+    "FlexOlmo": Family(
+        "FlexOlmoConfig", MOE | {"intermediate_size": 10}, BODY_AND_HEADS[:2], attention=OTHER_ATTENTION
+    ),
     "Qwen2Moe": Family("Qwen2MoeConfig", MOE | {"shared_expert_intermediate_size": 14, "decoder_sparse_step": 1}),
     "Qwen3Moe": Family("Qwen3MoeConfig", MOE),
     "Glm4Moe": Family("Glm4MoeConfig", MOE | DENSE_FIRST | HALF, BODY_AND_HEADS[:2], attention=OTHER_ATTENTION),

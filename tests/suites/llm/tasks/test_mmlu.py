@@ -8,8 +8,8 @@ from datasets import Dataset
 
 from sparsebench.data.sources import paths
 from sparsebench.suites.llm.language.task import CausalLM
+from sparsebench.suites.llm.multiple_choice import mmlu_questions
 from sparsebench.suites.llm.multiple_choice.harness_task import quiet, run_harness
-from sparsebench.suites.llm.tasks import mmlu
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import find
 
@@ -24,19 +24,9 @@ def task(name: str) -> Any:
     return load_task(find("task", name, "llm"))
 
 
-def test_a_prompt_has_subject_examples_and_question() -> None:
-    found = mmlu.document(question(2), [question(1)])
-    assert found["answer"] == 2
-    assert found["prompt"] == (
-        "The following are multiple choice questions (with answers) about high school biology.\n\n"
-        "What is 1?\nA. w\nB. x\nC. y\nD. z\nAnswer: B\n\n"
-        "What is 2?\nA. w\nB. x\nC. y\nD. z\nAnswer:"
-    )
-
-
 def test_subjects_take_turns_and_answers_are_letters(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {"a": [question(0), question(1)], "b": [question(2)]}
-    monkeypatch.setattr(mmlu, "_subjects", lambda part: parts)
+    monkeypatch.setattr(mmlu_questions, "subjects", lambda part: parts)
     rows = task("mmlu_zero_shot").rows(None)
     assert rows["answer"] == [0, 2, 1]
     samples, results = run_harness(task("mmlu_zero_shot"), lm, 2)
