@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import ModelError
 from .tensor_files import load_tensors, npz_readers, safetensors_readers
@@ -17,6 +17,16 @@ WHOLE = ("model.safetensors", "pytorch_model.bin")
 """Files of weights, in the order in which they are looked for: safetensors before pickles."""
 STATES = ("state_dict", "model", "model_state")
 """Keys under which training programs put the weights into a file that holds more."""
+
+
+class Built(NamedTuple):
+    """What a layout makes of a checkpoint.
+
+    `model` is on the CPU, in eval mode. `unknown`: sentences on what the checkpoint cannot tell and was taken to be so.
+    """
+
+    model: nn.Module
+    unknown: tuple[str, ...] = ()
 
 
 class Checkpoint:

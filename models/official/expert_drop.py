@@ -18,9 +18,8 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..hub.loading import assembled
-from .checkpoint import Checkpoint
+from .checkpoint import Built, Checkpoint
 from .decoders import required
-from .layouts import Built
 
 TITLE = "Expert, Layer and Block Drop, CASE-Lab-UMD/Unified-MoE-Compression"
 COUNTS = {"mixtral": "num_local_experts", "deepseek": "n_routed_experts", "qwen2_moe": "num_experts"}

@@ -17,9 +17,8 @@ from ..errors import ModelError
 from ..graphsgpt.model.configuration import GraphsGPTConfig
 from ..graphsgpt.model.modeling import GraphsGPT
 from ..graphsgpt.tokens.vocabulary import ELEMENTS, EdgeType, NodeType, Vocabulary
-from .checkpoint import Checkpoint
+from .checkpoint import Built, Checkpoint
 from .decoders import check_values, required
-from .layouts import Built
 
 TITLE = "GraphsGPT, A4Bio/GraphsGPT"
 KNOWN = {

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import NamedTuple, Protocol
-
-from torch import nn
+from typing import Any, Protocol
 
 from ..errors import ModelError, check_choice
-from .checkpoint import Checkpoint
+from .checkpoint import Built, Checkpoint
 
 LAYOUTS = (
     *("llama_moe_v1", "llama_moe_v1_residual", "llama_moe_v2", "molm", "expert_drop"),
     *("graphsgpt", "od_conv", "kernel_warehouse", "vit_npz"),
 )
 """Files of this folder, in the order in which they are asked."""
-
-
-class Built(NamedTuple):
-    """What a layout makes of a checkpoint.
-
-    `model` is on the CPU, in eval mode. `unknown`: sentences on what the checkpoint cannot tell and was taken to be so.
-    """
-
-    model: nn.Module
-    unknown: tuple[str, ...] = ()
 
 
 class Layout(Protocol):
@@ -47,8 +34,23 @@ class Layout(Protocol):
 def layout(name: str) -> Layout:
     """A layout by name. Raises `ModelError` for an unknown one."""
     check_choice("layout", name, LAYOUTS)
-    found: Layout = importlib.import_module(f".{name}", __package__)  # type: ignore[assignment] - a module is one
-    return found
+    from . import (  # which import transformers, timm and more
+        expert_drop,
+        graphsgpt,
+        kernel_warehouse,
+        llama_moe_v1,
+        llama_moe_v1_residual,
+        llama_moe_v2,
+        molm,
+        od_conv,
+        vit_npz,
+    )
+
+    files: tuple[Any, ...] = (
+        *(llama_moe_v1, llama_moe_v1_residual, llama_moe_v2, molm, expert_drop),
+        *(graphsgpt, od_conv, kernel_warehouse, vit_npz),
+    )
+    return dict(zip(LAYOUTS, files, strict=True))[name]
 
 
 def recognise(checkpoint: Checkpoint) -> str:

@@ -19,9 +19,8 @@ from ..errors import ModelError
 from ..moe.config import MoEConfig
 from ..moe.presets import preset
 from ..moe.routing.router import NOISE_FLOOR
-from .checkpoint import Checkpoint
+from .checkpoint import Built, Checkpoint
 from .decoders import check_values, ffn_recipe, llama_of, required
-from .layouts import Built
 
 TITLE = "LLaMA-MoE v1, pjlab-sys4nlp/llama-moe"
 KNOWN = {

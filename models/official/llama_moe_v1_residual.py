@@ -16,9 +16,8 @@ from torch import Tensor
 
 from ..errors import ModelError
 from . import llama_moe_v1 as routed_alone
-from .checkpoint import Checkpoint
+from .checkpoint import Built, Checkpoint
 from .decoders import check_values, ffn_recipe, llama_of, required
-from .layouts import Built
 
 TITLE = "LLaMA-MoE v1 with residual blocks, pjlab-sys4nlp/llama-moe"
 KNOWN = {**routed_alone.KNOWN, "use_weighting": False, "gate_use_softmax_residual": True}

@@ -21,9 +21,8 @@ from torch import Tensor
 from ..moe.attention.config import AttnMoEConfig
 from ..moe.config import MoEConfig
 from ..moe.presets import preset
-from .checkpoint import Checkpoint
+from .checkpoint import Built, Checkpoint
 from .decoders import check_values, ffn_recipe, llama_of, required
-from .layouts import Built
 from .llama_moe_v2_variants import common_bias, dense_blocks, dense_ffn, left_out
 
 TITLE = "LLaMA-MoE v2, OpenSparseLLMs/LLaMA-MoE-v2"

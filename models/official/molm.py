@@ -18,9 +18,8 @@ import torch
 from ..errors import ModelError
 from ..molm.configuration import MoLMConfig
 from ..molm.modeling import MoLMForCausalLM
-from .checkpoint import Checkpoint
+from .checkpoint import Built, Checkpoint
 from .decoders import check_values, required
-from .layouts import Built
 
 TITLE = "MoLM, IBM/ModuleFormer and Spico197/MoE-SFT"
 KNOWN = {"tie_word_embeddings": False}

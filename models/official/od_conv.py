@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from ..dynamic import ConvConfig, dynamic_layers, make_dynamic
 from ..errors import ModelError
 from ..hub.own_folders import put_all, state_of
-from .checkpoint import Checkpoint
-from .layouts import Built
+from .checkpoint import Built, Checkpoint
 
 TITLE = "ODConv, OSVAI/ODConv"
 RESNETS: dict[tuple[bool, tuple[int, ...]], str] = {

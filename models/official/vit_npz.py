@@ -21,8 +21,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
-from .checkpoint import Checkpoint
-from .layouts import Built
+from .checkpoint import Built, Checkpoint
 
 TITLE = "ViT and AugReg in .npz files, google-research/vision_transformer"
 SIZES = {
