@@ -87,6 +87,14 @@ def _excluded(standing: Standing) -> str:
     return f"not vouched for: {', '.join(reasons)}"
 
 
+def these_hold_at(standings: Sequence[Standing | None]) -> str:
+    """What is known of one folder, or of several whose rows stand side by side."""
+    if len(standings) > 1:
+        text = all_hold_at(standings).removesuffix(".")
+        return text[0].lower() + text[1:]
+    return holds_at(next(iter(standings), None))
+
+
 def all_hold_at(standings: Sequence[Standing | None]) -> str:
     """The one sentence over all folders."""
     known = [standing for standing in standings if standing is not None]

@@ -64,20 +64,21 @@ def section(
     info: SuiteInfo,
     anchor: str,
     whole: Whole = already_whole,
-    standing: Standing | None = None,
+    standings: Sequence[Standing | None] = (),
     findings: Sequence[Finding] = (),
 ) -> Section:
     """Computes all that the page shows of one suite.
 
-    `whole` reads what slim records lack; `standing` is what running cells again has shown; of a study,
+    `whole` reads what slim records lack; `standings` are what running cells again has shown; of a study,
     `findings` are what its claims say, and the summary is made of these.
     """
     table = suite_table(matrix, info)
     found = contrasts(matrix, info)
     tables = published_tables(matrix.suite)
-    outside: Collection[str] = ()
-    if standing is not None:
-        outside = standing.outside
+    outside: set[str] = set()
+    for standing in standings:
+        if standing is not None:
+            outside |= standing.outside
     return Section(
         anchor=anchor,
         info=info,

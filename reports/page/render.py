@@ -16,8 +16,8 @@ from ..tables import table_formats as printing
 from ..tables.claims import Finding, Roles, document
 from ..tables.dataframe import newest, write_csv
 from ..tables.matrix import Matrix, matrices
-from ..tables.suite_table import SuiteInfo, SuiteTable
-from .holding import holds_at, made_by
+from ..tables.suite_table import SuiteInfo
+from .holding import made_by, these_hold_at
 from .html import Page, Section, render_html, section
 from .provenance import commits_note
 from .speed import speed_or_reason
@@ -30,13 +30,13 @@ def render(
     suites: Mapping[str, SuiteInfo],
     speed: Path | None = None,
     findings: Sequence[Finding] = (),
-    standing: Standing | None = None,
+    standings: Sequence[Standing | None] = (),
     objection: str = "",
     unknown_commits: Collection[str] = (),
     roles: Roles | None = None,
     whole: Whole = already_whole,
     examples: ExampleReader | None = None,
-    show: Callable[[SuiteTable], None] | None = None,
+    show: Callable[[Section], None] | None = None,
 ) -> Path:
     """Writes the report into the folder `out` and returns the path of its page.
 
@@ -50,13 +50,13 @@ def render(
         suites: how each suite is presented; an unknown one goes by its name, its first row is the baseline.
         speed: the JSON of pytest-benchmark, if there is one.
         findings: what a study found of its claims.
-        standing: what running cells again has shown of the records.
+        standings: what running cells again has shown of the records, for each folder that they are of.
         objection: one line that says what the set-up of a study is objected to for.
         unknown_commits: commits that records name and that the repository does not have.
         roles: suite to row label to what the row is there for, where the plan says it.
         whole: from a slim record to the whole one, for the few whose curves, details and tracebacks are shown.
         examples: reads per-example outcomes, so that rows are compared on the same examples.
-        show: is given the table of each suite as soon as it is made.
+        show: is given the section of each suite as soon as it is made.
 
     Raises:
         StoreError: `out` cannot be written, or a record is gone.
@@ -65,12 +65,12 @@ def render(
     found = matrices(current, examples, roles)
     sections = []
     for matrix, anchor in zip(found, _anchors(found), strict=True):
-        made = section(matrix, _info(matrix, suites), anchor, whole, standing, findings)
+        made = section(matrix, _info(matrix, suites), anchor, whole, standings, findings)
         if show is not None:
-            show(made.table)
+            show(made)
         sections.append(made)
     report, error = speed_or_reason(speed)
-    note = f"Records {made_by(current)}; {holds_at(standing)}" if current else ""
+    note = f"Records {made_by(current)}; {these_hold_at(standings)}" if current else ""
     commits = commits_note(current, unknown_commits)
     page = Page(
         sections=sections,

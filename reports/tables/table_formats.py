@@ -13,7 +13,7 @@ from .claims import Finding
 from .claims.document import effects, verdict_of
 from .comparison import Comparison
 from .cost_columns import TEACHER, TRAINING, columns_of
-from .suite_table import RIVALS, Average, Column, Entry, Line, SuiteTable
+from .suite_table import RIVALS, Average, Column, Entry, SuiteTable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -150,49 +150,6 @@ def _latex_row(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def to_rich(table: SuiteTable, width: int) -> list[Table]:
-    """The table for a terminal of `width` columns, cut into as many parts as that takes; best bold, failures red."""
-    from rich.table import Table
-    from rich.text import Text
-
-    titles, rows = _grid(table)
-    styles = [_styles(line) for line in table.lines]
-    parts, widths = _fitting(titles, rows, width)
-    shown = []
-    for columns in parts:
-        part = Table(caption_justify="left")
-        for index in columns:
-            part.add_column(titles[index], justify="right", overflow="fold", width=widths[index])
-        part.columns[0].justify = "left"
-        for row, style in zip(rows, styles, strict=True):
-            part.add_row(*(Text(row[index], style[index]) for index in columns))
-        shown.append(part)
-    # One title above all parts, one legend below: they are one table.
-    shown[0].title = table.title
-    shown[-1].caption = Text("\n".join([legend(table), *_notes(table)]))
-    return shown
-
-
-def _fitting(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[list[list[int]], list[int]]:
-    """Columns of each part of a table (the first column, and as many others as fit), and the width of every column."""
-    frame = 3  # a rule and two blanks between columns
-    widths = []
-    for title, *cells in zip(titles, *rows, strict=True):
-        # A title may break between its words, a number nowhere.
-        widths.append(max(map(len, [*title.split(), *cells])))
-    widths[0] = min(widths[0], width // 3)
-    start = width - 1 - widths[0] - frame
-    parts = [[0]]
-    room = start
-    for index in range(1, len(titles)):
-        if widths[index] + frame > room and len(parts[-1]) > 1:
-            parts.append([0])
-            room = start
-        parts[-1].append(index)
-        room -= widths[index] + frame
-    return parts, widths
-
-
 def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
     """The outcome of `compare` for the terminal."""
     from rich.table import Table
@@ -276,23 +233,6 @@ def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[li
         row += map(escape, [*cost_texts(line.costs), *training_texts(line.training)])
         rows.append(row)
     return list(map(visible, titles)), rows
-
-
-def _styles(line: Line) -> list[str]:
-    """The style of every column of a row on the terminal: name, scores, costs."""
-    scores = map(_style, (*line.entries, *line.averages))
-    costs = (*line.costs, *line.training)
-    return ["", *scores, *[""] * len(costs)]
-
-
-def _style(entry: Entry) -> str:
-    if entry.best:
-        return "bold"
-    if entry.kind == "value":
-        return ""
-    if entry.kind in ("n/a", "missing"):
-        return "dim"
-    return "red"
 
 
 def _arrow(column: Column) -> str:

@@ -119,3 +119,22 @@ class CompareDocument(TypedDict):
     a: str
     b: str
     lines: list[ComparisonDocument]
+
+
+class ClaimDocument(TypedDict):
+    """What the records say of a claim."""
+
+    id: str
+    statement: str
+    verdict: str
+
+
+class ReportDocument(TypedDict):
+    """`sparsebench report --json`. `suites`: for each family of tasks the rows with score, outcome and two costs."""
+
+    schema: Literal["sparsebench/report/1"]
+    folders: list[str]
+    page: str
+    suites: dict[str, list[dict[str, Any]]]
+    claims: list[ClaimDocument]
+    notes: list[str]

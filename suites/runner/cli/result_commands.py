@@ -16,19 +16,34 @@ if TYPE_CHECKING:
 
 
 def report(
-    folder: FolderArgument,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to (FOLDER/report unless given).")] = None,
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Result folders; rows of several stand side by side.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to (report in the first FOLDER unless given).")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the path of the page.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Tables on the terminal, and the page, Markdown, CSV and LaTeX in files.
 
+    Of several folders: one report in which their rows stand side by side, `mine reports/results/quick` for instance.
     Of a folder of result folders: RESULTS.md and its pictures, for a repository.
     """
-    announce(f"reading the records of {folder}")
-    from ..summary import write_report
-    from ..write_results import is_collection, write_results
+    if not quiet:
+        announce(f"reading the records of {', '.join(map(str, folders))}", err=json)
+    from ..results.summary import print_report, report_document, write_report
+    from ..results.write_results import is_collection, write_results
 
-    write = write_results if is_collection(folder) else write_report
-    write(folder, out or folder / "report")
+    place = out or folders[0] / "report"
+    if len(folders) == 1 and is_collection(folders[0]):
+        write_results(folders[0], place)
+    elif json:
+        print_json(report_document(write_report(folders, place)))
+    elif quiet:
+        say(str(write_report(folders, place).page))
+    else:
+        print_report(folders, place)
 
 
 def compare(
@@ -40,7 +55,7 @@ def compare(
 ) -> None:
     """Row A against row B: paired differences on the same task and seed, with intervals and corrected p-values."""
     announce(f"comparing {first} with {second}", err=True)
-    from ..summary import compare_document, compare_rows
+    from ..results.summary import compare_document, compare_rows
 
     names = suite or list(suites())
     if json:

@@ -6,6 +6,7 @@ import typer
 
 from ..interrupts import INTERRUPTED, end_in_order
 from .options import (
+    WHERE,
     AddressOption,
     BackboneOption,
     DeviceOption,
@@ -106,12 +107,14 @@ def run(
     out: OutOption = None,
     reuse: ReuseOption = ReuseChoice.vouched,
     workers: WorkersOption = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.", rich_help_panel=WHERE)] = 1,
     memory: MemoryOption = None,
     share_workers: Annotated[
         bool,
         typer.Option(
-            "--share-workers", help="Cells under a second share processes; one in a hundred is run again alone."
+            "--share-workers",
+            help="Cells under a second share processes; one in a hundred is run again alone.",
+            rich_help_panel=WHERE,
         ),
     ] = False,
     executor: ExecutorOption = "local",

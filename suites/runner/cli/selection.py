@@ -56,12 +56,16 @@ def only(context: typer.Context, suite: list[str] | None) -> tuple[str, ...]:
 def select(request: Request, out: Path | None = None) -> Selection:
     """The profile with all that was asked for. Raises `UsageError`."""
     from ..identity.device import device_kind
+    from ..planning.narrowing import Named, narrow_profile
     from ..planning.profile import load_profile
 
     loaded = load_profile(request.profile, request.suites)
     device = kind_of_device(request.device)
-    narrowed = replace(_narrowed(loaded, request), device="auto" if device == device_kind() else device)
+    named = Named(request.methods, request.tasks, request.backbones)
+    narrowed, left_out = narrow_profile(loaded, named, request.seeds)
+    narrowed = replace(narrowed, device="auto" if device == device_kind() else device)
     changed, notes = _changed(narrowed, request)
+    notes = left_out + notes
     if changed == loaded:
         return Selection(changed, out or RESULTS / loaded.name, tuple(notes))
     folder = out or RESULTS / adhoc_name(loaded, request)
@@ -103,15 +107,6 @@ def check_device(name: str) -> None:
     number = int(name.partition(":")[2] or 0)
     if number >= device_count():
         raise UsageError(f"--device {name}: this machine has {device_count()}, the first of which is cuda:0")
-
-
-def _narrowed(loaded: Profile, request: Request) -> Profile:
-    from ..planning.profile import narrow
-
-    if (request.methods or request.tasks or request.backbones) and len(loaded.plans) != 1:
-        raise UsageError("--method, --task and --backbone need one suite: say `sparsebench vtab run ...` or --suite")
-    plans = [narrow(plan, request.methods, request.tasks, request.backbones, request.seeds) for plan in loaded.plans]
-    return replace(loaded, plans=tuple(plans))
 
 
 def _changed(profile: Profile, request: Request) -> tuple[Profile, list[str]]:

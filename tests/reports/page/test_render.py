@@ -164,7 +164,7 @@ def test_records_of_older_code_are_counted(make, tmp_path):
 def test_where_the_records_hold_is_told_and_rows_that_do_not_are_marked(make, tmp_path):
     records = [make.record(label, code=label, seed=seed) for label in ("linear probe", "LoRA r=8") for seed in range(3)]
     standing = standing_of(covered=1, outside=1)
-    text = render(records, [], tmp_path, INFOS, standing=standing).read_text()
+    text = render(records, [], tmp_path, INFOS, standings=[standing]).read_text()
     note = "Records made by 0123abc; 1 of 2 code paths hold at abcdef01; 1 do not"
     assert text.index(note) < text.index("<main>")
     for name in ("table-vtab.md", "table-vtab.tex"):

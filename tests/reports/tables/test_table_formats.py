@@ -50,30 +50,6 @@ def test_latex_is_escaped(make):
     assert text.count(r"\\") == 2
 
 
-def test_terminal_table_shows_labels_as_they_are(make):
-    console = Console(width=200, record=True, file=io.StringIO())
-    for part in printing.to_rich(
-        table([make.record("base [red]x"), make.record("a", status="n/a", reason="why")]), 200
-    ):
-        console.print(part)
-    text = console.export_text()
-    assert "base [red]x" in text
-    assert "[1] n/a: why" in text
-
-
-def test_a_wide_table_is_cut_to_the_terminal(make):
-    tasks = [f"a_task_of_some_length_{number}" for number in range(12)]
-    wide = table([make.record(label, task=task) for label in ("one", "two") for task in tasks])
-    for width in (60, 80, 120):
-        console = Console(file=io.StringIO(), width=width)
-        parts = printing.to_rich(wide, width)
-        for part in parts:
-            assert console.measure(part).minimum <= width
-            assert part.columns[0].header == "method"
-        shown = [column.header for part in parts for column in part.columns[1:]]
-        assert len(shown) == len(set(shown)) == 12 + len(wide.averages) + len(wide.cost_titles)
-
-
 def test_terminal_form(make):
     lines = compare(make.side("a", [0.8, 0.81, 0.82]), make.side("b", [0.7, 0.71, 0.71]))
     console = Console(width=160, record=True, file=io.StringIO())

@@ -87,7 +87,7 @@ def test_bad_profiles(sparsebench, tmp_path: Path, name: str) -> None:
         (["run", "--suite", "vtap"], "did you mean vtab?"),
         (["list", "--suite", "vtap"], "did you mean vtab?"),
         (["vtab", "run", "--method", "linear_prob"], "did you mean linear_probe"),
-        (["run", "--method", "linear_probe"], "need one suite"),
+        (["run", "--method", "linear_prob"], "no suite of the profile has the method"),
         (["show", "linear_prob"], "did you mean linear_probe"),
         (["check", "linear_prob"], "did you mean linear_probe"),
         (["report", "nowhere"], "no results in nowhere"),

@@ -26,12 +26,13 @@ def test_a_suite_is_said_once() -> None:
         only(context("llm"), ["vtab"])
 
 
-def test_rows_tasks_and_backbones_are_of_one_suite() -> None:
+def test_a_suite_that_knows_nothing_of_what_is_named_is_left_out() -> None:
     (plan,) = select(replace(SMOKE, methods=("full_tuning",), seeds=1)).profile.plans
     assert [row.label for row in plan.methods] == ["full_tuning"]
     assert plan.seeds == 1
-    with pytest.raises(UsageError, match="need one suite"):
-        select(Request(profile="smoke", methods=("full_tuning",)))
+    selection = select(Request(profile="smoke", tasks=("freesolv",)))
+    assert [plan.suite for plan in selection.profile.plans] == ["molecules"]
+    assert [note.partition(":")[0] for note in selection.notes[:2]] == ["llm is left out", "vtab is left out"]
 
 
 def test_a_whole_profile_has_the_folder_of_its_name() -> None:

@@ -10,7 +10,7 @@ from sparsebench.suites.runner.discovery.loading import load_class, load_method,
 from sparsebench.suites.runner.discovery.registry import entries, find, suites
 from sparsebench.suites.runner.discovery.table import read_table
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.summary import suite_infos
+from sparsebench.suites.runner.results.summary import suite_infos
 
 SUITES = sorted(suites())
 

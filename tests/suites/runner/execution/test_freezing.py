@@ -14,7 +14,7 @@ from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.execution.freezing import freeze_folders
 from sparsebench.suites.runner.execution.locks import sole_run
 from sparsebench.suites.runner.identity.cell import Cell
-from sparsebench.suites.runner.summary import compare_document, write_report
+from sparsebench.suites.runner.results.summary import compare_document, write_report
 
 
 def make_folder(folder: Path, cells: list[Cell]) -> Store:
@@ -44,7 +44,7 @@ def test_every_reader_says_the_same_of_a_frozen_folder(bench) -> None:
 
 def everything(folder: Path) -> dict[str, Any]:
     """What a report writes, two rows compared say, and a plan knows of the records."""
-    write_report(folder, folder / "report")
+    write_report([folder], folder / "report")
     said: dict[str, Any] = {"compare": compare_document(folder, "toy_fine", "toy_fine", ["molecules"])}
     with Index(Store(folder)) as index:
         said["entries"] = index.entries

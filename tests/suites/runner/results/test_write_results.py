@@ -12,8 +12,9 @@ from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.plan_file import PLAN_FILE, write_plan
 from sparsebench.suites.runner.planning.profile import load_profile
-from sparsebench.suites.runner.summary import OBJECTION, objection, write_report
-from sparsebench.suites.runner.write_results import is_collection, write_results
+from sparsebench.suites.runner.results.readings import OBJECTION, objection
+from sparsebench.suites.runner.results.summary import write_report
+from sparsebench.suites.runner.results.write_results import is_collection, write_results
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_an_objection_to_a_study_is_at_the_top_of_its_page_and_its_documents(col
     write_results(collection, tmp_path / "docs")
     text = (tmp_path / "docs" / "RESULTS.md").read_text()
     assert text.partition("### [../results/smoke]")[2].splitlines()[2] == f"**{line}**"
-    write_report(folder, tmp_path / "page")
+    write_report([folder], tmp_path / "page")
     assert (tmp_path / "page" / "claims.md").read_text().splitlines()[2] == f"**{line}**"
     page = (tmp_path / "page" / "index.html").read_text()
     assert page.index(line) < page.index('id="claims"')

@@ -1,5 +1,7 @@
 """What the report is told of each suite, read from files without importing them."""
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +10,17 @@ import pytest
 
 from sparsebench.reports.records.record import Metric, Record
 from sparsebench.reports.records.store import Store
-from sparsebench.reports.tables.matrix import matrices
-from sparsebench.reports.tables.suite_table import suite_table
-from sparsebench.suites.runner.console import open_console
 from sparsebench.suites.runner.discovery.registry import Entry
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.summary import MAX_TERMINAL_ROWS, compare_rows, print_table, suite_infos
+from sparsebench.suites.runner.results.summary import (
+    compare_rows,
+    print_report,
+    report_document,
+    suite_infos,
+    write_report,
+)
 
-from . import cells
+from .. import cells
 
 
 def test_methods_say_what_they_are_there_for() -> None:
@@ -43,7 +48,7 @@ def test_an_unknown_role_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = tmp_path / "mine.py"
     path.write_text('ROLE = "controls"')
     entry = Entry("method", "mine", "mine", path)
-    monkeypatch.setattr("sparsebench.suites.runner.summary.entries", lambda kind: {"mine": entry})
+    monkeypatch.setattr("sparsebench.suites.runner.results.summary.entries", lambda kind: {"mine": entry})
     with pytest.raises(UsageError, match="unknown role 'controls'; did you mean control"):
         suite_infos()
 
@@ -52,7 +57,7 @@ def record(label: str, backbone: str, seed: int, value: float) -> Record:
     place = {"suite": "molecules", "task": "freesolv", "group": "physics", "backbone": backbone, "seed": seed}
     cell = replace(cells.INFO, method=label, label=label, **place)
     metric = Metric(value=value, stderr=0.1, higher_is_better=False, unit="kcal/mol")
-    name = f"{label}-{backbone}-{seed}"
+    name = f"{label}-{backbone}-{seed}".replace(" ", "-")
     scores = {"status": "ok", "reason": None, "metrics": {"rmse": metric}, "main_metric": "rmse"}
     return cells.record(id=name, key=name, cell=cell, **scores)
 
@@ -83,10 +88,25 @@ def test_a_broken_file_of_examples_is_told_and_stops_nothing(tmp_path: Path, cap
     assert "compared without its examples: examples of a-gin-0 cannot be read" in text
 
 
-def test_the_terminal_shows_the_first_rows_of_very_many(capsys: pytest.CaptureFixture) -> None:
-    made = [record(f"method-{number:03d}", "b", 0, 1.0) for number in range(MAX_TERMINAL_ROWS + 3)]
-    table = suite_table(matrices(made)[0], suite_infos()["molecules"])
-    print_table(table, open_console(width=120))
+def test_the_rows_of_two_folders_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """One's own row beside the committed ones, compared with a baseline that only those have."""
+    ours = tmp_path / "ours"
+    filled(ours, [("linear_probe", "gin", seed, 3.0 + 0.01 * seed) for seed in range(3)])
+    mine = tmp_path / "mine"
+    filled(mine, [("my method", "gin", seed, 2.0 + 0.02 * seed) for seed in range(3)])
+    print_report([mine, ours], tmp_path / "page")
     shown = capsys.readouterr().out
-    assert shown.count("method-0") % MAX_TERMINAL_ROWS == 0 and shown.count("method-0")
-    assert "and 3 more rows of Molecules: all are on the page" in shown
+    assert re.search(r"my method +2\.020 ± \S+ +better", shown)
+    report = write_report([mine, ours], tmp_path / "page")
+    document = report_document(report)
+    (family,) = document["suites"]["molecules"]
+    assert {row["label"]: row["outcome"] for row in family["rows"]} == {"linear_probe": None, "my method": "better"}
+    assert json.loads(json.dumps(document))["folders"] == [str(mine), str(ours)]
+    with pytest.raises(UsageError, match="named twice"):
+        write_report([mine, tmp_path / "ours" / ".." / "mine"], tmp_path / "page")
+
+
+def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path).create()
+    with pytest.raises(UsageError, match="holds no readable record"):
+        write_report([tmp_path], tmp_path / "page")

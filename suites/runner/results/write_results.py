@@ -4,17 +4,13 @@ import os
 from pathlib import Path
 
 from sparsebench.reports.page.results_document import Run, results_document
-from sparsebench.reports.records.example_files import ExampleReader
-from sparsebench.reports.records.index.database import Index
-from sparsebench.reports.records.store import MARKER, Store, StoreError, stores_in
-from sparsebench.reports.records.vouchers import Vouchers
-from sparsebench.reports.tables.claims import judge
+from sparsebench.reports.records.store import MARKER, StoreError, stores_in
 
-from .console import open_console
-from .errors import UsageError
-from .identity.commits import unknown_commits
-from .planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
-from .summary import objection, suite_infos
+from ..console import open_console
+from ..errors import UsageError
+from ..identity.commits import unknown_commits
+from .readings import open_readings
+from .summary import suite_infos
 
 READING = "reading.md"
 """What people read from a result folder, in Markdown; it lies next to the records."""
@@ -39,22 +35,18 @@ def write_results(folder: Path, out: Path) -> None:
 
 
 def _run(folder: Path, out: Path) -> Run:
-    store = Store(folder).open()
-    examples = ExampleReader(store.read_examples)
-    with Index(store) as index:
-        for problem in index.problems:
+    with open_readings([folder]) as reading:
+        for problem in reading.problems:
             raise UsageError(f"{problem.path}: {problem.reason}; a document shows all records or none")
-        records = with_planned_seeds(index.records(planned_records(index.entries, folder)), folder)
-    reading = folder / READING
-    roles = planned_roles(folder)
+    note = folder / READING
     return Run(
         path=Path(os.path.relpath(folder, out)).as_posix(),
-        records=records,
-        findings=judge(planned_claims(folder), records, examples, roles),
-        examples=examples,
-        standing=Vouchers(folder).standing(),
-        unknown_commits=unknown_commits(records),
-        objection=objection(folder),
-        roles=roles,
-        reading=reading.read_text(encoding="utf-8") if reading.exists() else "",
+        records=reading.records,
+        findings=reading.findings,
+        examples=reading.examples,
+        standing=reading.standings[0],
+        unknown_commits=unknown_commits(reading.records),
+        objection=reading.objection,
+        roles=reading.roles,
+        reading=note.read_text(encoding="utf-8") if note.exists() else "",
     )

@@ -1,0 +1,225 @@
+"""What a terminal and a program have room for: a row's score on a family of tasks, its outcome and two costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..records.visible import visible
+from . import formatting
+from .comparison import Contrast
+from .cost_columns import COSTS
+from .matrix import Column, Row
+from .suite_table import RIVALS, Entry, Family, Line, SuiteTable
+from .table_formats import average_title, column_title, entry_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ACTIVE = 0
+LATENCY = len(COSTS)
+"""Where the two costs stand among those of a line."""
+Outcomes = Mapping[tuple[str, Row], Contrast]
+"""By the name of a family and the row."""
+STYLES = {"better": "green", "worse": "red", "not comparable": "dim"}
+
+
+@dataclass(frozen=True)
+class BriefLine:
+    """A row on one family of tasks; without `contrast` it is the baseline, or nothing could be compared.
+
+    `tasks`: those that it has a score on, where these are not all of the family.
+    """
+
+    line: Line
+    score: Entry
+    contrast: Contrast | None
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Brief:
+    """The rows that were run on a family of tasks; of several tasks the score is their mean."""
+
+    title: str
+    family: Family
+    lines: tuple[BriefLine, ...]
+
+    @property
+    def first(self) -> Column:
+        """The column that says metric, unit and direction for all."""
+        return self.family.columns[0]
+
+
+def briefs(table: SuiteTable, contrasts: Iterable[Contrast]) -> list[Brief]:
+    """One for each family of tasks, with the rows that ran there; the order is that of the table.
+
+    Args:
+        table: of one suite.
+        contrasts: its rows against their baselines.
+
+    Returns:
+        Families without a row are left out.
+    """
+    outcomes = {(contrast.family, contrast.row): contrast for contrast in contrasts}
+    found = []
+    for family in table.families:
+        made = [_line(table, family, line, outcomes) for line in table.lines]
+        lines = [one for one in made if one is not None]
+        if lines:
+            found.append(Brief(_title(table, family), family, tuple(lines)))
+    return found
+
+
+def _line(table: SuiteTable, family: Family, line: Line, outcomes: Outcomes) -> BriefLine | None:
+    """A row that ran on one of the tasks at least."""
+    entries = dict(zip(table.columns, line.entries, strict=True))
+    members = {column: entries[column] for column in family.columns}
+    if all(entry.kind in ("n/a", "missing") for entry in members.values()):
+        return None
+    scored = [column for column, entry in members.items() if entry.kind == "value"]
+    partly = () if len(scored) == len(members) else tuple(column.task for column in scored)
+    score = _score(table, family, line, members, scored)
+    return BriefLine(line, score, outcomes.get((family.name, line.row)), partly)
+
+
+def _score(
+    table: SuiteTable, family: Family, line: Line, members: Mapping[Column, Entry], scored: Sequence[Column]
+) -> Entry:
+    """The mean over the family, or that of the one task with a score, or what kept the row from all of them."""
+    if len(scored) == 1:
+        return members[scored[0]]
+    for average, entry in zip(table.averages, line.averages, strict=True):
+        if average.columns == family.columns and not average.of_groups and entry.kind == "value":
+            return entry
+    broken = [entry for entry in members.values() if entry.kind not in ("value", "n/a", "missing")]
+    return next(iter(broken), Entry(kind="missing", reason="not all tasks have a score"))
+
+
+def _title(table: SuiteTable, family: Family) -> str:
+    """ "Language: mean accuracy (%) ↑ of 3 tasks"."""
+    if len(family.columns) == 1:
+        return f"{table.title}: {column_title(family.columns[0])}"
+    for average in table.averages:
+        if average.columns == family.columns and not average.of_groups:
+            return f"{table.title}: {average_title(average)} of {len(family.columns)} tasks"
+    return f"{table.title}: {family.name}"
+
+
+def to_terminal(brief: Brief, most: int) -> Table:
+    """The first `most` rows, best bold, with what was left out below; a backbone that all share is in the title."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    backbones = {one.line.row.backbone for one in brief.lines}
+    title = brief.title
+    if len(backbones) == 1:
+        title = " on ".join(filter(None, [title, *backbones]))
+    shown = Table(
+        title=visible(title),
+        title_style="bold",
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+    )
+    for title in ("row", "score", "against the baseline", "active params", "latency"):
+        shown.add_column(
+            title, justify="left" if title in ("row", "against the baseline") else "right", overflow="fold"
+        )
+    for one in brief.lines[:most]:
+        score = Text(_score_text(one, brief.first.unit), _style(one.score))
+        outcome = _outcome(one)
+        costs = formatting.count(one.line.costs[ACTIVE]), formatting.milliseconds(one.line.costs[LATENCY])
+        shown.add_row(
+            Text(_name(one.line, len(backbones) > 1)), score, Text(outcome, _outcome_style(one)), *map(Text, costs)
+        )
+    if len(brief.lines) > most:
+        shown.caption = f"and {len(brief.lines) - most} more rows: all are on the page"
+    return shown
+
+
+def _score_text(one: BriefLine, unit: str) -> str:
+    """ "42.0 ± 1.3", "84.8 ± 2.5 on digits alone", "on 2 tasks"."""
+    text = entry_text(one.score, unit, {})
+    if len(one.tasks) == 1:
+        return f"{text} on {visible(one.tasks[0])} alone"
+    return f"on {len(one.tasks)} tasks" if one.tasks else text
+
+
+def _name(line: Line, with_backbone: bool) -> str:
+    row = line.row
+    name = line.name
+    if not with_backbone:
+        name = " · ".join(filter(None, [row.label, row.variant]))
+    if line.role not in RIVALS:
+        name += f" ({line.role})"
+    return visible(name)
+
+
+def _outcome(one: BriefLine) -> str:
+    contrast = one.contrast
+    if contrast is None:
+        return one.line.role if one.line.role == "baseline" else "–"
+    return formatting.outcome(contrast.outcome, contrast.difference.margin, contrast.unit)
+
+
+def _outcome_style(one: BriefLine) -> str:
+    return "" if one.contrast is None else STYLES.get(one.contrast.outcome, "")
+
+
+def _style(entry: Entry) -> str:
+    if entry.best:
+        return "bold"
+    return "" if entry.kind == "value" else "red"
+
+
+def to_document(brief: Brief) -> dict[str, Any]:
+    """The same for a program: numbers as recorded, unrounded and unscaled."""
+    return {
+        "title": brief.title,
+        "tasks": [f"{column.task}@{column.version}" for column in brief.family.columns],
+        "metric": brief.first.metric,
+        "unit": brief.first.unit,
+        "higher_is_better": brief.first.higher_is_better,
+        "rows": [_row_document(one) for one in brief.lines],
+    }
+
+
+def _row_document(one: BriefLine) -> dict[str, Any]:
+    row: Row = one.line.row
+    return {
+        "label": row.label,
+        "backbone": row.backbone,
+        "variant": row.variant,
+        "role": one.line.role,
+        "status": one.score.kind,
+        "reason": one.score.reason,
+        "only_on": list(one.tasks),
+        **_score_fields(one.score),
+        **_outcome_fields(one.contrast),
+        "active_parameters": one.line.costs[ACTIVE],
+        "latency_ms": one.line.costs[LATENCY],
+    }
+
+
+def _score_fields(score: Entry) -> Mapping[str, Any]:
+    found = score.estimate
+    if found is None:
+        return {"score": None, "low": None, "high": None, "covers": None, "best": False}
+    return {"score": found.mean, "low": found.low, "high": found.high, "covers": found.covers, "best": score.best}
+
+
+def _outcome_fields(contrast: Contrast | None) -> Mapping[str, Any]:
+    if contrast is None:
+        return {"baseline": None, "outcome": None, "difference": None, "difference_low": None, "difference_high": None}
+    interval = contrast.difference.estimate
+    return {
+        "baseline": contrast.baseline,
+        "outcome": contrast.outcome,
+        "difference": interval.mean,
+        "difference_low": interval.low,
+        "difference_high": interval.high,
+    }

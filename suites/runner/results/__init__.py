@@ -1,0 +1,1 @@
+"""What `report` and `compare` say of result folders, and the document of a repository."""

@@ -1,0 +1,114 @@
+"""What result folders hold, read for `report` and `compare`: one folder, or several whose rows stand side by side."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparsebench.reports.records.example_files import ExampleReader
+from sparsebench.reports.records.index.collector import no_collection
+from sparsebench.reports.records.index.database import Index
+from sparsebench.reports.records.index.slim import Whole
+from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.store import Problem, Store
+from sparsebench.reports.records.vouchers import Standing, Vouchers
+from sparsebench.reports.tables.claims import Finding, judge
+
+from ..errors import UsageError
+from ..planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
+
+SPEED_FILE = "speed.json"
+OBJECTION = "objection.md"
+"""What the set-up of a study is objected to for, in one line of Markdown; it lies next to the records."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The slim records of the latest plan of each folder, and what lies beside them.
+
+    `whole` gives the whole record of a slim one while the folders are open; `speed` is the first speed file there is.
+    """
+
+    folders: tuple[Path, ...]
+    records: list[Record]
+    problems: list[Problem]
+    examples: ExampleReader
+    whole: Whole
+    standings: list[Standing | None]
+    roles: dict[str, Mapping[str, str]]
+    findings: list[Finding]
+    objection: str
+    speed: Path | None
+
+
+@contextmanager
+def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
+    """Read the folders, which stay open inside the `with`; a record that two of them have counts once.
+
+    Raises:
+        StoreError: a folder that holds no results.
+        UsageError: a folder without a readable record, or one that is named twice.
+    """
+    _check_once(folders)
+    with ExitStack() as stack:
+        stores = {folder: Store(folder).open() for folder in folders}
+        indexes = {folder: stack.enter_context(Index(store)) for folder, store in stores.items()}
+        records: list[Record] = []
+        owners: dict[str, Path] = {}
+        findings: list[Finding] = []
+        for folder in folders:
+            found = _records(indexes[folder], folder)
+            new = [record for record in found if record.id not in owners]
+            owners |= {record.id: folder for record in new}
+            records += new
+            findings += judge(
+                planned_claims(folder), found, ExampleReader(stores[folder].read_examples), planned_roles(folder)
+            )
+        yield Reading(
+            folders=tuple(folders),
+            records=records,
+            problems=[problem for index in indexes.values() for problem in index.problems],
+            examples=ExampleReader(lambda id: stores[owners[id]].read_examples(id)),
+            whole=lambda record: indexes[owners[record.id]].whole(record),
+            standings=[Vouchers(folder).standing() for folder in folders],
+            roles=_roles(folders),
+            findings=findings,
+            objection=" ".join(filter(None, map(objection, folders))),
+            speed=next((folder / SPEED_FILE for folder in folders if (folder / SPEED_FILE).exists()), None),
+        )
+
+
+def _check_once(folders: Sequence[Path]) -> None:
+    known: set[Path] = set()
+    for folder in folders:
+        if folder.resolve() in known:
+            raise UsageError(f"{folder} is named twice")
+        known.add(folder.resolve())
+
+
+def _records(index: Index, folder: Path) -> list[Record]:
+    with no_collection():
+        records = with_planned_seeds(index.records(planned_records(index.entries, folder)), folder)
+    if not records:
+        raise UsageError(f"{folder} holds no readable record: `sparsebench run --out {folder}` makes some")
+    return records
+
+
+def _roles(folders: Sequence[Path]) -> dict[str, Mapping[str, str]]:
+    """Suite to row label to role; where folders differ, the one that is named first says it."""
+    found: dict[str, Mapping[str, str]] = {}
+    for folder in folders:
+        for suite, roles in planned_roles(folder).items():
+            found[suite] = {**roles, **found.get(suite, {})}
+    return found
+
+
+def objection(folder: Path) -> str:
+    """The objection to the study in a result folder, in one line; empty without one. Raises `UsageError`."""
+    path = folder / OBJECTION
+    try:
+        return " ".join(path.read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}): it must be one line of Markdown") from error
