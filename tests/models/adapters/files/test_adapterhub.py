@@ -17,6 +17,7 @@ from sparsebench.models.adapters.files.adapterhub import load_adapterhub, save_a
 from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
 from sparsebench.models.errors import ModelError
 
+from ...agreement import agree
 from ...oracles.oracle import Oracle, difference, rounding
 from ..conftest import noise
 
@@ -83,26 +84,27 @@ def test_their_files_give_their_outputs_and_come_out_again(
     family, name = case.split(".")
     model = body(bodies, family)
     allowed = rounding(products=12, terms=12)
-    assert difference(logits(model, family), ORACLE[f"{family}.plain"]) <= allowed
+    agree(logits(model, family), ORACLE[f"{family}.plain"], "logits", within=allowed)
     adapters = load_adapterhub(model, stored(tmp_path / "theirs", case))
     assert adapters.name == name and adapters.heads == ()
     assert KINDS.get(case, adapters.config) == adapters.config
     found, expected = logits(model, family), ORACLE[f"{case}.logits"]
-    assert difference(found, expected) <= allowed
+    agree(found, expected, "logits", within=allowed)
     assert difference(found, ORACLE[f"{family}.plain"]) > 10 * allowed
     save_adapterhub(adapters, tmp_path / "ours")
     written = torch.load(tmp_path / "ours" / "pytorch_adapter.bin")
     copies = {key for key in written if ".prefix_tuning.pool." in key}
     recorded = ORACLE.below(f"{case}.file.")
     assert written.keys() - copies == recorded.keys() and bool(copies) == any("prefix" in key for key in recorded)
-    assert all(torch.equal(written[key], value) for key, value in recorded.items())
+    for key, value in recorded.items():
+        agree(written[key], value, "tensors", where=key)
     about = json.loads((tmp_path / "ours" / "adapter_config.json").read_text())
     assert about.keys() == ORACLE.about[case].keys()
     for field in about.keys() - {"config", "model_name"}:
         assert about[field] == ORACLE.about[case][field], field
     again = body(bodies, family)
     assert load_adapterhub(again, tmp_path / "ours").config == adapters.config
-    assert torch.equal(logits(again, family), found)
+    agree(logits(again, family), found, "logits")
 
 
 def test_safe_tensors_heads_and_pruned_weights(bodies: Mapping[str, Path], tmp_path: Path) -> None:
