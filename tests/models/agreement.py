@@ -58,4 +58,4 @@ def compared(found: Tensor, expected: Tensor, what: str, within: float) -> Figur
     # Infinities that are equal have no difference, though their subtraction has none either.
     equal = torch.equal(found, expected)
     difference = 0.0 if equal else (found.double() - expected.double()).abs().max().item()
-    return Figure(what, difference, scale, within * scale)
+    return Figure(what, difference, scale, within * scale if within else 0.0)

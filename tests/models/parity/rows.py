@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from ..foreign_engines.elsewhere import interpreter_with
+
 FILE = Path(__file__).with_name("rows.yaml")
 BELOW = "tests/models"
 PACKAGES = {"PEFT": "peft"}
@@ -17,7 +19,8 @@ PACKAGES = {"PEFT": "peft"}
 
 
 class Row(NamedTuple):
-    """`refused` is why nothing can be compared; the tests see that."""
+    """`refused` is why nothing can be compared; the tests see that. `elsewhere` are packages, that of the other side
+    first, which may be those of another interpreter."""
 
     area: str
     ours: str
@@ -26,6 +29,7 @@ class Row(NamedTuple):
     compared: tuple[str, ...]
     tests: tuple[str, ...]
     refused: str = ""
+    elsewhere: tuple[str, ...] = ()
 
     def has(self, nodeid: str) -> bool:
         """Whether a test, or its file, is one of the row's."""
@@ -33,7 +37,10 @@ class Row(NamedTuple):
         return any(test in (nodeid, function) or test.startswith(f"{nodeid}::") for test in self.tests)
 
     def other_side(self) -> str:
-        """With its version, if it is a package that is installed."""
+        """With its version, if it is a package that is installed, here or elsewhere."""
+        if self.elsewhere:
+            found = interpreter_with(*self.elsewhere)
+            return ", ".join(found[1]) if found else self.other
         try:
             return f"{self.other} {importlib.metadata.version(PACKAGES.get(self.other, self.other))}"
         except (importlib.metadata.PackageNotFoundError, ValueError):
@@ -47,8 +54,10 @@ def rows(file: Path = FILE) -> tuple[Row, ...]:
     return tuple(found)
 
 
-def _row(area: str, *, tests: dict[str, list[str]], compared: list[str], **texts: Any) -> Row:
+def _row(
+    area: str, *, tests: dict[str, list[str]], compared: list[str], elsewhere: tuple[str, ...] = (), **texts: Any
+) -> Row:
     places = []
     for path, names in tests.items():
         places += [f"{BELOW}/{path}::{name}" for name in names]
-    return Row(area=area, compared=tuple(compared), tests=tuple(places), **texts)
+    return Row(area=area, compared=tuple(compared), tests=tuple(places), elsewhere=tuple(elsewhere), **texts)

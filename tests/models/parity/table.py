@@ -25,12 +25,14 @@ EQUAL = "bit-equal"
 VERSIONS = ("torch", "transformers", "peft", "timm", "safetensors")
 HEAD = f"""# What equals what, to which digit
 
-Made by `make parity`; not written by hand. Each line is the comparison that came nearest to what is allowed, of all
-that the tests of its row in `tests/models/parity/rows.yaml` make: the largest absolute difference, the greatest
-absolute value of what was expected, and the difference that is allowed, which those tests say and which follows from
-float32 and the number of products. {EQUAL}: the difference is 0.0; where 0 is allowed, nothing else passes.
-Models are small and random. What could not be run says why. `make parity` ends with an error where a line exceeds what
-is allowed. The lines of engines are read from [ENGINES.md](ENGINES.md), which has each model.
+Made by `make parity`; not written by hand. The rows, and the tests that measure them, are in
+`tests/models/parity/rows.yaml`. Of all that the tests of a row compare, a line has the comparison whose difference is
+the largest beside what was expected: the largest absolute difference, the greatest absolute value expected, and the
+difference that is allowed. {EQUAL}: it is 0.0; where 0 is allowed, nothing else passes. Models are small and random,
+in float32 unless a row says otherwise. What could not be run says what it needs; `adapters` needs an older
+transformers, so it runs in an interpreter that `ENGINES_PYTHON` names. The lines of engines are those of
+[ENGINES.md](ENGINES.md) in one, not measured again. `make parity` ends with an error where anything exceeds what is
+allowed.
 
 """
 
@@ -60,7 +62,7 @@ def lines(row: Row, measured: Measured) -> list[list[str]]:
 def figure_cells(figure: Figure) -> list[str]:
     difference = f"{figure.difference:.1e}" if figure.difference else EQUAL
     allowed = f"{figure.allowed:.0e}" if figure.allowed else "0"
-    return [difference if figure.holds else f"**{difference}**", f"{figure.scale:.2g}", allowed]
+    return [difference if figure.holds else f"**{difference}**", f"{figure.scale:.3g}", allowed]
 
 
 def engine_lines(text: str) -> list[list[str]]:

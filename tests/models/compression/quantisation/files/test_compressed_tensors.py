@@ -141,7 +141,7 @@ def test_transformers_reads_it_with_the_package(name: str, grid: Grid, tmp_path:
     again = AutoModelForCausalLM.from_pretrained(
         tmp_path / "out", quantization_config=CompressedTensorsConfig(dequantize=True), dtype=torch.float32
     )
-    agree(output(again, batches(name)[0]), output(model, batches(name)[0]), "logits", within=1e-6)
+    agree(output(again, batches(name)[0]), output(model, batches(name)[0]), "logits", within=4e-6)
 
 
 @needs_package
