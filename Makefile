@@ -6,6 +6,7 @@
 # make costs   measures the functions that tests/costs.json does not know yet, and forgets those that are gone
 # make faults  the fault suite with many more draws: 100 random kills, more than 10,000 mutated inputs
 # make faults-cluster  a Ray cluster in three network namespaces under 30 random faults (root, ip, tc; many minutes)
+# make parity  every round trip against foreign code and official outputs: writes models/PARITY.md, fails where one is off
 # make check   ruff, pyright, import-linter
 # make speed   the speed runs alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
 # make speed-check  the same, and fails where a target is not reached
@@ -19,7 +20,7 @@ FAULTS = SPARSEBENCH_FAULTS=long $(PYTEST) tests/faults --timeout=7200
 SPEED = mkdir -p $(OUT); rm -f $(OUT)/speed.json; $(BIN)/python -m pytest tests/speed --override-ini addopts='--import-mode=importlib' \
 	-q --benchmark-columns=median,iqr,rounds --benchmark-json=$(OUT)/speed.json
 
-.PHONY: setup bench test quick-test test-long costs faults faults-cluster check speed speed-check lowest newest
+.PHONY: setup bench test quick-test test-long costs faults faults-cluster parity check speed speed-check lowest newest
 
 setup: .venv/.ready
 
@@ -58,6 +59,9 @@ faults: setup
 
 faults-cluster: setup
 	SPARSEBENCH_FAULTS=long $(BIN)/python -m pytest tests/faults/cluster -q -rs --timeout=7200
+
+parity: setup
+	$(BIN)/python -m tests.models.parity
 
 check: setup
 	$(BIN)/ruff check .

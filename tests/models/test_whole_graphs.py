@@ -15,6 +15,8 @@ from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.dynamic import ConvConfig, MixtureConfig, compact, make_dynamic, partition
 from sparsebench.models.moe import MoEConfig, convert, register_experts
 
+from .agreement import agree
+
 SMALL: dict[str, Any] = {
     "vocab_size": 99,
     "num_hidden_layers": 2,
@@ -126,8 +128,7 @@ def inputs(model: Logits, batch: int) -> Tensor:
 
 def close(found: Any, expected: Any) -> None:
     """Up to the rounding of float32 in a few layers: operators in a graph add up in another order."""
-    bound = 2e-5 * expected.abs().max().item()
-    torch.testing.assert_close(found, expected, atol=bound, rtol=0)
+    agree(found, expected, "outputs", within=2e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -11,6 +11,10 @@ from torch import nn
 from sparsebench.models.adapters import AdapterSet
 
 from ..conftest import ENCODER, TEXT, built_once
+from ..oracles.oracle import rounding
+
+NEAR = rounding(products=24, terms=64)
+"""What float32 makes of the same numbers added up in another order: two layers of at most twelve products each."""
 
 
 def vit(name: str = "vit_tiny_patch16_224", **options: object) -> nn.Module:

@@ -14,6 +14,8 @@ from sparsebench.models.dynamic import compact, dynamic_layers, make_dynamic, pa
 from sparsebench.models.dynamic.timm_cond_conv import RoutedConv2d, TimmCondConv
 from sparsebench.models.errors import ModelError
 
+from ..agreement import agree
+
 NAMES = ("tf_efficientnet_cc_b0_4e", "efficientnet_cc_b0_8e")
 """With TensorFlow's padding and four kernels, with torch's and eight."""
 
@@ -60,14 +62,14 @@ def test_outputs_and_gradients_are_those_of_timm(name: str) -> None:
     layers = dynamic_layers(ours)
     assert len(layers) == 24 and all(isinstance(layer, RoutedConv2d) for layer in layers.values())
     assert not any(isinstance(module, CondConv2d) for module in ours.modules())
-    assert relative(ours(images()), theirs(images())) < 1e-5
+    agree(ours(images()), theirs(images()), "logits", within=1e-5)
     loss(ours, images()).backward()
     loss(theirs, images()).backward()
     for path in ("blocks.4.0.conv_dw", "blocks.6.0.conv_pwl"):
         wanted = theirs.get_parameter(f"{path}.weight").grad
         found = ours.get_parameter(f"{path}.bank").grad
         assert wanted is not None and found is not None
-        assert relative(found.flatten(1), wanted) < 1e-4
+        agree(found.flatten(1), wanted, "gradients", within=1e-4)
 
 
 @torch.no_grad()
@@ -75,7 +77,7 @@ def test_a_layer_with_biases() -> None:
     theirs = CondConv2d(6, 4, 3, stride=2, padding="same", groups=2, bias=True, num_experts=3)
     ours = RoutedConv2d.of(theirs, torch.ones(3))
     x, fractions = torch.randn(5, 6, 8, 9), torch.rand(5, 3)
-    assert relative(ours(x, fractions), theirs(x, fractions)) < 1e-5
+    agree(ours(x, fractions), theirs(x, fractions), "outputs", within=1e-5)
 
 
 @torch.no_grad()
@@ -92,7 +94,7 @@ def test_a_partition_and_its_deployed_form(model: nn.Module) -> None:
     partitioned = model(images())
     assert partitioned.isfinite().all() and relative(partitioned, before) > 1e-3
     compact(model)
-    assert relative(model(images()), partitioned) < 1e-5
+    agree(model(images()), partitioned, "logits", within=1e-5)
 
 
 @torch.no_grad()
@@ -103,7 +105,7 @@ def test_where_inputs_do_not_matter_a_partition_changes_nothing(model: nn.Module
             parameter.zero_()
     before = model(images())
     partition(model, 0.3, criterion="random", generator=torch.Generator().manual_seed(0))
-    assert relative(model(images()), before) < 1e-5
+    agree(model(images()), before, "logits", within=1e-5)
 
 
 @torch.no_grad()

@@ -7,9 +7,6 @@ this one, or those in the environment variable `ENGINES_PYTHON` (paths with ":" 
 import functools
 import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +26,7 @@ from sparsebench.models.compression.quantisation import (
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import export
 
-from .elsewhere import run_elsewhere
+from .elsewhere import interpreter_with, run_elsewhere
 from .exports import CASES, Case
 
 NEW = 12
@@ -72,21 +69,6 @@ ENGINES = {
     "compressed-tensors": Engine("compressed-tensors", "transformers", ("compressed-tensors", "transformers"), 5e-5),
 }
 """The columns of the table. To make a graph takes long: one of each architecture."""
-VERSIONS = """
-import importlib.metadata, json, sys
-
-found = []
-for names in sys.argv[1:]:
-    for name in names.split("|"):
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-            break
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    else:
-        sys.exit(f"no {names}")
-print(json.dumps(found))
-"""
 TAIL = """
 import json
 import sys
@@ -116,16 +98,9 @@ class Answer(NamedTuple):
         return self.same == NEW and self.difference < ENGINES[engine].bound
 
 
-@functools.cache
 def interpreter(engine: str) -> tuple[str, list[str]] | None:
-    """The path of the first interpreter that has what an engine needs, and the versions of that; None if none has."""
-    others = os.environ.get("ENGINES_PYTHON", "").split(os.pathsep)
-    for python in (sys.executable, *filter(None, others)):
-        command = [python, "-c", VERSIONS, *ENGINES[engine].packages]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        if done.returncode == 0:
-            return python, json.loads(done.stdout)
-    return None
+    """The interpreter that has what an engine needs, and the versions of that; None if none has."""
+    return interpreter_with(*ENGINES[engine].packages)
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.stock_export.choice import choose
 from sparsebench.models.moe.stock_export.source import Source
 
+from ..tables import markdown, rows_of
 from .engines import ENGINES, NEW, Answer, interpreter, measured
 from .exports import CASES
 
@@ -52,19 +53,18 @@ def read(text: str) -> Table:
         name, _, version = line.removeprefix("- ").partition(": ")
         if line.startswith("- ") and name in ENGINES:
             versions[name] = version
-        if line.startswith("| ") and not line.startswith(("| model", "| ---")):
-            row, *found = (part.strip() for part in line.strip("|").split(" | "))
-            cells[row] = dict(zip(ENGINES, found, strict=True))
+    for row, *found in rows_of(text):
+        cells[row] = dict(zip(ENGINES, found, strict=True))
     return Table(versions, cells)
 
 
 def rendered(table: Table) -> str:
     lines = [f"- {name}: {table.versions[name]}" for name in ENGINES if name in table.versions]
-    lines += ["", f"| model | {' | '.join(ENGINES)} |", f"|{' --- |' * (len(ENGINES) + 1)}"]
+    body = []
     for row in CASES:
         cells = table.cells.get(row, {})
-        lines.append(f"| {row} | {' | '.join(cells.get(name, '?') for name in ENGINES)} |")
-    lines += ["", "## Why an export is refused", ""]
+        body.append([row, *(cells.get(name, "?") for name in ENGINES)])
+    lines += ["", *markdown(["model", *ENGINES], body), "", "## Why an export is refused", ""]
     for row in CASES:
         for reason in dict.fromkeys(reason for _, reason in choices(row).values() if reason):
             lines.append(f"- {row}: {reason}")

@@ -21,6 +21,8 @@ from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, Vocabulary
 from sparsebench.models.hub.comparison import few_rows
 from sparsebench.models.moe import MoEConfig, convert
 
+from ..agreement import agree
+
 SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
 HEADS: dict[str, Any] = {"num_attention_heads": 4, "vocab_size": 64}
 MODELS: dict[str, Callable[[], nn.Module]] = {
@@ -105,7 +107,7 @@ def check_comes_back(model: Any, folder: Path) -> Any:
     again = load(folder)
     batch = few_rows(model)
     assert type(again) is type(model) and not again.training
-    assert torch.equal(outputs(again, batch), outputs(model, batch))
+    agree(outputs(again, batch), outputs(model, batch), "outputs")
     state = model.state_dict()
     assert again.state_dict().keys() == state.keys()
     for name, value in again.named_parameters():

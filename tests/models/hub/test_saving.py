@@ -18,6 +18,8 @@ from sparsebench.models.moe import MoEConfig, convert, to_dense
 from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, convert_attention
 from sparsebench.models.moe.routing.router import LinearRouter
 
+from ..agreement import agree
+
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 RECIPE = "sparsebench.json"  # of our own format
 PLAIN = MoEConfig(num_experts=4)
@@ -76,7 +78,7 @@ def test_reloaded_model_is_the_same_bit_for_bit(
     save(model, tmp_path / "model")
     again = load(tmp_path / "model")
     assert type(again) is type(model) and not again.training
-    assert torch.equal(run(again, batch), run(model.eval(), batch))
+    agree(run(again, batch), run(model.eval(), batch), "outputs")
     assert {n: (p.dtype, p.shape) for n, p in again.state_dict().items()} == {
         n: (p.dtype, p.shape) for n, p in model.state_dict().items()
     }
@@ -89,15 +91,15 @@ def test_reloaded_model_trains_and_generates_alike(converted: Callable[..., Any]
     model.generation_config.max_new_tokens = 5
     save(model, tmp_path / "model")
     again = load(tmp_path / "model")
-    assert torch.equal(again.generate(batch, do_sample=False), model.generate(batch, do_sample=False))
+    agree(again.generate(batch, do_sample=False), model.generate(batch, do_sample=False), "tokens")
     gradients = []
     for each in (model, again):
         each.eval()(input_ids=batch, labels=batch).loss.backward()
         gradients.append({name: parameter.grad for name, parameter in each.named_parameters()})
     assert gradients[0].keys() == gradients[1].keys()
-    assert all(
-        torch.equal(gradient, gradients[1][name]) for name, gradient in gradients[0].items() if gradient is not None
-    )
+    for name, gradient in gradients[0].items():
+        if gradient is not None:
+            agree(gradients[1][name], gradient, "gradients", where=name)
 
 
 def test_reloaded_model_goes_back_to_dense(

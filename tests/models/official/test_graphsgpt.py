@@ -15,7 +15,8 @@ from sparsebench.models.graphsgpt.tokens.vocabulary import EdgeType
 from sparsebench.models.official import from_official
 from sparsebench.models.official.graphsgpt import read_bonds
 
-from ..oracles.oracle import Oracle, difference
+from ..agreement import agree
+from ..oracles.oracle import Oracle
 from .folders import CONDITIONED, ONE_WORD, RECORDED, TWO_WORDS, configured, copied
 
 NEAR = 1e-5
@@ -42,7 +43,7 @@ def opened(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Oracle, Tok
 def test_words_and_logits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, recorded, batch = opened(name, monkeypatch)
     words = model.encoder(batch)
-    assert difference(words, recorded["words"]) < NEAR
+    agree(words, recorded["words"], "words", within=NEAR)
     states = model.decoder(batch, words)
     mask = recorded["attention_mask"].bool()
     real = torch.cat([mask[:, :1], mask], dim=1)
@@ -50,7 +51,7 @@ def test_words_and_logits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         found: Tensor = getattr(model.heads, ours)(states)
         length = found.shape[1]  # they pad to more
         wanted = recorded[f"logits.{theirs}"][:, :length]
-        assert difference(found[real[:, :length]], wanted[real[:, :length]]) < NEAR, theirs
+        agree(found[real[:, :length]], wanted[real[:, :length]], "logits", within=NEAR, where=theirs)
 
 
 @pytest.mark.parametrize("asked", ["all", "qed", "sa", "logp"])
@@ -63,7 +64,7 @@ def test_requests(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
         values = recorded[f"values_{name}"][:, 0]
         columns.append(values if asked in ("all", name) else torch.full_like(values, torch.nan))
     words = model.encoder(batch, wanted=torch.stack(columns, dim=1))
-    assert difference(words, recorded[f"words.{asked}"]) < NEAR
+    agree(words, recorded[f"words.{asked}"], "words", within=NEAR)
 
 
 def test_bonds() -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 from sparsebench.models import load
 from sparsebench.models.official import import_official
 
-from ..oracles.oracle import difference, rounding
+from ..agreement import agree
+from ..oracles.oracle import rounding
 from .folders import RECORDED, check_refused, configured, expected_of, rewritten, say
 
 NAME = "llama_moe_v1_residual"
@@ -27,10 +28,10 @@ def test_outputs(tmp_path: Path) -> None:
     found = import_official(RECORDED / NAME, tmp_path / "ours")
     assert (found.layout, found.tensors) == (NAME, 61)
     model = load(tmp_path / "ours")
-    assert difference(model(expected["input_ids"]).logits, expected["logits"]) < MODEL
+    agree(model(expected["input_ids"]).logits, expected["logits"], "logits", within=MODEL)
     mask = expected["attention_mask"]
     padded = model(expected["input_ids"], attention_mask=mask).logits
-    assert difference(padded[mask.bool()], expected["logits_padded"][mask.bool()]) < MODEL
+    agree(padded[mask.bool()], expected["logits_padded"][mask.bool()], "logits", within=MODEL)
 
 
 UNWEIGHTED = {"multiply_gate_scores_residual": False}
@@ -49,7 +50,7 @@ def test_weights_that_are_the_same_for_every_token(tmp_path: Path, subtests: pyt
             say(folder, **config)
             found = import_official(folder, tmp_path / f"{name}-ours")
             logits = load(tmp_path / f"{name}-ours")(expected["input_ids"]).logits
-            assert difference(logits, expected[wanted]) < MODEL
+            agree(logits, expected[wanted], "logits", within=MODEL)
             assert any("residual gates" in line for line in found.unknown) == bool(config)
 
 

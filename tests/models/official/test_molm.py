@@ -13,7 +13,8 @@ from sparsebench.models.molm.modeling import CACHE
 from sparsebench.models.official import from_official, import_official
 from sparsebench.models.official.molm import EXPERTS, places
 
-from ..oracles.oracle import difference, rounding
+from ..agreement import agree
+from ..oracles.oracle import rounding
 from .folders import RECORDED, check_refused, configured, expected_of, rewritten, say
 
 TENSORS = {"molm": 44, "molm_linear": 20, "molm_gmm": 24}
@@ -34,14 +35,14 @@ def test_outputs(name: str, tmp_path: Path) -> None:
     model = load(tmp_path / "ours")
     ids, mask = expected["input_ids"], expected["attention_mask"]
     whole = model(ids, labels=ids)
-    assert difference(whole.logits, expected["logits"]) < MODEL
-    assert difference(whole.loss.view(1), expected["loss"]) < MODEL
-    assert difference(whole.aux_loss.view(1), expected["aux_loss"]) < MODEL
+    agree(whole.logits, expected["logits"], "logits", within=MODEL)
+    agree(whole.loss.view(1), expected["loss"], "losses", within=MODEL)
+    agree(whole.aux_loss.view(1), expected["aux_loss"], "losses", within=MODEL)
     real = mask.bool()
-    assert difference(model(ids, attention_mask=mask).logits[real], expected["logits_padded"][real]) < MODEL
+    agree(model(ids, attention_mask=mask).logits[real], expected["logits_padded"][real], "logits", within=MODEL)
     first = model(ids[:, :CACHED], use_cache=True)
     steps = [model(ids[:, place : place + 1], cache=first[CACHE]).logits for place in range(CACHED, ids.shape[1])]
-    assert difference(torch.cat([first.logits, *steps], 1), expected["logits_cached"]) < MODEL
+    agree(torch.cat([first.logits, *steps], 1), expected["logits_cached"], "logits", within=MODEL)
 
 
 def gradients(model: MoLMForCausalLM) -> dict[str, Tensor]:
@@ -64,13 +65,13 @@ def test_training_step(name: str, subtests: pytest.Subtests) -> None:
     assert isinstance(model, MoLMForCausalLM)
     loss = model(expected["input_ids"], labels=expected["input_ids"]).loss
     loss.backward()
-    assert difference(loss.view(1), expected["train_loss"]) < MODEL
+    agree(loss.view(1), expected["train_loss"], "losses", within=MODEL)
     found = gradients(model)
     wanted = expected.below("train_grad.")
     assert len(wanted) >= 6
     for each, gradient in wanted.items():
         with subtests.test(each):
-            assert difference(found[each], gradient) < BACKWARD
+            agree(found[each], gradient, "gradients", within=BACKWARD)
 
 
 def test_one_head_without_projections(tmp_path: Path) -> None:

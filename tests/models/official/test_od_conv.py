@@ -15,6 +15,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.official import from_official, import_official
 from sparsebench.models.official.od_conv import UNKNOWN, places
 
+from ..agreement import agree
 from ..oracles.oracle import Oracle, difference
 from .exact_numbers import state, uniform
 
@@ -72,7 +73,7 @@ def test_a_resnet_as_its_training_saves_it(tmp_path: Path) -> None:
     held |= {"acc": torch.tensor(73.0), "best_acc": torch.tensor(73.0), "optimizer": {"state": {}, "param_groups": []}}
     torch.save(held, tmp_path / "odconv1x_resnet18.pth.tar")
     model = from_official(tmp_path / "odconv1x_resnet18.pth.tar")
-    assert difference(model(images()), ORACLE[f"{RESNET}.logits"]) < CLOSE
+    agree(model(images()), ORACLE[f"{RESNET}.logits"], "logits", within=CLOSE)
 
 
 @torch.no_grad()
@@ -80,9 +81,9 @@ def test_a_mobilenet_through_a_folder(file: Path, mobilenet: dict[str, Tensor], 
     found = import_official(file, tmp_path / "ours")
     assert (found.layout, found.tensors, found.unknown) == ("od_conv", len(mobilenet), UNKNOWN)
     model = load(tmp_path / "ours")
-    assert difference(model(images()), ORACLE[f"{MOBILENET}.logits"]) < CLOSE
+    agree(model(images()), ORACLE[f"{MOBILENET}.logits"], "logits", within=CLOSE)
     anneal(model, 20.0)
-    assert difference(model(images()), ORACLE[f"{MOBILENET}.logits_at_20"]) < CLOSE
+    agree(model(images()), ORACLE[f"{MOBILENET}.logits_at_20"], "logits", within=CLOSE)
 
 
 @torch.no_grad()
@@ -93,7 +94,7 @@ def test_a_trained_dynamic_network_is_partitioned(file: Path) -> None:
     partitioned = model(images())
     assert partitioned.isfinite().all()
     compact(model)
-    assert difference(model(images()), partitioned) < CLOSE
+    agree(model(images()), partitioned, "logits", within=CLOSE)
 
 
 @torch.no_grad()

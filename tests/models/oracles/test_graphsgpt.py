@@ -11,6 +11,7 @@ from sparsebench.models.graphsgpt import Tokenizer
 from sparsebench.models.graphsgpt.model import encoder
 from sparsebench.models.graphsgpt.tokens.status import TokenStatus
 
+from ..agreement import agree
 from .graphsgpt_models import ABOUT, ORACLE, PROPERTIES, batch, model, molecules, our_name, permutation, vocabulary
 from .oracle import difference, rounding
 
@@ -47,7 +48,7 @@ def test_tokens() -> None:
         elif not rows[0]:
             assert found.status[0] == TokenStatus.EMPTY, smiles
         else:
-            assert found.rows[: found.lengths[0]].T.tolist() == rows, smiles
+            agree(torch.from_numpy(found.rows[: found.lengths[0]].T).long(), torch.tensor(rows), "tokens", where=smiles)
 
 
 def test_the_recorded_batch() -> None:
@@ -63,9 +64,9 @@ def test_the_recorded_batch() -> None:
 def test_words(name: str) -> None:
     """With the recorded codes of the atoms, and with codes in the order of the atoms."""
     made = model(name)
-    assert difference(made.encoder(batch()), ORACLE[f"{name}.words"]) < WORDS
+    agree(made.encoder(batch()), ORACLE[f"{name}.words"], "words", within=WORDS)
     made.config.encoder_ids = "canonical"
-    assert difference(made.encoder(batch()), ORACLE[f"{name}.words_incremental_ids"]) < WORDS
+    agree(made.encoder(batch()), ORACLE[f"{name}.words_incremental_ids"], "words", within=WORDS)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -74,12 +75,12 @@ def test_states_and_heads(name: str) -> None:
     made, words = model(name), ORACLE[f"{name}.words"]
     states = made.decoder(batch(), words)
     recorded = ORACLE[f"{name}.decoder_states"][:, words.shape[1] :]
-    assert difference(at_molecules(states), at_molecules(recorded)) < STATES
+    agree(at_molecules(states), at_molecules(recorded), "states", within=STATES)
     heads = {"lm_head": made.heads.bond, "c_head_begin": made.heads.begin, "c_head_end": made.heads.end}
     for theirs, head in heads.items():
         wanted = ORACLE[f"{name}.logits.{theirs}"]
-        assert difference(at_molecules(head(states)), at_molecules(wanted)) < HEADS, theirs
-    assert difference(made.heads.first_atom(states[:, 0]), ORACLE[f"{name}.logits.n_head"]) < HEADS
+        agree(at_molecules(head(states)), at_molecules(wanted), "logits", within=HEADS, where=theirs)
+    agree(made.heads.first_atom(states[:, 0]), ORACLE[f"{name}.logits.n_head"], "logits", within=HEADS)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -89,14 +90,14 @@ def test_losses_and_gradients(name: str) -> None:
     out = made(batch())
     assert out.losses is not None and out.loss is not None
     found = torch.stack([out.losses.bond, out.losses.first_atom, out.losses.connection])
-    assert difference(found, ORACLE[f"{name}.losses.contrastive"]) < HEADS
+    agree(found, ORACLE[f"{name}.losses.contrastive"], "losses", within=HEADS)
     out.loss.backward()
     recorded, parameters = ORACLE.below(f"{name}.grad."), dict(made.named_parameters())
     assert len(recorded) == 8
     for theirs, wanted in recorded.items():
         gradient = parameters[our_name(theirs)].grad
         assert gradient is not None
-        assert difference(gradient, wanted) < BACKWARD, theirs
+        agree(gradient, wanted, "gradients", within=BACKWARD, where=theirs)
 
 
 @pytest.mark.parametrize("asked", ["all", *PROPERTIES])
@@ -109,7 +110,7 @@ def test_words_of_a_request(asked: str) -> None:
         values = ORACLE[f"cond.values_{name}"][:, 0]
         columns.append(values if asked in ("all", name) else torch.full_like(values, torch.nan))
     words = model("cond").encoder(batch(count), wanted=torch.stack(columns, dim=1))
-    assert difference(words, ORACLE[f"cond.words.{asked}"]) < WORDS
+    agree(words, ORACLE[f"cond.words.{asked}"], "words", within=WORDS)
 
 
 @pytest.mark.parametrize("part", ["encoder", "decoder", "heads"])

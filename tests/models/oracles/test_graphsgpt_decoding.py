@@ -15,6 +15,7 @@ from sparsebench.models.graphsgpt.decoding.decode import decode
 from sparsebench.models.graphsgpt.decoding.output import Decoded
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 
+from ..agreement import agree
 from .graphsgpt_models import ABOUT, ORACLE, model
 
 MOST = 15
@@ -71,7 +72,7 @@ def equal(found: list[Decoded], name: str, run: dict[str, Any]) -> list[bool]:
 @pytest.mark.parametrize(("name", "run"), PLAIN, ids=name_of)
 def test_tokens(name: str, run: dict[str, Any]) -> None:
     same = equal(decoded(loaded(name), name, run), name, run)
-    assert all(same), [row for row, is_same in enumerate(same) if not is_same]
+    agree(torch.tensor(same), torch.ones(len(same), dtype=torch.bool), "molecules", where=str(same))
 
 
 @pytest.mark.parametrize(("name", "run"), REPAIRED, ids=name_of)

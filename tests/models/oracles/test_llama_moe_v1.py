@@ -12,6 +12,7 @@ from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.balance import smooth_load
 from sparsebench.models.moe.routing.counts import importance
 
+from ..agreement import agree
 from .llama_moe_models import v1_bank, v1_gradients, v1_layer, v1_router
 from .oracle import Oracle, difference, rounding
 
@@ -61,16 +62,16 @@ def test_layer(case: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made, recorded = layer(case).train(mode == "train"), ORACLE.below(f"{case}.{mode}.")
     x = ORACLE[f"{case}.x"].requires_grad_()
     routing = made.router(x)
-    assert torch.equal(routing.index, recorded["indices"])
-    assert difference(routing.weight / made.scale, recorded["scores"]) < FORWARD
-    assert difference(importance(routing) / made.scale, recorded["importance"]) < FORWARD
-    assert difference(smooth_load(routing, faithful=True), recorded["load"]) < FORWARD
+    agree(routing.index, recorded["indices"], "choices")
+    agree(routing.weight / made.scale, recorded["scores"], "scores", within=FORWARD)
+    agree(importance(routing) / made.scale, recorded["importance"], "load", within=FORWARD)
+    agree(smooth_load(routing, faithful=True), recorded["load"], "load", within=FORWARD)
     y = made(x)
-    assert difference(y, recorded["y"]) < FORWARD
+    agree(y, recorded["y"], "outputs", within=FORWARD)
     loss = (y * ORACLE[f"{case}.cotangent"]).sum()
     if mode == "train":
         assert made.aux is not None
-        assert difference(made.aux[None], recorded["balance_loss"]) < FORWARD
+        agree(made.aux[None], recorded["balance_loss"], "losses", within=FORWARD)
         loss = loss + BALANCE * made.aux
     loss.backward()
     assert x.grad is not None
@@ -82,7 +83,7 @@ def test_layer(case: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name in wanted:
         if name in compared:
-            assert difference(found[name], wanted[name]) < BACKWARD, name
+            agree(found[name], wanted[name], "gradients", within=BACKWARD, where=name)
         else:
             assert not found[name].any(), name
 
@@ -94,15 +95,15 @@ def test_the_bank(case: str, mode: str) -> None:
     y = v1_bank(weights(case), SETTINGS[case]["size_experts"])(
         ORACLE[f"{case}.x"], ORACLE[f"{case}.{mode}.indices"], weight
     )
-    assert difference(y, ORACLE[f"{case}.{mode}.y"]) < FORWARD
+    agree(y, ORACLE[f"{case}.{mode}.y"], "outputs", within=FORWARD)
 
 
 def test_the_choice_among_raw_logits() -> None:
     """Without the softmax the release weighs by the logits; they and the choice are those of our gate."""
     case = "2of8_nosoftmax"
     routing = v1_router(weights(case), configuration(case)).eval()(ORACLE[f"{case}.x"])
-    assert torch.equal(routing.index, ORACLE[f"{case}.eval.indices"])
-    assert difference(routing.logits.gather(1, routing.index), ORACLE[f"{case}.eval.scores"]) < FORWARD
+    agree(routing.index, ORACLE[f"{case}.eval.indices"], "choices")
+    agree(routing.logits.gather(1, routing.index), ORACLE[f"{case}.eval.scores"], "scores", within=FORWARD)
 
 
 def test_the_corrected_load_is_another() -> None:

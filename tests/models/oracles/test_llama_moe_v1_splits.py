@@ -9,6 +9,7 @@ from torch import Tensor
 from sparsebench.models.moe.splits.by_importance import deal, top
 from sparsebench.models.moe.splits.residual import most_wanted
 
+from ..agreement import agree
 from .oracle import Oracle
 
 ORACLE = Oracle("llama_moe_v1.safetensors")
@@ -18,8 +19,8 @@ RESIDUAL = [(1, 7, 6), (2, 6, 8), (2, 14, 4)]
 """Shared blocks, experts, and neurons of each."""
 
 
-def ascending(rows: Tensor) -> list[list[int]]:
-    return rows.sort(dim=1).values.tolist()
+def ascending(rows: Tensor) -> Tensor:
+    return rows.sort(dim=1).values
 
 
 def labels(experts: tuple[Tensor, ...], neurons: int) -> Tensor:
@@ -36,15 +37,15 @@ def test_exclusive(experts: int, neurons: int) -> None:
     stem = f"split.gradient.{experts}x{neurons}"
     score, sizes = ORACLE[f"{stem}.importance"], [neurons // experts] * experts
     most, least = (deal(sign * score, torch.arange(neurons), sizes) for sign in (1, -1))
-    assert torch.equal(labels(most, neurons), ORACLE[f"{stem}.exclusive_labels"])
-    assert torch.equal(labels(least, neurons), ORACLE[f"{stem}.exclusive_min_labels"])
+    agree(labels(most, neurons), ORACLE[f"{stem}.exclusive_labels"], "choices")
+    agree(labels(least, neurons), ORACLE[f"{stem}.exclusive_min_labels"], "choices")
 
 
 @pytest.mark.parametrize(("experts", "neurons"), GRADIENT)
 def test_sharing(experts: int, neurons: int) -> None:
     stem = f"split.gradient.{experts}x{neurons}"
     found = top(ORACLE[f"{stem}.importance"], torch.arange(neurons), [neurons // experts] * experts)
-    assert [expert.tolist() for expert in found] == ascending(ORACLE[f"{stem}.sharing_indices"])
+    agree(torch.stack(list(found)), ascending(ORACLE[f"{stem}.sharing_indices"]), "choices")
 
 
 @pytest.mark.parametrize("kind", ["exclusive", "sharing"])
@@ -54,11 +55,11 @@ def test_residual(shared: int, experts: int, size: int, kind: str) -> None:
     stem, sizes = f"split.residual.{shared}+{experts}x{size}", [size] * experts
     score, wanted = ORACLE[f"{stem}.importance"], ORACLE[f"{stem}.{kind}_indices"]
     block = most_wanted(score, shared * size, sizes)
-    assert block.tolist() == wanted[:shared].flatten().sort().values.tolist()
+    agree(block, wanted[:shared].flatten().sort().values, "choices")
     pool = torch.arange(score.shape[1])
     rest = pool[~torch.isin(pool, block)]
     fill = deal if kind == "exclusive" else top
-    assert [expert.tolist() for expert in fill(score, rest, sizes)] == ascending(wanted[shared:])
+    agree(torch.stack(list(fill(score, rest, sizes))), ascending(wanted[shared:]), "choices")
 
 
 def test_another_importance_is_seen() -> None:

@@ -17,6 +17,7 @@ from sparsebench.models.moe.routing.balance import balance_loss
 from sparsebench.models.moe.routing.choices import Routing
 from sparsebench.models.moe.routing.config import RoutingConfig
 
+from ..agreement import agree
 from .oracle import Oracle, difference, rounding
 
 ORACLE = Oracle("llama_moe_v2.safetensors")
@@ -98,16 +99,16 @@ def test_block(model: str, mode: str) -> None:
     layer, stem = converted(model).model.layers[0].mlp.train(mode == "train"), f"block.{model}.{mode}"
     x = ORACLE["block.x"].requires_grad_()
     y = layer.routed(x.flatten(0, 1)).view_as(x)
-    assert difference(y, ORACLE[f"{stem}.y"]) < BLOCK
-    assert difference(layer.router(x.flatten(0, 1)).logits, ORACLE[f"{stem}.router_logits"]) < BLOCK
+    agree(y, ORACLE[f"{stem}.y"], "outputs", within=BLOCK)
+    agree(layer.router(x.flatten(0, 1)).logits, ORACLE[f"{stem}.router_logits"], "logits", within=BLOCK)
     (y * ORACLE["block.cotangent"]).sum().backward()
     assert x.grad is not None
-    assert difference(x.grad, ORACLE[f"{stem}.grad.x"]) < BLOCK_BACKWARD
+    agree(x.grad, ORACLE[f"{stem}.grad.x"], "gradients", within=BLOCK_BACKWARD)
     for name, gradient in expert_gradients(layer).items():
-        assert difference(gradient, ORACLE[f"{stem}.grad.experts.{name}"]) < BLOCK_BACKWARD, name
+        agree(gradient, ORACLE[f"{stem}.grad.experts.{name}"], "gradients", within=BLOCK_BACKWARD, where=name)
     recorded, found = ORACLE[f"{stem}.grad.gate"], layer.router.weight.grad
     if model == "mlp_8top2":
-        assert difference(found, recorded) < BLOCK_BACKWARD
+        agree(found, recorded, "gradients", within=BLOCK_BACKWARD)
     else:
         check_no_gradient(found, recorded, x.grad)
 
@@ -116,15 +117,15 @@ def test_residual_block() -> None:
     layer, stem = converted("residual_1p7top1").model.layers[0].mlp, "block.residual_1p7top1.eval"
     assert layer.shared is not None
     x = ORACLE["block.x"]
-    assert difference(layer.shared(x), ORACLE[f"{stem}.residual_y"]) < BLOCK
-    assert difference(layer(x), ORACLE[f"{stem}.y"] + ORACLE[f"{stem}.residual_y"]) < BLOCK
+    agree(layer.shared(x), ORACLE[f"{stem}.residual_y"], "outputs", within=BLOCK)
+    agree(layer(x), ORACLE[f"{stem}.y"] + ORACLE[f"{stem}.residual_y"], "outputs", within=BLOCK)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_logits(model: str) -> None:
     made = converted(model)
     with torch.no_grad():
-        assert difference(made(ORACLE["input_ids"]).logits, ORACLE[f"{model}.logits"]) < MODEL
+        agree(made(ORACLE["input_ids"]).logits, ORACLE[f"{model}.logits"], "logits", within=MODEL)
 
 
 @pytest.mark.parametrize("model", ["mlp_8top2", "residual_1p7top1"])
@@ -135,19 +136,19 @@ def test_padded_logits(model: str) -> None:
         logits = converted(model)(ORACLE["input_ids"], attention_mask=mask).logits
     real = mask.bool()
     assert 0 < int(real.sum()) < real.numel()
-    assert difference(logits[real], ORACLE[f"{model}.logits_padded"][real]) < MODEL
+    agree(logits[real], ORACLE[f"{model}.logits_padded"][real], "logits", within=MODEL)
 
 
 def test_logits_at_scale_one() -> None:
     with torch.no_grad():
         logits = converted("residual_1p7top1", scale=1.0)(ORACLE["input_ids"]).logits
-    assert difference(logits, ORACLE["residual_1p7top1.logits_scale1"]) < MODEL
+    agree(logits, ORACLE["residual_1p7top1.logits_scale1"], "logits", within=MODEL)
 
 
 def test_the_dense_model() -> None:
     """That from which all are made is the one that was recorded."""
     with torch.no_grad():
-        assert difference(dense("mlp_8top2")(ORACLE["input_ids"]).logits, ORACLE["dense_logits"]) < MODEL
+        agree(dense("mlp_8top2")(ORACLE["input_ids"]).logits, ORACLE["dense_logits"], "logits", within=MODEL)
 
 
 @pytest.mark.parametrize("model", ["mlp_8top2", "residual_1p7top1"])
@@ -159,9 +160,9 @@ def test_training(model: str) -> None:
     per_layer = aux_loss(made) / len(made.model.layers)
     coefficient = made.model.layers[0].mlp.config.balance_coef
     for name in ("aux_loss", "aux_loss_layer_wise"):
-        assert difference(per_layer[None] / coefficient, ORACLE[f"{model}.{name}"]) < BLOCK, name
+        agree(per_layer[None] / coefficient, ORACLE[f"{model}.{name}"], "losses", within=BLOCK, where=name)
     loss = cross_entropy + per_layer
-    assert difference(loss[None], ORACLE[f"{model}.train_loss"]) < MODEL
+    agree(loss[None], ORACLE[f"{model}.train_loss"], "losses", within=MODEL)
     loss.backward()
     recorded = ORACLE.below(f"{model}.train_grad.")
     assert len(recorded) == {"mlp_8top2": 4, "residual_1p7top1": 6}[model]
@@ -170,7 +171,7 @@ def test_training(model: str) -> None:
         if name.endswith("gate.weight") and model == "residual_1p7top1":
             check_no_gradient(found, wanted, recorded[name.replace("gate", "experts.3.w2")])
         else:
-            assert difference(found, wanted) < MODEL_BACKWARD, name
+            agree(found, wanted, "gradients", within=MODEL_BACKWARD, where=name)
 
 
 def gradient_of(model: Any, name: str) -> Tensor:
@@ -198,7 +199,7 @@ def test_balance_loss(k: int) -> None:
         config = RoutingConfig(balance="switch", balance_coef=1.0, faithful=True)
         loss = balance_loss(config, Routing(index, torch.ones(index.shape), logits))
         for way in ("single_layer", "all_layers", "layer_wise"):
-            assert difference(loss[None], ORACLE[f"balance.top{k}.{way}"]) < BLOCK, way
+            agree(loss[None], ORACLE[f"balance.top{k}.{way}"], "losses", within=BLOCK, where=way)
 
 
 @pytest.mark.parametrize("part", ["router", "experts", "shared"])

@@ -17,6 +17,7 @@ from sparsebench.models.moe.attention.layer import AttentionMoE
 from sparsebench.models.moe.routing.balance import balance_loss
 from sparsebench.models.moe.routing.config import RoutingConfig
 
+from ..agreement import agree
 from .oracle import Oracle, difference, rounding
 
 ORACLE = Oracle("llama_moe_v2.safetensors")
@@ -85,9 +86,9 @@ def causal(mask: Tensor) -> Tensor:
 def test_full(case: str) -> None:
     made, x = layer(case), ORACLE[f"attn.{case}.x"]
     y, _ = made(x, rope(case, 0, TOKENS))
-    assert difference(y, ORACLE[f"attn.{case}.y"]) < FORWARD
+    agree(y, ORACLE[f"attn.{case}.y"], "outputs", within=FORWARD)
     logits = made.router(x.flatten(0, 1)).logits
-    assert difference(logits, ORACLE[f"attn.{case}.router_logits"].flatten(0, -2)) < FORWARD
+    agree(logits, ORACLE[f"attn.{case}.router_logits"].flatten(0, -2), "logits", within=FORWARD)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -98,7 +99,7 @@ def test_padded(case: str) -> None:
     real = mask.bool()
     assert 0 < int(real.sum()) < real.numel()
     y, _ = layer(case)(ORACLE[f"attn.{case}.x"], rope(case, 0, TOKENS), causal(mask))
-    assert difference(y[real], ORACLE[f"attn.{case}.y_padded"][real]) < FORWARD
+    agree(y[real], ORACLE[f"attn.{case}.y_padded"][real], "outputs", within=FORWARD)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -110,7 +111,7 @@ def test_cached(case: str) -> None:
     for start, stop in [(0, CACHED), *((at, at + 1) for at in range(CACHED, TOKENS))]:
         y, _ = made(x[:, start:stop], rope(case, start, stop), past_key_values=cache)
         parts.append(y)
-    assert difference(torch.cat(parts, dim=1), ORACLE[f"attn.{case}.y_cached"]) < FORWARD
+    agree(torch.cat(parts, dim=1), ORACLE[f"attn.{case}.y_cached"], "outputs", within=FORWARD)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -118,18 +119,18 @@ def test_training(case: str) -> None:
     """Output, balance loss, and gradients of input and router."""
     made, x = layer(case).train(), ORACLE[f"attn.{case}.x"].requires_grad_()
     y, _ = made(x, rope(case, 0, TOKENS))
-    assert difference(y, ORACLE[f"attn.{case}.train.y"]) < FORWARD
+    agree(y, ORACLE[f"attn.{case}.train.y"], "outputs", within=FORWARD)
     config = RoutingConfig(balance="switch", balance_coef=1.0, faithful=True)
     constant = balance_loss(config, made.router(x.flatten(0, 1)))
-    assert difference(constant[None], ORACLE[f"attn.{case}.load_balancing_loss"]) < FORWARD
+    agree(constant[None], ORACLE[f"attn.{case}.load_balancing_loss"], "losses", within=FORWARD)
     (y * ORACLE[f"attn.{case}.cotangent"]).sum().backward()
     assert x.grad is not None and made.router.weight.grad is not None
-    assert difference(x.grad, ORACLE[f"attn.{case}.train.grad.x"]) < BACKWARD
+    agree(x.grad, ORACLE[f"attn.{case}.train.grad.x"], "gradients", within=BACKWARD)
     recorded, found = ORACLE[f"attn.{case}.train.grad.gate.weight"], made.router.weight.grad
     if CASES[case]["top_k"] == 1:  # its weight is 1 whatever the router says: only rounding is left
         assert max(recorded.abs().max(), found.abs().max()) < BACKWARD * x.grad.abs().max()
     else:
-        assert difference(found, recorded) < BACKWARD
+        agree(found, recorded, "gradients", within=BACKWARD)
 
 
 def test_experts_of_a_dense_layer() -> None:
@@ -141,7 +142,8 @@ def test_experts_of_a_dense_layer() -> None:
     dense.load_state_dict(ORACLE.below(f"attn.{case}.dense."))
     convert_attention(model, configuration(case))
     made, wanted = model.model.layers[0].self_attn, layer(case)
-    assert torch.equal(made.qkv, wanted.qkv) and torch.equal(made.out, wanted.out)
+    agree(made.qkv, wanted.qkv, "tensors")
+    agree(made.out, wanted.out, "tensors")
 
 
 @pytest.mark.parametrize("part", ["router", "qkv", "out"])

@@ -12,6 +12,7 @@ from transformers.cache_utils import DynamicCache
 from sparsebench.models.moe import aux_loss
 from sparsebench.models.official import from_official
 
+from ..agreement import agree
 from .llama_moe_models import v1_gradients
 from .oracle import FOLDER, Oracle, difference, rounding
 
@@ -37,11 +38,11 @@ MODELS = (V1, V2, "llama_moe_v2", "llama_moe_v2_residual")
 def test_logits(name: str) -> None:
     model, recorded = imported(name)
     ids, mask = recorded["input_ids"], recorded["attention_mask"]
-    assert difference(model(ids).logits, recorded["logits"]) < MODEL
+    agree(model(ids).logits, recorded["logits"], "logits", within=MODEL)
     real = mask.bool()
     assert 0 < int(real.sum()) < real.numel()
     padded = model(ids, attention_mask=mask).logits
-    assert difference(padded[real], recorded["logits_padded"][real]) < MODEL
+    agree(padded[real], recorded["logits_padded"][real], "logits", within=MODEL)
 
 
 @torch.no_grad()
@@ -50,7 +51,7 @@ def test_cached_logits_of_attention_experts() -> None:
     ids, cache, parts = recorded["input_ids"], DynamicCache(), []
     for start, stop in [(0, CACHED), *((at, at + 1) for at in range(CACHED, ids.shape[1]))]:
         parts.append(model(ids[:, start:stop], cache=cache, use_cache=True).logits)
-    assert difference(torch.cat(parts, dim=1), recorded["logits_cached"]) < MODEL
+    agree(torch.cat(parts, dim=1), recorded["logits_cached"], "logits", within=MODEL)
 
 
 def test_training_of_v1(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,11 +62,11 @@ def test_training_of_v1(monkeypatch: pytest.MonkeyPatch) -> None:
     model.train()
     ids = recorded["input_ids"]
     out = model(ids, labels=ids)
-    assert difference(out.logits, recorded["train_logits"]) < MODEL
+    agree(out.logits, recorded["train_logits"], "logits", within=MODEL)
     balance = aux_loss(model)
-    assert difference(balance[None], recorded["train_balance_loss"]) < MODEL
+    agree(balance[None], recorded["train_balance_loss"], "losses", within=MODEL)
     loss = out.loss + balance
-    assert difference(loss[None], recorded["train_loss"]) < MODEL
+    agree(loss[None], recorded["train_loss"], "losses", within=MODEL)
     loss.backward()
     found = {"model.embed_tokens.weight": model.model.embed_tokens.weight.grad}
     for index, layer in enumerate(model.model.layers):
@@ -81,7 +82,7 @@ def test_training_of_v2() -> None:
     ids = recorded["input_ids"]
     out = model(ids, labels=ids)
     loss = out.loss + aux_loss(model) / len(model.model.layers)
-    assert difference(loss[None], recorded["train_loss"]) < MODEL
+    agree(loss[None], recorded["train_loss"], "losses", within=MODEL)
     loss.backward()
     found: dict[str, Tensor] = {}
     for index, layer in enumerate(model.model.layers):
@@ -103,7 +104,7 @@ def test_training_of_v2() -> None:
 def compare(found: dict[str, Tensor], recorded: dict[str, Tensor]) -> None:
     assert len(recorded) >= 5
     for name, wanted in recorded.items():
-        assert difference(found[name], wanted) < BACKWARD, name
+        agree(found[name], wanted, "gradients", within=BACKWARD, where=name)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sparsebench.models.adapters import AdapterSet, attach, preset
 from sparsebench.models.adapters.kinds.fact import FacTLayer
 
+from ..agreement import agree
 from .oracle import Oracle, difference, rounding
 
 ORACLE = Oracle("petl_vit.safetensors")
@@ -128,19 +129,19 @@ def test_adapters(method: str) -> None:
         block.register_forward_hook(lambda module, args, out: tokens.append(out))
     logits = model(ORACLE["images"])
     for index, found in enumerate(tokens):
-        assert difference(found, ORACLE[f"{method}.block{index}.tokens"]) < FORWARD, index
+        agree(found, ORACLE[f"{method}.block{index}.tokens"], "states", within=FORWARD, where=f"block {index}")
     assert len(tokens) == 2
-    assert difference(logits, ORACLE[f"{method}.logits"]) < FORWARD
+    agree(logits, ORACLE[f"{method}.logits"], "logits", within=FORWARD)
     (logits * ORACLE["cotangent"]).sum().backward()
     found, recorded = parameters(adapters, lambda p: p.grad), ORACLE.below(f"{method}.grad.")
     assert found.keys() == recorded.keys()
     for name, wanted in recorded.items():
-        assert difference(found[name], wanted) < BACKWARD, name
+        agree(found[name], wanted, "gradients", within=BACKWARD, where=name)
 
 
 @torch.no_grad()
 def test_the_base_model() -> None:
-    assert difference(base()(ORACLE["images"]), ORACLE["base_logits"]) < FORWARD
+    agree(base()(ORACLE["images"]), ORACLE["base_logits"], "logits", within=FORWARD)
 
 
 @pytest.mark.parametrize("method", METHODS)

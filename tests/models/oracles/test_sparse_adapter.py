@@ -15,7 +15,8 @@ from sparsebench.models.adapters.pruning.faithful import faithful_scores
 from sparsebench.models.sparsity.masked import Masked
 from sparsebench.models.sparsity.scoring import Evidence
 
-from .oracle import Oracle, difference, rounding
+from ..agreement import agree
+from .oracle import Oracle, rounding
 
 ORACLE = Oracle("sparse_adapter.safetensors")
 SETTINGS = ORACLE.about["config"]
@@ -133,8 +134,8 @@ def test_before_pruning(norm: str) -> None:
     model = adapted(norm).model
     for index, batch in enumerate(batches()):
         out = model(**batch)
-        assert difference(out.logits, ORACLE[f"{norm}.data{index}.logits"]) < FORWARD
-        assert difference(out.loss[None], ORACLE[f"{norm}.data{index}.loss"]) < FORWARD
+        agree(out.logits, ORACLE[f"{norm}.data{index}.logits"], "logits", within=FORWARD)
+        agree(out.loss[None], ORACLE[f"{norm}.data{index}.loss"], "losses", within=FORWARD)
 
 
 def test_masks(subtests: pytest.Subtests) -> None:
@@ -145,12 +146,12 @@ def test_masks(subtests: pytest.Subtests) -> None:
             recorded = ORACLE.below(f"{case.name}.round{number}.mask.")
             found = {name: layer.mask for name, layer in projections(adapters).items()}
             assert found.keys() == recorded.keys()
-            wrong = {name: int((found[name] != mask.bool()).sum()) for name, mask in recorded.items()}
-            assert not any(wrong.values()), wrong
+            for name, mask in recorded.items():
+                agree(found[name], mask.bool(), "masks", where=name)
             if number == case.rounds:
                 with torch.no_grad():
                     logits = adapters.model(**batches()[0]).logits
-                assert difference(logits, ORACLE[f"{case.name}.logits"]) < FORWARD
+                agree(logits, ORACLE[f"{case.name}.logits"], "logits", within=FORWARD)
 
 
 def test_scores(subtests: pytest.Subtests) -> None:
@@ -167,7 +168,7 @@ def test_scores(subtests: pytest.Subtests) -> None:
             ]
             found = faithful_scores(list(layers.values()), masks, evidence, case.method)
             recorded = [ORACLE[f"{case.name}.round{number}.score.{name}"] for name in layers]
-            assert difference(over_the_greatest(found), over_the_greatest(recorded)) < SCORES
+            agree(over_the_greatest(found), over_the_greatest(recorded), "scores", within=SCORES)
 
 
 def over_the_greatest(scores: list[Tensor]) -> Tensor:

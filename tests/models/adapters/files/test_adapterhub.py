@@ -3,13 +3,10 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import transformers
 from safetensors.torch import save_file
-from torch import Tensor, nn
 
 from sparsebench.models.adapters import BottleneckConfig, CombinedConfig, LoRAConfig, PrefixConfig, attach, sparsify
 from sparsebench.models.adapters.config import AdapterConfig
@@ -17,20 +14,11 @@ from sparsebench.models.adapters.files.adapterhub import load_adapterhub, save_a
 from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
 from sparsebench.models.errors import ModelError
 
-from ...oracles.oracle import Oracle, difference, rounding
+from ...agreement import agree
+from ...oracles.oracle import difference
 from ..conftest import noise
+from .adapterhub_tools import CASES, NEAR, ORACLE, body, logits, stored, written_bodies
 
-ORACLE = Oracle("adapterhub.safetensors")
-SIZES: dict[str, Any] = {
-    "hidden_size": 8,
-    "intermediate_size": 12,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_labels": 3,
-}
-TEXT: dict[str, Any] = {"vocab_size": 12, "max_position_embeddings": 10, "type_vocab_size": 1}
-IMAGE: dict[str, Any] = {"image_size": 8, "patch_size": 4}
-CASES = sorted(ORACLE.about)
 KINDS: dict[str, AdapterConfig] = {
     "bert.houlsby": BottleneckConfig(r=2, placement="houlsby", activation="silu", train_head=False),
     "vit.pfeiffer": StreamConfig(r=2, placement="after", activation="relu", scale=1.0, train_head=False),
@@ -41,39 +29,7 @@ KINDS: dict[str, AdapterConfig] = {
 
 @pytest.fixture(scope="module")
 def bodies(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """Folders with the models that the adapters were on, in the names that transformers had then."""
-    configs = {"bert": transformers.BertConfig(**SIZES, **TEXT), "vit": transformers.ViTConfig(**SIZES, **IMAGE)}
-    folders = {}
-    for family, config in configs.items():
-        folders[family] = tmp_path_factory.mktemp(family)
-        config.save_pretrained(folders[family])
-        save_file(ORACLE.below(f"{family}.model."), folders[family] / "model.safetensors", metadata={"format": "pt"})
-    return folders
-
-
-def body(bodies: Mapping[str, Path], family: str) -> Any:
-    classes = {"bert": transformers.BertForSequenceClassification, "vit": transformers.ViTForImageClassification}
-    return classes[family].from_pretrained(bodies[family]).eval()
-
-
-def logits(model: nn.Module, family: str) -> Tensor:
-    """Of the recorded inputs; the second text is padded."""
-    inputs = {"pixel_values": ORACLE["vit.input"]}
-    if family == "bert":
-        mask = torch.arange(7) < torch.tensor([[7], [5]])
-        inputs = {"input_ids": ORACLE["bert.input"], "attention_mask": mask.long()}
-    with torch.no_grad():
-        return model(**inputs).logits
-
-
-def stored(folder: Path, case: str, **settings: Any) -> Path:
-    """A folder as the library writes it, perhaps with other settings."""
-    folder.mkdir(exist_ok=True)
-    about = ORACLE.about[case]
-    changed = about | {"config": about["config"] | settings}
-    (folder / "adapter_config.json").write_text(json.dumps(changed))
-    torch.save(ORACLE.below(f"{case}.file."), folder / "pytorch_adapter.bin")
-    return folder
+    return written_bodies(tmp_path_factory.mktemp("bodies"))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -82,27 +38,27 @@ def test_their_files_give_their_outputs_and_come_out_again(
 ) -> None:
     family, name = case.split(".")
     model = body(bodies, family)
-    allowed = rounding(products=12, terms=12)
-    assert difference(logits(model, family), ORACLE[f"{family}.plain"]) <= allowed
+    agree(logits(model, family), ORACLE[f"{family}.plain"], "logits", within=NEAR)
     adapters = load_adapterhub(model, stored(tmp_path / "theirs", case))
     assert adapters.name == name and adapters.heads == ()
     assert KINDS.get(case, adapters.config) == adapters.config
     found, expected = logits(model, family), ORACLE[f"{case}.logits"]
-    assert difference(found, expected) <= allowed
-    assert difference(found, ORACLE[f"{family}.plain"]) > 10 * allowed
+    agree(found, expected, "logits", within=NEAR)
+    assert difference(found, ORACLE[f"{family}.plain"]) > 10 * NEAR
     save_adapterhub(adapters, tmp_path / "ours")
     written = torch.load(tmp_path / "ours" / "pytorch_adapter.bin")
     copies = {key for key in written if ".prefix_tuning.pool." in key}
     recorded = ORACLE.below(f"{case}.file.")
     assert written.keys() - copies == recorded.keys() and bool(copies) == any("prefix" in key for key in recorded)
-    assert all(torch.equal(written[key], value) for key, value in recorded.items())
+    for key, value in recorded.items():
+        agree(written[key], value, "tensors", where=key)
     about = json.loads((tmp_path / "ours" / "adapter_config.json").read_text())
     assert about.keys() == ORACLE.about[case].keys()
     for field in about.keys() - {"config", "model_name"}:
         assert about[field] == ORACLE.about[case][field], field
     again = body(bodies, family)
     assert load_adapterhub(again, tmp_path / "ours").config == adapters.config
-    assert torch.equal(logits(again, family), found)
+    agree(logits(again, family), found, "logits")
 
 
 def test_safe_tensors_heads_and_pruned_weights(bodies: Mapping[str, Path], tmp_path: Path) -> None:

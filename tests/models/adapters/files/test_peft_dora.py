@@ -12,6 +12,7 @@ from sparsebench.models.adapters import attach, load_peft
 from sparsebench.models.adapters.kinds.dora import DoRAConfig
 from sparsebench.models.errors import ModelError
 
+from ...agreement import agree
 from ..conftest import noise
 
 peft = pytest.importorskip("peft")
@@ -36,13 +37,14 @@ def test_their_file_gives_their_outputs_and_gradients(
     config = peft.LoraConfig(use_dora=True, **CONFIGS[case])
     pair = read(lambda: build(family), config, tmp_path)
     batch = example(pair.ours)
-    assert torch.equal(logits(pair.ours, batch), logits(pair.theirs, batch))
+    agree(logits(pair.ours, batch), logits(pair.theirs, batch), "logits")
     ours = gradients(pair.ours, batch, "lora_|magnitude")
-    both = zip(ours, gradients(pair.theirs, batch, "lora_"), strict=True)
-    assert len(ours) >= 6 and all(torch.equal(mine, other) for mine, other in both)
+    assert len(ours) >= 6
+    for mine, other in zip(ours, gradients(pair.theirs, batch, "lora_"), strict=True):
+        agree(mine, other, "gradients")
     assert bool(pair.adapters.heads) == ("head" in case)
     again = written(pair.adapters, build(family), tmp_path / "again")
-    assert torch.equal(logits(again, batch), logits(pair.theirs, batch))
+    agree(logits(again, batch), logits(pair.theirs, batch), "logits")
 
 
 def test_ours_is_read_by_peft(build: Build, example: Callable, tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ def test_ours_is_read_by_peft(build: Build, example: Callable, tmp_path: Path) -
     adapters = attach(model, DoRAConfig(modules=(r"layers\.1\.mlp\.\w+_proj",), r=2, alpha=3, dropout=0.2))
     noise(adapters.parameters())
     again = written(adapters, build("llama"), tmp_path)
-    assert torch.equal(logits(again, example(model)), logits(model, example(model)))
+    agree(logits(again, example(model)), logits(model, example(model)), "logits")
 
 
 def test_files_that_do_not_fit(build: Build, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from sparsebench.models.adapters import attach, load_peft
 from sparsebench.models.adapters.kinds.ia3 import IA3Config
 from sparsebench.models.errors import ModelError
 
+from ...agreement import agree
 from ..conftest import noise
 
 peft = pytest.importorskip("peft")
@@ -36,12 +37,13 @@ def test_their_file_gives_their_outputs_and_gradients(
 
     pair = read(model, peft.IA3Config(**CONFIGS[family]), tmp_path)
     batch = example(pair.ours)
-    assert torch.equal(logits(pair.ours, batch), logits(pair.theirs, batch))
+    agree(logits(pair.ours, batch), logits(pair.theirs, batch), "logits")
     ours = gradients(pair.ours, batch, "factor")
-    both = zip(ours, gradients(pair.theirs, batch, "ia3_l"), strict=True)
-    assert ours and all(torch.equal(mine, other) for mine, other in both)
+    assert ours
+    for mine, other in zip(ours, gradients(pair.theirs, batch, "ia3_l"), strict=True):
+        agree(mine, other, "gradients")
     again = written(pair.adapters, model(), tmp_path / "again")
-    assert torch.equal(logits(again, batch), logits(pair.theirs, batch))
+    agree(logits(again, batch), logits(pair.theirs, batch), "logits")
 
 
 def test_ours_is_read_by_peft(build: Build, example: Callable, tmp_path: Path) -> None:
@@ -49,7 +51,7 @@ def test_ours_is_read_by_peft(build: Build, example: Callable, tmp_path: Path) -
     adapters = attach(model, IA3Config(modules=("q_proj",), inputs=(r"1\.mlp\.down_proj",)))
     noise(adapters.parameters())
     again = written(adapters, build("llama"), tmp_path)
-    assert torch.equal(logits(again, example(model)), logits(model, example(model)))
+    agree(logits(again, example(model)), logits(model, example(model)), "logits")
 
 
 def test_files_that_do_not_fit(build: Build, tmp_path: Path) -> None:

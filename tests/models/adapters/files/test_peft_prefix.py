@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from sparsebench.models.adapters import BottleneckConfig, PrefixConfig, attach, load_peft, save_peft
 from sparsebench.models.errors import ModelError
 
-from ..conftest import noise
+from ...agreement import agree
+from ..conftest import NEAR, noise
 
 peft = pytest.importorskip("peft")
 from .peft_tools import gpt2, logits, read, theirs, written  # noqa: E402 - it imports PEFT
@@ -38,12 +39,14 @@ def test_their_file_gives_their_outputs(case: str, build: Build, example: Callab
     options = {"prefix_projection": True, "encoder_hidden_size": 8} if "MLP" in case else {}
     pair = read(lambda: build(family), config(**options), tmp_path)
     batch = example(pair.ours)
-    torch.testing.assert_close(logits(pair.ours, batch), through(pair.theirs, batch), atol=2e-6, rtol=1e-5)
+    agree(logits(pair.ours, batch), through(pair.theirs, batch), "logits", within=NEAR)
     assert not torch.allclose(logits(pair.ours, batch), logits(build(family), batch), atol=1e-3)
     again = written(pair.adapters, build(family), tmp_path / "again")
-    torch.testing.assert_close(through(again, batch), through(pair.theirs, batch), atol=2e-6, rtol=1e-5)
+    agree(through(again, batch), through(pair.theirs, batch), "logits", within=NEAR)
     first, second = (load_file(folder / "adapter_model.safetensors") for folder in (tmp_path, tmp_path / "again"))
-    torch.testing.assert_close(first, second, atol=1e-6, rtol=1e-6)
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        agree(second[key], value, "tensors", within=NEAR, where=key)
 
 
 def test_ours_is_read_by_peft(build: Build, example: Callable, tmp_path: Path) -> None:
@@ -52,7 +55,7 @@ def test_ours_is_read_by_peft(build: Build, example: Callable, tmp_path: Path) -
     adapters = attach(model, PrefixConfig(length=4, bottleneck=5, train_head=False))
     noise(adapters.parameters())
     again = written(adapters, build("llama"), tmp_path)
-    torch.testing.assert_close(through(again, example(model)), logits(model, example(model)), atol=2e-6, rtol=1e-5)
+    agree(through(again, example(model)), logits(model, example(model)), "logits", within=NEAR)
 
 
 def test_what_means_another_function_is_refused(build: Build, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sparsebench.models.adapters import attach, load_peft
 from sparsebench.models.adapters.kinds.vera import VeRAConfig
 from sparsebench.models.errors import ModelError
 
+from ...agreement import agree
 from ..conftest import noise
 
 peft = pytest.importorskip("peft")
@@ -33,12 +34,13 @@ def test_their_file_gives_their_outputs_and_gradients(
     pair = read(lambda: build(family), config, tmp_path)
     batch = example(pair.ours)
     assert ("base_model.vera_A" in load_file(tmp_path / "adapter_model.safetensors")) == saved
-    assert torch.equal(logits(pair.ours, batch), logits(pair.theirs, batch))
+    agree(logits(pair.ours, batch), logits(pair.theirs, batch), "logits")
     ours = gradients(pair.ours, batch, r"\.[bd]$")
-    both = zip(ours, gradients(pair.theirs, batch, "vera_lambda"), strict=True)
-    assert len(ours) == 8 and all(torch.equal(mine, other) for mine, other in both)
+    assert len(ours) == 8
+    for mine, other in zip(ours, gradients(pair.theirs, batch, "vera_lambda"), strict=True):
+        agree(mine, other, "gradients")
     again = written(pair.adapters, build(family), tmp_path / "again")
-    assert torch.equal(logits(again, batch), logits(pair.theirs, batch))
+    agree(logits(again, batch), logits(pair.theirs, batch), "logits")
 
 
 def test_ours_is_read_by_peft(build: Build, example: Callable, tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_ours_is_read_by_peft(build: Build, example: Callable, tmp_path: Path) -
     adapters = attach(model, VeRAConfig(modules=("k_proj", "gate_proj"), r=4, seed=3))
     noise(adapters.parameters())
     again = written(adapters, build("llama"), tmp_path)
-    assert torch.equal(logits(again, example(model)), logits(model, example(model)))
+    agree(logits(again, example(model)), logits(model, example(model)), "logits")
 
 
 def test_files_that_do_not_fit(build: Build, tmp_path: Path) -> None:
