@@ -96,4 +96,4 @@ def _state(folder: Path) -> dict[str, Tensor]:
     try:
         return torch.load(files[0], map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, ValueError, UnpicklingError) as error:
-        raise ModelError(f"{files[0]} is damaged or cut short ({error}): copy it again") from error
+        raise ModelError(f"{files[0]} is damaged or cut short, or no file of tensors: copy it again") from error
