@@ -143,8 +143,10 @@ def in_words(parts: dict[str, Any]) -> str:
     said = []
     for name, description in in_order(parts):
         words = getattr(part_of(name), "words", None)
-        plain = words is None or not description
-        said.append(f"layers of `sparsebench.models.{_ROOMS.get(name, name)}`" if plain else words(description))
+        if words is None or not description:
+            said.append(f"layers of `sparsebench.models.{_ROOMS.get(name, name)}`")
+        else:
+            said.append(words(description))
     return "; ".join(said)
 
 

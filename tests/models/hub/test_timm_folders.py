@@ -68,7 +68,8 @@ def test_they_open_here_and_not_in_timm(name: str, tmp_path: Path) -> None:
     again = load(folder)
     assert type(again) is type(model) and not again.training
     assert torch.equal(again(IMAGES), model(IMAGES))
-    for options in ({}, {"pretrained": True}, {"pretrained": True, "num_classes": 5}):
+    asked: list[dict[str, Any]] = [{}, {"pretrained": True}, {"pretrained": True, "num_classes": 5}]
+    for options in asked:
         with pytest.raises(
             RuntimeError, match=r"Unknown model \(.* which opens it: sparsebench.models.load\(folder\)\)"
         ):

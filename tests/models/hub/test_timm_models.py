@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from timm.data.config import resolve_data_config
 from torch import nn
 
 from sparsebench.models.adapters import LoRAConfig, attach
@@ -31,7 +32,7 @@ def test_what_was_changed_is_in_the_configuration_as_it_is_now(vit: Any) -> None
     said = vit.pretrained_cfg
     assert said[FIELD]["class"] == timm_name(vit) == NAME and said[FIELD]["parts"].keys() == {"moe", "dynamic"}
     assert said["architecture"].startswith(NAME) and not timm.is_model(said["architecture"])
-    assert said["mean"] == vit.default_cfg["mean"] and timm.data.resolve_data_config(model=vit)
+    assert resolve_data_config(model=vit)["mean"] == said["mean"] == vit.default_cfg["mean"]
     to_dense(vit)
     assert vit.pretrained_cfg[FIELD]["parts"].keys() == {"dynamic"}
     vit.pretrained_cfg = {"architecture": "another"}
