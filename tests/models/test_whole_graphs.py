@@ -197,24 +197,19 @@ def named_net() -> nn.Module:
 @pytest.mark.parametrize(
     "build", [named_net, partial(pad_bert, "channel", deployed=True)], ids=["timm", "transformers"]
 )
-def test_one_graph_before_it_was_saved_and_after_that(build: Callable[[], nn.Module], tmp_path: Path) -> None:
-    """Compiled and exported: equal to the last bit, as is what they are graphs of."""
+def test_one_graph_after_it_was_saved_and_loaded(build: Callable[[], nn.Module], tmp_path: Path) -> None:
+    """Compiled and exported as the saved one, which the tests above have, and equal to that."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Logits(build()).eval()
     again = Logits(come_back(model.model, tmp_path / "net")).eval()
     x = inputs(model, 3)
-    found = []
     with torch.no_grad():
-        for each in (model, again):
-            torch._dynamo.reset()
-            compiled = torch.compile(each, backend="aot_eager", fullgraph=True)
-            program = torch.export.export(each, (x,), dynamic_shapes=({0: BATCH},))
-            found.append([each(x), compiled(x), program.module()(x)])
-    for before, after in zip(*found, strict=True):
-        assert torch.equal(before, after)
-    close(found[0][1], found[0][0])
-    close(found[0][2], found[0][0])
+        expected = model(x)
+        assert torch.equal(again(x), expected)
+        close(torch.compile(again, backend="aot_eager", fullgraph=True)(x), expected)
+        program = torch.export.export(again, (x,), dynamic_shapes=({0: BATCH},))
+        close(program.module()(x), expected)
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own exporter
