@@ -1,6 +1,6 @@
 """Layers whose weights depend on their input, wholly or, with a partition, in part (PAD-Net)."""
 
-from ..hub.parts import register_folder_part
+from ..hub.parts import register_folder_part, register_part
 from .config import DynamicConfig
 from .conversion import make_dynamic
 from .convolution import ConvConfig, WarehouseConfig, release_cells
@@ -16,6 +16,7 @@ from .partitioning.parts import dynamic_layers
 from .partitioning.report import PartitionReport
 from .partitioning.warm_up import WarmUp
 from .temperature import TemperatureSchedule, anneal
+from .timm_cond_conv import TimmCondConv
 
 __all__ = [
     "CompactReport",
@@ -29,6 +30,7 @@ __all__ = [
     "PartitionReport",
     "Scale",
     "TemperatureSchedule",
+    "TimmCondConv",
     "WarehouseConfig",
     "WarmUp",
     "anneal",
@@ -40,4 +42,6 @@ __all__ = [
     "release_cells",
 ]
 
-register_folder_part("dynamic", DynamicParts())
+_parts = DynamicParts()
+register_part("dynamic", _parts)
+register_folder_part("dynamic", _parts)

@@ -77,6 +77,13 @@ class CompactWeights(PackedMask):
             made.static.copy_(partition.lambda_static * made._cut(partition.static, ~mask, leading=0))
         return made
 
+    @torch.no_grad()
+    def start_from(self, bank: Tensor, static: Tensor) -> None:
+        """Start as the layer with this bank (K, *S) and this static weight (*S) would be, with factors of 1."""
+        self.dynamic.copy_(self._cut(bank, self.mask, leading=1))
+        if self.static is not None:
+            self.static.copy_(self._cut(static, ~self.mask, leading=0))
+
     def sample_weights(self, fractions_BK: Tensor, factors: Tensor | None = None) -> Tensor:
         """(B, *S) the used weight of every sample, from its fractions of the kernels.
 

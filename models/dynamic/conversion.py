@@ -11,6 +11,7 @@ from torch import nn
 
 from ..anatomy import Anatomy, Site, describe
 from ..errors import ModelError
+from ..hub.declaration import declare
 from .config import DynamicConfig
 from .convolution.config import ConvConfig
 from .convolution.placing import dynamic_convolutions, named_convolutions
@@ -36,7 +37,11 @@ def make_dynamic(model: Model, config: DynamicConfig, *, modules: str | None = N
     Every kernel or expert is a copy of the weight that was there (plus `config.noise`); what `WarehouseConfig` says of
     its budget is an exception. The dynamic layers can be trained whether or not what they replace could. Make the
     optimizer afterwards. Conditional convolutions of timm (EfficientNets "cc") stay as they are, which is said by a
-    warning.
+    warning: `TimmCondConv()` takes them.
+
+    A model of transformers or timm gets a class of ours, derived from its own, that knows what was done: transformers'
+    `save_pretrained` and `push_to_hub` then write a folder that opens again, and timm's savers one that
+    `sparsebench.models.load` opens and timm refuses.
 
     Args:
         model: a model with convolutions, or with linear layers in its FFNs.
@@ -55,6 +60,23 @@ def make_dynamic(model: Model, config: DynamicConfig, *, modules: str | None = N
     have mixtures of linear layers, `make_dynamic(model, MixtureConfig(num_kernels=8, top_k=2))`, whose balance loss
     `moe.aux_loss(model)` gives. By name: `make_dynamic(model, ConvConfig(), modules="layer[34]")`.
     """
+    put_dynamic(model, config, modules)
+    _say_foreign(model)
+    declare(model, "dynamic")
+    return model
+
+
+def put_dynamic(model: nn.Module, config: DynamicConfig, modules: str | None) -> None:
+    """What `make_dynamic` does to the layers of a model, whose class stays.
+
+    Args:
+        model: as there.
+        config: as there.
+        modules: as there.
+
+    Raises:
+        ModelError: as there.
+    """
     if type(config) not in REPLACEMENTS:
         known = ", ".join(sorted(kind.__name__ for kind in REPLACEMENTS))
         raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
@@ -64,9 +86,7 @@ def make_dynamic(model: Model, config: DynamicConfig, *, modules: str | None = N
         _put(model, named_convolutions(model, config, modules))
     else:
         raise ModelError(f"modules={modules!r} names convolutions for a ConvConfig, not for a {type(config).__name__}")
-    _say_foreign(model)
     setattr(model, _ATTRIBUTE, (*how_made(model), Made(config, modules)))
-    return model
 
 
 def _make_convolutions_dynamic(
@@ -101,7 +121,8 @@ def _say_foreign(model: nn.Module) -> None:
     if foreign:
         warnings.warn(
             f"{len(foreign)} layers of this {type(model).__name__}, as {foreign[0]}, are timm's CondConv2d: dynamic "
-            "already, they stay as they are, and partition() and compact() do not see them",
+            "already, they stay as they are, and partition() and compact() do not see them: for these take "
+            "make_dynamic(model, TimmCondConv()) of sparsebench.models.dynamic",
             stacklevel=3,  # of the call of make_dynamic
         )
 

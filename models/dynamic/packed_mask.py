@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import ModelError
 from ..sparsity.masked import pack_mask, unpack_mask
 from ..state_loading import PreparesLoading, Problems
 
@@ -14,16 +15,34 @@ from ..state_loading import PreparesLoading, Problems
 class PackedMask(PreparesLoading):
     """A module with a boolean `mask`, whose state has `bits` (uint8) in its place, eight entries to a byte.
 
-    `entries`: how many are True.
+    `entries`: how many are True. Who puts other `bits` there without `load_state_dict` calls `read_bits`.
     """
 
     mask: Tensor
+    bits: Tensor
     entries: int
 
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
+        self.register_buffer("bits", pack_mask(mask).to(mask.device))
         self.register_buffer("mask", mask, persistent=False)
         self.entries = int(mask.count_nonzero())
+
+    def read_bits(self, name: str) -> None:
+        """Take the mask out of `bits`, which were read from a file.
+
+        Args:
+            name: of this module, for the error.
+
+        Raises:
+            ModelError: they are of a mask with another number of entries, or were not read into memory.
+        """
+        if self.bits.is_meta:
+            raise ModelError(f"the mask of {name} was not read into memory: open the model without weights on a disk")
+        mask = unpack_mask(self.bits, self.mask.shape)
+        if int(mask.count_nonzero()) != self.entries:
+            raise ModelError(f"the mask of {name} has not {self.entries} entries: the folder is damaged")
+        self.mask = mask.to(self.bits.device)
 
     def indices(self) -> tuple[Tensor, Tensor]:
         """(D,) and (C,), int64: where the flattened mask is True and where it is False, in order."""
@@ -44,17 +63,14 @@ class PackedMask(PreparesLoading):
         """Bytes of the mask on disk."""
         return -(-self.mask.numel() // 8)
 
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[f"{prefix}bits"] = pack_mask(self.mask)
-
     def prepare_loading(self, state: dict[str, Any], prefix: str, problems: Problems) -> None:
         """Take the mask out of its bits."""
-        bits = state.pop(f"{prefix}bits", None)
+        bits = state.get(f"{prefix}bits")
         if bits is None:
-            problems.missing.append(f"{prefix}bits")
-        elif bits.shape != (self.mask_bytes(),):
+            return  # of which torch says that they are missing
+        if bits.shape != (self.mask_bytes(),):
             problems.errors.append(f"{prefix}bits has {bits.numel()} bytes, but the mask needs {self.mask_bytes()}")
-        else:
-            self.mask.copy_(unpack_mask(bits, self.mask.shape))
-            self.entries = int(self.mask.count_nonzero())
+            return
+        mask = unpack_mask(bits, self.mask.shape)
+        self.entries = int(mask.count_nonzero())
+        self.mask = mask.to(bits.device if self.mask.is_meta else self.mask.device)

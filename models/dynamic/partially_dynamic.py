@@ -19,7 +19,8 @@ class PartiallyDynamic(PreparesLoading):
     A dynamic layer is one, and so is an attention vector of ODConv. Where `partition` is None all is dynamic.
 
     A state dict with a partition loads into a module without one, which then gets it (make the optimizer afterwards),
-    so that the network computes what the saved one did. What a state has for a part that is not there is unexpected.
+    so that the network computes what the saved one did; what that leaves unused has no gradient. What a state has for a
+    part that is not there is unexpected.
     """
 
     partition: ModePartition | None
@@ -82,6 +83,17 @@ class PartiallyDynamic(PreparesLoading):
             self.set_partition(own["mask"], own["static"], scale_of(own["scale_code"]))
         except ModelError as error:
             error_msgs.append(f"{below.rstrip('.')}: {error}")
+            return
+        if self.partition is not None and not self.partition.mask.is_meta:
+            self.freeze_unused()
+
+    def freeze_unused(self) -> int:
+        """Take the gradient off `unused_parameters`; how many had one."""
+        frozen = 0
+        for parameter in self.unused_parameters():
+            frozen += parameter.requires_grad
+            parameter.requires_grad_(False)
+        return frozen
 
     def used_weight(self, dynamic: Tensor) -> Tensor:
         """The used weights, from the dynamic ones (..., *S)."""

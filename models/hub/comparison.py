@@ -91,8 +91,13 @@ def few_rows(model: Any) -> Any:
 
 def _call(model: nn.Module, batch: Any) -> Any:
     """The outputs, with the same random numbers at each call: some models draw them in eval mode, too."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    places = {value.device for value in (*model.parameters(), *model.buffers())}
+    devices = sorted(place.index for place in places if place.type == "cuda")
+    # Not `manual_seed`, and not every device: others may be at work on the rest.
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(0)
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(0)
         return model(**batch) if isinstance(batch, Mapping) else model(batch)
 
 

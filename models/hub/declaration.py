@@ -6,19 +6,21 @@ from typing import Any
 
 from torch import nn
 
-from ..anatomy import UnknownAnatomy
+from ..errors import ModelError
 from .auto_classes import changed
 from .configs import ChangedConfig, unchanged
 from .derived_classes import source_of
 from .models import ChangedModel, set_class, switch_classes, with_layers
 from .parts import part_of
+from .timm_models import switch_timm_classes, withdraw_timm_classes
 
 
 def declare(model: nn.Module, room: str) -> None:
-    """Give `model`, and each model of transformers in it, the class for changed models if a layer of `room` is in it.
+    """Give `model`, and each model of transformers or timm in it, the class for changed models if a layer of `room` is
+    in it.
 
-    Their configurations are replaced by copies: one that other models use as well stays as it is. Other modules than
-    models of transformers stay as they are.
+    Configurations of transformers are replaced by copies: one that other models use as well stays as it is. Other
+    modules stay as they are.
     """
     description: dict[str, Any] | None = None
     for inner in with_layers(model, room):
@@ -30,11 +32,13 @@ def declare(model: nn.Module, room: str) -> None:
             _replace(inner, inner.config, config)
         config.sparsebench["parts"][room] = description
     switch_classes(model, room)
+    switch_timm_classes(model, room)
 
 
 def withdraw(model: nn.Module, room: str) -> None:
     """Undo `declare` where no layer of `room` is left."""
     holds = part_of(room).holds
+    withdraw_timm_classes(model)
     for inner in list(model.modules()):
         if not isinstance(inner, ChangedModel) or any(map(holds, inner.modules())):
             continue
@@ -48,10 +52,13 @@ def withdraw(model: nn.Module, room: str) -> None:
 
 
 def _description(model: nn.Module, room: str) -> dict[str, Any]:
-    """What the configuration says of the layers; nothing where the class of a model within others has no anatomy."""
+    """What the configuration says of the layers; nothing of a model within others that cannot describe them.
+
+    Whoever saves that one alone is told why.
+    """
     try:
         return part_of(room).describe(model)
-    except UnknownAnatomy:
+    except ModelError:
         return {}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from .parts import in_words
+
 CARD = "README.md"
 OPENER = "configuration_sparsebench.py"
 AUTO_MAP = {"AutoConfig": f"{OPENER.removesuffix('.py')}.SparsebenchConfig"}
@@ -14,6 +16,14 @@ the folder needs code, and, told to trust it, which package to install."""
 OWN_WEIGHTS = "open_with_sparsebench.models.load.safetensors"
 """In the `config.json` of a folder in a format of our own, the name of a weights file that is not there: transformers,
 which would only say that `model.safetensors` is missing, says that this one is."""
+
+OPENED = """from sparsebench.models import load
+
+model = load("this folder")  # on the CPU, in eval mode; as it was"""
+"""Code that opens every folder of ours."""
+
+GENERATED = "This model card has been automatically generated."
+"""In the cards that transformers makes where a repository has none."""
 
 _OPENER = '''"""Opens this folder with the package that has the code of its model: pip install sparsebench"""
 
@@ -34,7 +44,7 @@ library_name: sparsebench
 
 # {title}
 
-This folder was written by the Python package `sparsebench` and opens with it: `pip install sparsebench`, then
+{said}This folder was written by the Python package `sparsebench` and opens with it: `pip install sparsebench`, then
 
 ```python
 {code}
@@ -46,10 +56,11 @@ A program that takes a path and knows nothing of `sparsebench` opens it with `tr
 """
 
 
-def write_card(folder: Path, title: str, code: str, more: str = "") -> None:
-    """Write the model card of a folder, unless it has one."""
+def write_card(folder: Path, title: str, code: str, more: str = "", what: str = "") -> None:
+    """Write the model card of a folder, unless it has one; `what` says in words what the model is."""
     if not (folder / CARD).exists():
-        (folder / CARD).write_text(_CARD.format(title=title, code=code, more=more), encoding="utf-8")
+        said = f"A model with {what}.\n\n" if what else ""
+        (folder / CARD).write_text(_CARD.format(title=title, said=said, code=code, more=more), encoding="utf-8")
 
 
 def name_own_weights(folder: Path) -> None:
@@ -59,14 +70,26 @@ def name_own_weights(folder: Path) -> None:
     file.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def write_opener(folder: Path, architecture: str) -> None:
-    """Write the code that `AUTO_MAP` names, and a card that says how the Auto classes open a model of this class."""
+def write_opener(folder: Path, architecture: str, what: str) -> None:
+    """Write the code that `AUTO_MAP` names, and a card that says what was changed in a model of this class, in words,
+    and how the Auto classes open it."""
     (folder / OPENER).write_text(_OPENER, encoding="utf-8")
     auto = auto_class(architecture)
     code = (
         f'import sparsebench.models\nfrom transformers import {auto}\n\nmodel = {auto}.from_pretrained("this folder")'
     )
-    write_card(folder, architecture or "A model changed by sparsebench", code, _TRUST)
+    write_card(folder, architecture or "A model changed by sparsebench", code, _TRUST, what)
+
+
+def put_card_back(folder: Path) -> None:
+    """Write our card again where there is one that transformers made without words."""
+    file = folder / CARD
+    if file.is_file() and GENERATED in file.read_text(encoding="utf-8"):
+        fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        file.unlink()
+        write_opener(
+            folder, next(iter(fields.get("architectures") or ()), ""), in_words(fields["sparsebench"]["parts"])
+        )
 
 
 def auto_class(architecture: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .configs import MODEL_TYPE
+from .configs import MODEL_TYPE, ChangedConfig
 from .declaration import declare
 from .derived_classes import PREFIX
 from .folder_card import OWN_WEIGHTS
@@ -19,12 +19,14 @@ from .model_classes import base_model, model_class
 from .models import align, changed_class
 from .older_folders import ELSEWHERE
 from .own_folders import RECIPE, check_same, is_own_folder, load_generation_config, put_all, read_own
-from .parts import folder_part, in_order, part_of
+from .parts import finish_parts, folder_part, in_order, known_parts, part_of
 from .rooms import import_room, room_of
+from .timm_folders import is_timm_folder, load_timm_folder
 
 
 def load(folder: str | Path, *, like: nn.Module | None = None) -> nn.Module:
-    """The model in a folder that `save` wrote, or an older version, or `save_pretrained`: to the last bit what it was.
+    """The model in a folder that `save` wrote, or an older version, or `save_pretrained`, or of a changed model timm's
+    `save_for_hf`: to the last bit what it was.
 
     Args:
         folder: its path.
@@ -81,8 +83,7 @@ def assembled(
     Raises:
         ModelError: they do not fit each other.
     """
-    recipe = dict(recipe)
-    base = recipe.pop("model")
+    base = recipe["model"]
     model = like
     if like is None:
         if base["room"] == ELSEWHERE:
@@ -90,23 +91,27 @@ def assembled(
         with torch.device("meta"):
             model = base_model(base, config)
     assert model is not None
-    parts = in_order(recipe)
-    for name, description in parts:
+    for name, description in in_order({name: recipe[name] for name in recipe if name != "model"}):
         part = part_of(name)
-        if folder_part(name) is not None:
+        if folder_part(name) is not None or like is None or not any(map(part.holds, like.modules())):
             part.build(model, description)
-            continue
-        if like is None or not any(map(part.holds, like.modules())):
-            part.build(model, description)
-        declare(model, name)
-    own = [(part, description) for name, description in parts if (part := folder_part(name)) is not None]
-    for part, description in reversed(own):
-        part.restore(model, description, tensors)
+        if part in known_parts():
+            declare(model, name)
+    parts = all_parts(recipe, config)
+    for name, description in reversed(in_order(parts)):
+        own = folder_part(name)
+        if own is not None:
+            own.restore(model, description, tensors)
     check_same(tensors, model, complaint)
     put_all(model, tensors)
-    for part, description in own:
-        part.finish(model, description)
+    finish_parts(model, parts)
     return model.eval()
+
+
+def all_parts(recipe: dict[str, Any], config: Any) -> dict[str, Any]:
+    """Descriptions by room: of a recipe, and of the configuration of a changed model of transformers."""
+    said = config.sparsebench["parts"] if isinstance(config, ChangedConfig) else {}
+    return said | {name: recipe[name] for name in recipe if name != "model"}
 
 
 def _load_pretrained(folder: Path) -> nn.Module:
@@ -116,6 +121,8 @@ def _load_pretrained(folder: Path) -> nn.Module:
 
     cls: Any
     fields = _config_fields(folder)
+    if is_timm_folder(fields):
+        return load_timm_folder(folder, fields)
     if fields["model_type"] == MODEL_TYPE:
         config = AutoConfig.from_pretrained(folder)
         room = config.sparsebench["source"]["room"]
@@ -157,7 +164,8 @@ def _config_fields(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{folder} has no config.json: it was not written by sparsebench.models.save")
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
-        fields |= {"model_type": fields["model_type"]}
+        if not is_timm_folder(fields):
+            fields |= {"model_type": fields["model_type"]}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{file} is damaged: {error!r}") from error
     if fields.get("transformers_weights") == OWN_WEIGHTS:

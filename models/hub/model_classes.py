@@ -14,6 +14,7 @@ from ..errors import ModelError
 from .derived_classes import source_of
 from .models import changed_class
 from .rooms import class_of, room_of
+from .timm_models import timm_name
 
 
 def base_recipe(model: nn.Module) -> dict[str, Any]:
@@ -29,8 +30,9 @@ def base_recipe(model: nn.Module) -> dict[str, Any]:
     of_transformers = isinstance(model, transformers.PreTrainedModel) and getattr(transformers, name, None) is cls
     if of_transformers or (room is not None and class_of(room, name) is cls):
         return {"room": room, "class": name, "changed": cls is not type(model)}
-    if cls.__module__.startswith("timm.") and "architecture" in (getattr(model, "pretrained_cfg", None) or ()):
-        return {"room": "timm", "class": base.pretrained_cfg["architecture"], "num_classes": base.num_classes}
+    architecture = timm_name(model)
+    if architecture is not None:
+        return {"room": "timm", "class": architecture, "num_classes": base.num_classes}
     raise ModelError(
         f"{name} is no model of transformers or timm by its name, nor a GraphsGPT: give `like`, a new model as your "
         "code builds it before any change, to save and to load; or save its state_dict yourself"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +13,8 @@ from torch import nn
 from ..errors import ModelError
 from .configs import ChangedConfig
 from .derived_classes import derive, source_of
-from .parts import Part, in_order, known_parts, part_of, parts_in
+from .folder_card import put_card_back
+from .parts import Part, finish_parts, in_order, known_parts, part_of, parts_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel as _Source
@@ -79,6 +81,7 @@ class ChangedModel(_Source):
                 setattr(module, leaf, getattr(module, leaf).to(getattr(torch, dtype)))
         model.config.sparsebench["buffers"] = {}  # which is right for files only
         align(model)
+        finish_parts(model, model.config.sparsebench["parts"])
         return (model, info) if wants_info else model
 
     def save_pretrained(self, *args: Any, **keywords: Any) -> None:
@@ -104,10 +107,17 @@ class ChangedModel(_Source):
         finally:
             self.config.sparsebench = written
 
+    def _upload_modified_files(self, working_dir: Any, *args: Any, **keywords: Any) -> Any:
+        """What `push_to_hub` calls last: transformers has put a card without words over ours by then."""
+        put_card_back(Path(working_dir))
+        return super()._upload_modified_files(working_dir, *args, **keywords)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Start the weights of a module, which transformers asks for where a checkpoint has none."""
-        own = (*module._parameters.values(), *module._buffers.values())
+        # Buffers that no file has are made again by their part (`finish`).
+        stored = [name for name in module._buffers if name not in module._non_persistent_buffers_set]
+        own = (*module._parameters.values(), *(module._buffers[name] for name in stored))
         # What lies on a disk stays on the meta device, and is not noted as loaded.
         if any(value is not None and not value.is_meta and not hasattr(value, "_is_hf_initialized") for value in own):
             self._check_not_changed(module)

@@ -15,7 +15,8 @@ class Part(Protocol):
     """The layers that one room puts into models.
 
     `floor` (0 where a part has none): parts are built from low floors to high ones, so that layers that stand around
-    those of other rooms come after them.
+    those of other rooms come after them. `words(description)`, where a part has it, says for a model card what was
+    described.
     """
 
     def holds(self, module: nn.Module) -> bool:
@@ -32,7 +33,11 @@ class Part(Protocol):
 
 
 class FolderPart(Part, Protocol):
-    """Layers that only folders of our own can say, as the Auto classes of transformers do not build them."""
+    """Layers whose tensors have another form in files, or of which files do not say all.
+
+    One that is not registered by `register_part`, too, only folders of our own can say: the Auto classes of
+    transformers do not build it.
+    """
 
     floor: int
 
@@ -66,7 +71,7 @@ def register_part(room: str, part: Part) -> None:
 
 
 def register_folder_part(name: str, part: FolderPart) -> None:
-    """Say what a room puts into models that only folders of our own can hold.
+    """Say what a room puts into models that has a form of its own in files.
 
     Args:
         name: of the part.
@@ -112,12 +117,37 @@ def parts_in(model: nn.Module) -> dict[str, Any]:
 
 def folder_parts_in(model: nn.Module) -> dict[str, Any]:
     """Likewise what only folders of our own can say."""
-    return _described(model, _folder_parts)
+    return _described(model, {name: part for name, part in _folder_parts.items() if name not in _parts})
 
 
 def folder_part(name: str) -> FolderPart | None:
-    """The part of this name if it is one that only folders of our own can say."""
+    """The part of this name if it has a form of its own in files."""
     return _folder_parts.get(name)
+
+
+def finish_parts(model: nn.Module, parts: dict[str, Any]) -> None:
+    """Do what parts need once a model has its values.
+
+    Args:
+        model: the model.
+        parts: descriptions by room.
+    """
+    for name, description in in_order(parts):
+        part = folder_part(name)
+        if part is not None:
+            part.finish(model, description)
+
+
+def in_words(parts: dict[str, Any]) -> str:
+    """What was changed in a model, for a reader, from its description by room."""
+    said = []
+    for name, description in in_order(parts):
+        words = getattr(part_of(name), "words", None)
+        if words is None or not description:
+            said.append(f"layers of `sparsebench.models.{_ROOMS.get(name, name)}`")
+        else:
+            said.append(words(description))
+    return "; ".join(said)
 
 
 def _described(model: nn.Module, parts: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,10 @@ class RemovedLayers:
                     without["attention"].append(block.index)
         return without
 
+    def words(self, description: dict[str, Any]) -> str:
+        """How many are gone."""
+        return f"{len(description['attention'])} attentions and {len(description['mlp'])} FFNs removed"
+
     def build(self, model: nn.Module, description: dict[str, Any]) -> None:
         """Remove what the description says."""
         for block in describe(model).blocks:

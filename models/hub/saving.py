@@ -13,17 +13,13 @@ from ..errors import ModelError
 from .atomic_folder import written
 from .comparison import check_outputs, few_rows
 from .declaration import declare
-from .folder_card import name_own_weights, write_card
-from .loading import assembled
+from .folder_card import OPENED, name_own_weights, write_card
+from .loading import all_parts, assembled
 from .model_classes import base_recipe
 from .models import ChangedModel
 from .older_folders import ELSEWHERE
 from .own_folders import save_generation_config, state_of, write_own
-from .parts import folder_part, folder_parts_in, parts_in
-
-OPENED = """from sparsebench.models import load
-
-model = load("this folder")  # on the CPU, in eval mode; as it was"""
+from .parts import folder_part, folder_parts_in, in_words, parts_in
 
 
 def save(
@@ -37,9 +33,9 @@ def save(
 ) -> None:
     """Write a model to a new folder from which `load` brings back every bit of it.
 
-    Dense models, converted (MoE), trimmed and pruned ones of transformers are written by their own `save_pretrained`,
-    so that the Auto classes open them, too. Models of timm, and models that are quantised, dynamic, partitioned,
-    compact or carry adapters, are written in a format of our own. All of these may have been done to one model.
+    Dense models, converted (MoE), trimmed, pruned and dynamic ones of transformers, partitioned and compact too, are
+    written by their own `save_pretrained`, so that the Auto classes open them, too. Models of timm, and models that are
+    quantised or carry adapters, are written in a format of our own. All of these may have been done to one model.
 
     Before anything is written a model is built of what the files will say. It must take the same tensors and give the
     same outputs: what the files cannot say (a changed head, a hook, a router of another class) is named and refused.
@@ -67,6 +63,7 @@ def save(
         model = load("adapted")  # in another process; `adapter_sets(model)` has the adapters
     """
     recipe, tensors, config = _taken(model, like is None)
+    changes = all_parts(recipe, config)
     if example is None:
         example = few_rows(model)
     if example is None:
@@ -83,7 +80,7 @@ def save(
             base: Any = model
             base.save_pretrained(new, max_shard_size=max_shard_size)
         else:
-            write_card(new, _title(model, recipe), OPENED)
+            write_card(new, type(model).__name__, OPENED, what=in_words(changes))
             if config is not None:
                 config.save_pretrained(new)
                 name_own_weights(new)
@@ -110,13 +107,9 @@ def _taken(model: Any, known: bool) -> tuple[dict[str, Any], dict[str, Tensor], 
         parts = {}
     own = folder_parts_in(model)
     tensors = {name: value.detach() for name, value in state_of(model).items()}
-    for name in own:
+    recipe = {"model": base} | parts | own
+    for name in all_parts(recipe, config):
         part = folder_part(name)
-        assert part is not None
-        part.store(model, tensors)
-    return {"model": base} | parts | own, tensors, config
-
-
-def _title(model: nn.Module, recipe: dict[str, Any]) -> str:
-    names = [f"{name} weights" if name == "packed" else f"part {name!r}" for name in recipe if name != "model"]
-    return f"{type(model).__name__} with {', '.join(names)}" if names else type(model).__name__
+        if part is not None:
+            part.store(model, tensors)
+    return recipe, tensors, config

@@ -11,6 +11,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from sparsebench.models import load, save
 from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.dynamic import ConvConfig, MixtureConfig, compact, make_dynamic, partition
 from sparsebench.models.moe import MoEConfig, convert, register_experts
@@ -71,9 +72,13 @@ def lora_vit() -> nn.Module:
     return model
 
 
-def pad_net(kind: str, granularity: str, *, deployed: bool) -> nn.Module:
+def plain_net() -> nn.Module:
     block: Any = timm.models.resnet.BasicBlock
-    model = timm.models.resnet.ResNet(block, (1, 1, 1, 1), channels=(4, 6, 8, 8), num_classes=3)
+    return timm.models.resnet.ResNet(block, (1, 1, 1, 1), channels=(4, 6, 8, 8), num_classes=3)
+
+
+def pad_net(kind: str, granularity: str, *, deployed: bool) -> nn.Module:
+    model = plain_net()
     make_dynamic(model, ConvConfig(kind=kind, num_kernels=3, noise=0.5))  # pyright: ignore[reportArgumentType]
     options: Any = {"criterion": "random", "granularity": granularity, "generator": generator()}
     partition(model, 0.3, **options)
@@ -172,13 +177,51 @@ def test_an_exported_graph_comes_back_from_its_file(tmp_path: Path) -> None:
         close(again.module()(x), model(x))
 
 
+def come_back(model: Any, folder: Path) -> Any:
+    """Through the savers of the library that a model is of."""
+    if isinstance(model, transformers.PreTrainedModel):
+        model.save_pretrained(folder)
+        return transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    timm.models.save_for_hf(model, str(folder), safe_serialization=True)
+    return load(folder)
+
+
+def named_net() -> nn.Module:
+    """As `pad_net`, of a name that timm knows."""
+    model = timm.create_model("test_resnet", num_classes=3)
+    make_dynamic(model, ConvConfig(num_kernels=2, noise=0.5), modules="layer[12]")
+    partition(model, 0.3, criterion="random", granularity="row", generator=generator())
+    compact(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    "build", [named_net, partial(pad_bert, "channel", deployed=True)], ids=["timm", "transformers"]
+)
+def test_one_graph_after_it_was_saved_and_loaded(build: Callable[[], nn.Module], tmp_path: Path) -> None:
+    """Compiled and exported as the saved one, which the tests above have, and equal to that."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Logits(build()).eval()
+    again = Logits(come_back(model.model, tmp_path / "net")).eval()
+    x = inputs(model, 3)
+    with torch.no_grad():
+        expected = model(x)
+        assert torch.equal(again(x), expected)
+        close(torch.compile(again, backend="aot_eager", fullgraph=True)(x), expected)
+        program = torch.export.export(again, (x,), dynamic_shapes=({0: BATCH},))
+        close(program.module()(x), expected)
+
+
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own exporter
 @pytest.mark.parametrize(("kind", "granularity"), [("dy_conv", "weight"), ("od_conv", "row"), ("cond_conv", "channel")])
 def test_a_compact_network_of_any_batch_in_onnxruntime(kind: str, granularity: str, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
-    model = pad_net(kind, granularity, deployed=True).eval()
+    saved = pad_net(kind, granularity, deployed=True).eval()
+    save(saved, tmp_path / "net", like=plain_net(), example=torch.randn(2, 3, 32, 32, generator=generator()))
+    model = load(tmp_path / "net", like=plain_net())
     x = torch.randn(3, 3, 32, 32, generator=generator())
     file = tmp_path / "net.onnx"
     torch.onnx.export(model, (x,), file, dynamo=True, dynamic_shapes=({0: BATCH},), verbose=False)
@@ -187,4 +230,4 @@ def test_a_compact_network_of_any_batch_in_onnxruntime(kind: str, granularity: s
         x = torch.randn(batch, 3, 32, 32, generator=generator())
         (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
         with torch.no_grad():
-            close(torch.from_numpy(found), model(x))
+            close(torch.from_numpy(found), saved(x))

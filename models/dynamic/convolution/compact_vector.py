@@ -58,6 +58,15 @@ class CompactVector(PackedMask):
             made.static.copy_(partition.lambda_static * partition.static[~mask])
         return made
 
+    @torch.no_grad()
+    def start_from(self, layer: nn.Linear, static: Tensor) -> None:
+        """Start as sigmoid(layer(h) / τ) with these constants (C,) would be, with factors of 1."""
+        self.weight.copy_(layer.weight[self.mask])
+        self.bias.copy_(layer.bias[self.mask])
+        self.scale.fill_(1.0)
+        if self.static is not None:
+            self.static.copy_(static[~self.mask])
+
     def forward(self, hidden_BR: Tensor, temperature: Tensor) -> Tensor:
         """(B, C)."""
         dynamic_BD = self.scale * torch.sigmoid(F.linear(hidden_BR, self.weight, self.bias) / temperature)

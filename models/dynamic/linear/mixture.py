@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -24,6 +25,8 @@ from .token_masks import PassedMask
 
 STD = 0.02
 """Standard deviation of random gate weights."""
+SAID = "mixture"
+"""Where the metadata of a state dict has what no tensor in it says."""
 
 
 class MixtureLinear(DynamicLayer):
@@ -38,6 +41,8 @@ class MixtureLinear(DynamicLayer):
     Where M has whole rows or columns, static and dynamic ones are products of their own, so that the work is
     (1 - κ) + k κ of that of a plain linear layer, against k of a full mixture. Where M has single entries the used
     weight of each expert is made and multiplied (work k), which is the same sum.
+
+    A state dict says in its metadata how many experts a token uses, and does not load where another number is used.
 
     `aux`: the balance loss of the last forward pass in training mode, None before it; `moe.aux_loss(model)` adds all of
     them up. `token_mask`: which tokens of the next call are real (bool, as many as tokens; None: all), set by the block
@@ -169,6 +174,35 @@ class MixtureLinear(DynamicLayer):
         if self.mixture_config.faithful:
             return routed_linear(x_TI, index_TK, weight_TK, self.bank + self.partition.static)
         return partitioned_linear(x_TI, index_TK, weight_TK, self.bank, self.partition, total_T1)
+
+    def _said(self) -> dict[str, Any]:
+        """What the outputs depend on and no tensor says."""
+        config = self.mixture_config
+        return {"top_k": config.top_k, "level": config.level, "faithful": config.faithful}
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if hasattr(destination, "_metadata"):  # which `state_dict` has, and `torch.save` keeps
+            destination._metadata[prefix[:-1]][SAID] = self._said()
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        said = local_metadata.get(SAID)
+        if said is not None and said != self._said():
+            error_msgs.append(
+                f"{prefix.rstrip('.')} is a mixture with {said} in the state, and here with {self._said()}"
+            )
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the last loss, whose graph can be neither copied nor pickled, and without a mask."""

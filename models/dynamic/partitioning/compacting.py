@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ...errors import ModelError
+from ...hub.declaration import declare
 from ..layer import DynamicLayer
 from .parts import attention_vectors, dynamic_layers
 
@@ -67,6 +68,7 @@ def compact(model: nn.Module) -> CompactReport:
         before += sum(parameter.numel() for parameter in vector.parameters())
         vector.take_compact_form()
         numbers += sum(parameter.numel() for parameter in vector.parameters())
+    declare(model, "dynamic")
     left = tuple(name for name in named if name not in changed)
     return CompactReport(layers=tuple(changed), left=left, numbers=numbers, before=before, attentions=tuple(vectors))
 

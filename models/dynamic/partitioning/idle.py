@@ -12,8 +12,8 @@ def freeze_idle(model: nn.Module) -> int:
 
     Those are kernels, and what mixes them, of what is static as a whole, the static weight of what is dynamic as a
     whole, and factors that are fixed or act on nothing. `DistributedDataParallel` would wait for their gradients and
-    stop. `partition` does it; call it again after a partition came with `load_state_dict`, or where all was made
-    trainable.
+    stop. `partition` does it, and so does `load_state_dict` where it brings a partition; call it where all was made
+    trainable after that, or where a model without memory (device "meta") got its values by `assign=True`.
 
     Args:
         model: a model with partitioned layers.
@@ -21,10 +21,4 @@ def freeze_idle(model: nn.Module) -> int:
     Returns:
         How many parameters were frozen by this call.
     """
-    frozen = 0
-    for part in model.modules():
-        if isinstance(part, PartiallyDynamic):
-            for parameter in part.unused_parameters():
-                frozen += parameter.requires_grad
-                parameter.requires_grad_(False)
-    return frozen
+    return sum(part.freeze_unused() for part in model.modules() if isinstance(part, PartiallyDynamic))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
+from ...hub.declaration import declare
 from ...sparsity.budgets import Schedule
 from ...sparsity.scoring import Evidence, LossFunction
 from ..layer import DynamicLayer
@@ -119,6 +120,7 @@ def partition(
             assert part.partition is not None
             part.partition.set_mask(mask.to(part.partition.mask.device))
     freeze_idle(model)
+    declare(model, "dynamic")
     return _report(kinds, criterion=criterion, granularity=granularity, ratio=ratio, ties=ties)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sparsebench.models.dynamic.packed_mask import PackedMask, pack_mask, unpack_mask
+from sparsebench.models.errors import ModelError
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -34,3 +35,19 @@ def test_a_module_saves_bits_and_loads_them():
         PackedMask(torch.ones(4, dtype=torch.bool)).load_state_dict(state)
     with pytest.raises(RuntimeError, match="bits"):
         again.load_state_dict({})
+    nowhere = PackedMask(torch.zeros(3, 7, dtype=torch.bool)).to("meta")
+    nowhere.load_state_dict(state, assign=True)
+    assert torch.equal(nowhere.mask, mask) and nowhere.entries == module.entries
+
+
+def test_bits_that_somebody_else_put_there():
+    mask = torch.rand(3, 7, generator=generator()) < 0.4
+    module = PackedMask(mask.flip(0))
+    module.bits = pack_mask(mask)
+    module.read_bits("it")
+    assert torch.equal(module.mask, mask)
+    module.bits = pack_mask(~mask)
+    with pytest.raises(ModelError, match=r"mask of it has not \d+ entries: the folder is damaged"):
+        module.read_bits("it")
+    with pytest.raises(ModelError, match="was not read into memory"):
+        module.to("meta").read_bits("it")

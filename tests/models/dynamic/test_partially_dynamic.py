@@ -2,13 +2,23 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
 from sparsebench.models.anatomy import linear_view
-from sparsebench.models.dynamic import MixtureConfig, MixtureLinear, PartiallyDynamic, compact, partition
+from sparsebench.models.dynamic import (
+    ConvConfig,
+    MixtureConfig,
+    MixtureLinear,
+    PartiallyDynamic,
+    compact,
+    freeze_idle,
+    make_dynamic,
+    partition,
+)
 from sparsebench.models.dynamic.mode_partition import SCALES
 
 from .partitioning.toy import batches as vectors
@@ -56,6 +66,63 @@ def test_a_fresh_network_computes_what_the_saved_one_did(name, scale):
     assert torch.equal(fresh(x), model(x))
     trained = {key: value.requires_grad for key, value in model.named_parameters() if "phi" in key}
     assert trained == {key: value.requires_grad for key, value in fresh.named_parameters() if "phi" in key}
+
+
+def test_what_a_partition_that_came_leaves_unused_has_no_gradient():
+    """As `partition` itself leaves it: DistributedDataParallel waits for gradients."""
+    model = toy()
+    for index, mask in {0: torch.zeros(6, 5), 3: torch.ones(3, 6)}.items():
+        model[index].set_partition(mask.bool(), scale="static")
+    freeze_idle(model)
+    fresh = toy()
+    fresh.load_state_dict(model.state_dict())
+    gradients = {key: value.requires_grad for key, value in fresh.named_parameters()}
+    assert gradients == {key: value.requires_grad for key, value in model.named_parameters()}
+    assert not gradients["0.bank"] and not gradients["3.partition.static"] and gradients["0.partition.static"]
+
+
+CONV = torch.randn(2, 8, 5, 5, generator=torch.Generator().manual_seed(7))
+
+
+def conv(kind: str | None = None, kernels: int = 2, ratio: float | None = None, *, small: bool = False, seed: int = 0):
+    """A convolution, with values that no other has: static, or dynamic, partitioned and compact."""
+    net = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=2))
+    if kind is not None:
+        make_dynamic(net, ConvConfig(kind=kind, num_kernels=kernels), modules="0")
+    if ratio is not None:
+        partition(net, ratio, criterion="random", generator=torch.Generator().manual_seed(seed))
+    if small:
+        compact(net)
+    with torch.no_grad():
+        for number, value in enumerate((*net.parameters(), *net.buffers())):
+            if value.is_floating_point():
+                value.copy_(torch.rand(value.shape, generator=torch.Generator().manual_seed(100 * seed + number)) + 0.5)
+    return net.eval()
+
+
+FORMS: dict[str, Callable[[int], nn.Module]] = {"static": lambda seed: conv(seed=seed)}
+for _kind in ("dy_conv", "cond_conv", "od_conv"):
+    FORMS[_kind] = partial(lambda kind, seed: conv(kind, seed=seed), _kind)
+    FORMS[f"{_kind}, .3"] = partial(lambda kind, seed: conv(kind, ratio=0.3, seed=seed), _kind)
+    FORMS[f"{_kind}, .3, compact"] = partial(lambda kind, seed: conv(kind, ratio=0.3, small=True, seed=seed), _kind)
+FORMS["dy_conv, 3 kernels"] = lambda seed: conv("dy_conv", 3, seed=seed)
+FORMS["dy_conv, .6, compact"] = lambda seed: conv("dy_conv", ratio=0.6, small=True, seed=seed)
+
+
+def test_a_state_gives_the_saved_network_or_an_error():
+    """Every form into every form, with other masks and temperatures: never a third network."""
+    for saved_as, saved in FORMS.items():
+        model = saved(1)
+        for loaded_as, loaded in FORMS.items():
+            fresh = loaded(2)
+            assert not torch.equal(fresh(CONV), model(CONV))
+            brings_its_partition = saved_as == f"{loaded_as}, .3"
+            if saved_as == loaded_as or brings_its_partition:
+                fresh.load_state_dict(model.state_dict())
+                assert torch.equal(fresh(CONV), model(CONV)), (saved_as, loaded_as)
+                continue
+            with pytest.raises(RuntimeError, match=r"Missing key|Unexpected key|size mismatch"):
+                fresh.load_state_dict(model.state_dict())
 
 
 def test_kernels_and_attentions_of_one_layer_and_models_without_memory_get_theirs():

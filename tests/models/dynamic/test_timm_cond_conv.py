@@ -121,7 +121,7 @@ def test_refusals(model: nn.Module) -> None:
     for changed, words in (
         (plain, "this ResNet has no CondConv2d of timm: ConvConfig is for plain convolutions"),
         (nn.Sequential(CondConv2d(2, 2, 1)), "0 lies in a Sequential, which does not route as the blocks of timm do"),
-        (model, "this EfficientNet has no CondConv2d of timm"),
+        (model, "this SparsebenchEfficientNet has no CondConv2d of timm"),
     ):
         with pytest.raises(ModelError, match=words):
             make_dynamic(changed, TimmCondConv())

@@ -40,6 +40,22 @@ def test_outputs_must_agree_to_rounding(build: Callable[[str], nn.Module], dtype
         check_outputs(model, other, "another")
 
 
+def test_random_numbers_are_the_same_and_nobody_else_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of devices on which the model is not, where others may be at work, are neither read nor set."""
+
+    def touched(*args: object, **keywords: object) -> None:
+        raise AssertionError("a device that the model does not use")
+
+    for name in ("manual_seed_all", "get_rng_state", "set_rng_state"):
+        monkeypatch.setattr(torch.cuda, name, touched)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    model = nn.Sequential(nn.Linear(3, 4))
+    model.register_forward_hook(lambda module, given, out: out + torch.randn(out.shape))
+    before = torch.get_rng_state()
+    check_outputs(model, copy.deepcopy(model), "drawn", torch.ones(2, 3))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_few_tokens_may_differ(build: Callable[[str], nn.Module]) -> None:
     """As if a tie of two experts had been broken the other way: the last token of each row, which no other sees."""
     model: Any = build("llama")

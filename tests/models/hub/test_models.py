@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from huggingface_hub import ModelCard
+from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -143,20 +145,21 @@ def test_what_is_pushed_to_the_hub(build: Callable[[str], nn.Module], monkeypatc
 
     monkeypatch.setattr(transformers.utils.hub, "hf_api", Api)
     monkeypatch.setattr(transformers.utils.hub.PushToHubMixin, "_upload_modified_files", upload)
+
+    def no_card(*args: object, **keywords: object) -> None:
+        raise EntryNotFoundError("README.md")
+
     model: Any = convert(build("llama"), PLAIN)
-    monkeypatch.setattr(
-        transformers.utils.hub, "create_and_tag_model_card", lambda *args, **keywords: Card(), raising=False
-    )
+    monkeypatch.setattr(ModelCard, "load", no_card)
     model.push_to_hub("someone/experts")
+    assert b"A model with layers of `sparsebench.models.moe`" in sent["README.md"], "not the card without words"
+    monkeypatch.setattr(ModelCard, "load", lambda *args, **keywords: ModelCard("mine"))
+    model.push_to_hub("someone/experts")
+    assert sent["README.md"].endswith(b"mine")
     assert {"config.json", "generation_config.json", "model.safetensors"} <= sent.keys()
     config = json.loads(sent["config.json"])
     assert config["model_type"] == "sparsebench" and config["architectures"] == ["SparsebenchLlamaForCausalLM"]
     assert b"model.layers.0.mlp.experts.gate_up" in sent["model.safetensors"]
-
-
-class Card:
-    def save(self, path: str) -> None:
-        Path(path).write_text("card")
 
 
 def test_weights_that_are_missing_are_never_random(build: Callable[[str], nn.Module], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A linear mixture against a slow one in float64, and what the released code of PAD-Net gets wrong."""
 
 import copy
+import io
 import pickle
 from typing import Any
 
@@ -330,6 +331,18 @@ def test_a_sentence_of_padding_has_mean_zero() -> None:
 def test_images_are_sentences_of_pixels() -> None:
     x = torch.randn(2, 4, 5, 3, dtype=torch.float64)
     torch.testing.assert_close(sentence_means(x, None), x.mean((1, 2)))
+
+
+@pytest.mark.parametrize("other", [{"top_k": 1}, {"level": "sentence"}, {"faithful": True}])
+def test_a_state_of_a_mixture_that_computes_something_else_with_the_same_tensors_is_refused(other: Any) -> None:
+    layer, _ = make(top_k=2)
+    file = io.BytesIO()
+    torch.save(layer.state_dict(), file)
+    file.seek(0)
+    state = torch.load(file, weights_only=True)
+    make(top_k=2)[0].load_state_dict(state)
+    with pytest.raises(RuntimeError, match=r"is a mixture with .*'level': 'token'.* in the state"):
+        make(**({"top_k": 2} | other))[0].load_state_dict(state)
 
 
 def test_packed_tokens_are_refused() -> None:

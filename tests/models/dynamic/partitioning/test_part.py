@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -121,6 +122,81 @@ def test_buffers_of_no_state_come_back_into_a_model_without_numbers(tmp_path: Pa
     assert not any(value.is_meta for value in (*again.parameters(), *again.buffers()))
     with torch.no_grad():
         assert torch.equal(again(IMAGES), net(IMAGES))
+
+
+def bert() -> Any:
+    sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
+    heads: dict[str, Any] = {"num_attention_heads": 2, "vocab_size": 40, "max_position_embeddings": 16}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return transformers.BertForSequenceClassification(transformers.BertConfig(**sizes, **heads)).eval()
+
+
+IDS = torch.arange(3, 11)[None]
+
+
+@pytest.mark.parametrize("form", ["dynamic", "weight", "row", "compact weight", "compact channel"])
+def test_transformers_own_means_bring_it_back(tmp_path: Path, form: str) -> None:
+    """With the head and without it, with what trains; made from its configuration it starts as the dense model."""
+    net = make_dynamic(bert(), MixtureConfig(num_kernels=3, noise=0.0 if "compact" in form else 0.5))
+    if form != "dynamic":
+        granularity: Any = form.split()[-1]
+        partition(net, 0.4, criterion="random", granularity=granularity, generator=torch.Generator().manual_seed(1))
+    if "compact" in form:
+        compact(net)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = transformers.AutoModelForSequenceClassification.from_config(net.config).eval()
+    if "compact" in form:
+        torch.testing.assert_close(made(IDS).logits, bert()(IDS).logits)
+    with torch.no_grad():
+        for value in net.parameters():
+            value += 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(value.numel()))
+    net.save_pretrained(tmp_path / "net")
+    again = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "net")
+    assert type(again) is type(net) and torch.equal(again(IDS).logits, net(IDS).logits)
+    gradients = {name: value.requires_grad for name, value in net.named_parameters()}
+    assert {name: value.requires_grad for name, value in again.named_parameters()} == gradients
+    body = transformers.AutoModel.from_pretrained(tmp_path / "net")
+    assert torch.equal(body(IDS)[0], net.bert(IDS)[0])
+    body.save_pretrained(tmp_path / "body")
+    assert torch.equal(transformers.AutoModel.from_pretrained(tmp_path / "body")(IDS)[0], net.bert(IDS)[0])
+    with pytest.raises(OSError, match="after_import_sparsebench"):
+        transformers.BertForSequenceClassification.from_pretrained(tmp_path / "net")
+
+
+def test_a_card_says_how_it_was_made_dynamic(tmp_path: Path) -> None:
+    net = make_dynamic(bert(), MixtureConfig(num_kernels=3, targets=("down",)))
+    partition(net, 0.4, criterion="random", generator=torch.Generator().manual_seed(1))
+    net.save_pretrained(tmp_path)
+    said = "A model with dynamic layers by MixtureConfig(num_kernels=3, targets=('down',)), 2 partitioned."
+    assert said in (tmp_path / "README.md").read_text()
+    convs = make_dynamic(resnet(), ConvConfig(), modules="layer1")
+    save(convs, tmp_path / "own", like=resnet(), example=IMAGES)
+    assert "dynamic layers by ConvConfig() in 'layer1'." in (tmp_path / "own" / "README.md").read_text()
+
+
+def test_a_damaged_mask_is_refused_by_transformers_too(tmp_path: Path) -> None:
+    net = make_dynamic(bert(), MixtureConfig(num_kernels=2))
+    partition(net, 0.4, criterion="random", generator=torch.Generator().manual_seed(1))
+    compact(net)
+    net.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    name = next(name for name in tensors if name.endswith(".bits"))
+    save_file(tensors | {name: tensors[name] ^ 1}, file, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"has not \d+ entries: the folder is damaged"):
+        transformers.AutoModel.from_pretrained(tmp_path)
+    del tensors[name]
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(ModelError, match="has no weights for a CompactWeights of a changed layer"):
+        transformers.AutoModel.from_pretrained(tmp_path)
+
+
+def test_a_part_of_a_network_that_was_changed_as_a_whole_is_not_saved_alone(tmp_path: Path) -> None:
+    net = make_dynamic(bert(), MixtureConfig(num_kernels=2))
+    with pytest.raises(ModelError, match="were not made by make_dynamic"):
+        net.bert.save_pretrained(tmp_path / "body")
 
 
 def test_a_mask_with_another_number_of_entries_is_refused(tmp_path: Path) -> None:
