@@ -69,6 +69,19 @@ def write_opener(folder: Path, architecture: str) -> None:
     write_card(folder, architecture or "A model changed by sparsebench", code, _TRUST)
 
 
+def put_card_back(folder: Path, architecture: str) -> None:
+    """Write our card in the place of the one that transformers has just made of its template, with the tags of that."""
+    from huggingface_hub import ModelCard
+
+    tags = ModelCard.load(folder / CARD).data.tags
+    (folder / CARD).unlink()
+    write_opener(folder, architecture)
+    if tags:
+        card = ModelCard.load(folder / CARD)
+        card.data.tags = tags
+        card.save(folder / CARD)
+
+
 def auto_class(architecture: str) -> str:
     """The Auto class that makes a class of transformers, as their names say: `AutoModelForCausalLM`."""
     import transformers

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +14,7 @@ from torch import nn
 from ..errors import ModelError
 from .configs import ChangedConfig
 from .derived_classes import derive, source_of
+from .folder_card import CARD, put_card_back
 from .parts import Part, in_order, known_parts, part_of, parts_in
 
 if TYPE_CHECKING:
@@ -103,6 +106,16 @@ class ChangedModel(_Source):
             super().save_pretrained(*args, **keywords)
         finally:
             self.config.sparsebench = written
+
+    def _upload_modified_files(
+        self, working_dir: str | os.PathLike[str], repo_id: str, *args: Any, **keywords: Any
+    ) -> Any:
+        """The step of `push_to_hub` that uploads the files: by then transformers has its own card over ours."""
+        from huggingface_hub import HfApi
+
+        if not HfApi().file_exists(repo_id, CARD, token=keywords.get("token")):
+            put_card_back(Path(working_dir), type(self).__name__)
+        return super()._upload_modified_files(working_dir, repo_id, *args, **keywords)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
