@@ -82,14 +82,20 @@ def write_opener(folder: Path, architecture: str, what: str) -> None:
 
 
 def put_card_back(folder: Path) -> None:
-    """Write our card again where there is one that transformers made without words."""
+    """Write our card again where there is one that transformers made of its template, with the tags of that."""
+    from huggingface_hub import ModelCard
+
     file = folder / CARD
-    if file.is_file() and GENERATED in file.read_text(encoding="utf-8"):
-        fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        file.unlink()
-        write_opener(
-            folder, next(iter(fields.get("architectures") or ()), ""), in_words(fields["sparsebench"]["parts"])
-        )
+    if not file.is_file() or GENERATED not in file.read_text(encoding="utf-8"):
+        return
+    tags = ModelCard.load(file).data.to_dict().get("tags")
+    fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    file.unlink()
+    write_opener(folder, next(iter(fields.get("architectures") or ()), ""), in_words(fields["sparsebench"]["parts"]))
+    if tags:
+        card = ModelCard.load(file)
+        card.data["tags"] = tags
+        card.save(file)
 
 
 def auto_class(architecture: str) -> str:

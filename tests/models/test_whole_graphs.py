@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from sparsebench.models import load, save
 from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.dynamic import ConvConfig, MixtureConfig, compact, make_dynamic, partition
-from sparsebench.models.moe import MoEConfig, convert, register_experts
+from sparsebench.models.loss_scale import scaled_losses
+from sparsebench.models.moe import MoEConfig, aux_loss, convert, register_experts, update_biases
+from sparsebench.models.moe.hf_trainer.loss_hook import add_balance_loss
 
 from .agreement import agree
 
@@ -52,16 +54,21 @@ def mixtral() -> nn.Module:
     return model
 
 
-def smollm2() -> nn.Module:
-    """A Llama in the proportions of SmolLM2, with a shared block, converted."""
+def llama(layers: int = 2) -> Any:
+    """In the proportions of SmolLM2."""
     sizes: dict[str, Any] = {
         "hidden_size": 72,
         "intermediate_size": 192,
         "num_attention_heads": 9,
         "num_key_value_heads": 3,
     }
-    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SMALL, **sizes, tie_word_embeddings=True))
-    return convert(model, MoEConfig(num_experts=8, num_shared=2, top_k=2))
+    fields: dict[str, Any] = SMALL | sizes | {"num_hidden_layers": layers}
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**fields, tie_word_embeddings=True))
+
+
+def smollm2() -> nn.Module:
+    """Converted, with a shared block."""
+    return convert(llama(), MoEConfig(num_experts=8, num_shared=2, top_k=2))
 
 
 def lora_vit() -> nn.Module:
@@ -154,6 +161,57 @@ def test_compiled_without_a_break(name: str) -> None:
     largest = max(value.abs().max().item() for value in expected.values())
     for key, value in expected.items():
         torch.testing.assert_close(found[key], value, atol=2e-5 * largest, rtol=1e-3, msg=lambda text, k=key: k + text)
+
+
+BALANCED = {
+    "cv2": MoEConfig(num_experts=4, noise="shazeer", balance="cv2", balance_coef=0.5),
+    "switch": MoEConfig(num_experts=4, balance="switch", balance_coef=0.5, z_coef=0.1, capacity=1.0),
+    "bias": MoEConfig(num_experts=4, balance="bias", bias_rate=0.1, z_coef=0.5),
+}
+ROUTER = "model.layers.0.mlp.router.weight"
+
+
+def steps(config: MoEConfig, *, attach_it: bool, compiled: bool) -> list[dict[str, Tensor]]:
+    """Loss, gradients and biases of a step with padding; of another in which the attached loss counts a quarter."""
+    ids = torch.randint(3, 99, (3, 7), generator=generator())
+    mask = (torch.arange(7) < torch.tensor([[7], [4], [2]])).long()
+    batch = {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(mask == 0, -100)}
+    found = []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = convert(llama(layers=1), config).train()
+        if attach_it:
+            add_balance_loss(model)
+
+        def step() -> Tensor:
+            return model(**batch).loss + aux_loss(model)
+
+        call = torch.compile(step, backend="aot_eager", fullgraph=True) if compiled else step
+        for scale in (1.0, 0.25) if attach_it else (1.0,):
+            torch.manual_seed(1)  # the noise of the routers
+            model.zero_grad()
+            loss = call()
+            with scaled_losses(scale):
+                loss.backward()
+            gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+            update_biases(model)
+            biases = {name: value.clone() for name, value in model.named_buffers() if "choice_bias" in name}
+            found.append({"loss": loss.detach(), **gradients, **biases})
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning")  # torch's own compiler
+@pytest.mark.parametrize(("name", "attach_it"), [("cv2", False), ("switch", True), ("bias", False)])
+def test_a_training_step_with_its_balance_loss_has_no_break(name: str, attach_it: bool) -> None:
+    """In a graph padding is not taken out but counts for nothing: the same sums in another order."""
+    eager = steps(BALANCED[name], attach_it=attach_it, compiled=False)
+    largest = max(value.abs().max().item() for value in eager[0].values())
+    for step, other in zip(eager, steps(BALANCED[name], attach_it=attach_it, compiled=True), strict=True):
+        assert step.keys() == other.keys()
+        for key, value in step.items():
+            torch.testing.assert_close(other[key], value, atol=2e-5 * largest, rtol=0, msg=lambda text, k=key: k + text)
+    moved = (eager[-1][ROUTER] - eager[0][ROUTER]).abs().max()
+    assert (moved > 1e-3 * largest) == attach_it  # what the scale of the first step, taken for a constant, would miss
 
 
 @pytest.mark.parametrize("name", MODELS)

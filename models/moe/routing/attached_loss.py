@@ -22,7 +22,6 @@ from .once_differentiable import once_differentiable
 from .statistics import Routed
 
 
-@torch.compiler.disable  # a compiled backward pass would take the scale of its first run for a constant
 def attached(output: Tensor, loss: Tensor) -> Tensor:
     """`output`, whose gradient brings that of `loss`, a scalar, times `loss_scale()` along.
 
@@ -46,7 +45,29 @@ class _Attached(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient as it is, and the scale."""
-        return grad, torch.full_like(ctx.like, loss_scale())
+        return grad, scale_now(grad, ctx.like)
+
+
+@torch.library.custom_op("sparsebench::loss_scale", mutates_args=())
+def scale_now(grad: Tensor, like: Tensor) -> Tensor:
+    """`loss_scale()` at the time of the call.
+
+    An operator, since a compiled graph would take the number for a constant.
+
+    Args:
+        grad: any tensor of the backward pass, for which the operator waits; a compiler would put it into the forward
+            pass otherwise.
+        like: a scalar of the type and on the device of the loss.
+
+    Returns:
+        A scalar.
+    """
+    return torch.full_like(like, loss_scale())
+
+
+@scale_now.register_fake
+def _(grad: Tensor, like: Tensor) -> Tensor:
+    return torch.empty_like(like)
 
 
 def attached_first(output: Any, loss: Tensor) -> Any:

@@ -39,3 +39,10 @@ class Routing(NamedTuple):
         std = None if self.std is None else self.std[tokens]
         passed = None if self.passed is None else self.passed[tokens]
         return Routing(self.index[tokens], self.weight[tokens], self.logits[tokens], noisy, std, passed)
+
+    def sent_nowhere(self, tokens: Tensor) -> Routing:
+        """The routing with index N, no expert, and weight 0 for the tokens of a mask, (T,) or (T, K)."""
+        if tokens.dim() == 1:
+            tokens = tokens.unsqueeze(1)
+        index_TK = self.index.masked_fill(tokens, self.logits.shape[1])
+        return self._replace(index=index_TK, weight=self.weight.masked_fill(tokens, 0))

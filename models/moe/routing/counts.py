@@ -51,8 +51,9 @@ def counts(routing: Routing) -> Tensor:
 
 def importance(routing: Routing) -> Tensor:
     """Sum over tokens of each expert's weight (N,)."""
-    empty = routing.weight.new_zeros(routing.logits.shape[1])
-    return empty.index_add(0, routing.index.flatten(), routing.weight.flatten())
+    experts = routing.logits.shape[1]
+    empty = routing.weight.new_zeros(experts + 1)  # the last is no expert
+    return empty.index_add(0, routing.index.flatten(), routing.weight.flatten())[:experts]
 
 
 def entropy(probability: Tensor) -> Tensor:

@@ -50,8 +50,12 @@ class Together:
         Hence each process must go backward from here as often as the others, and in the same order.
         """
         if self.several() and torch.is_grad_enabled() and any(part.requires_grad for part in sums):
-            return _OfAll.apply(of_sums, self, *sums)
+            return self._of_all(of_sums, *sums)
         return of_sums(*sums)
+
+    @torch.compiler.disable  # messages and the value that the backward pass changes stay out of a graph
+    def _of_all(self, of_sums: Callable[..., Tensor], *sums: Tensor) -> Tensor:
+        return _OfAll.apply(of_sums, self, *sums)
 
     def __deepcopy__(self, memo: Any) -> Together:
         """The same processes."""

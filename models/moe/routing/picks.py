@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def picks(index_TK: Tensor, experts: int) -> Tensor:
-    """How many tokens chose each expert (N,), int64."""
+    """How many tokens chose each expert (N,), int64; an index of N stands for no expert."""
     # Not bincount, whose size depends on the numbers in it: a compiler would stop there.
     index_S = index_TK.flatten()
-    return index_S.new_zeros(experts).index_add(0, index_S, torch.ones_like(index_S))
+    return index_S.new_zeros(experts + 1).index_add(0, index_S, torch.ones_like(index_S))[:experts]

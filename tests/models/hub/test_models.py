@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 import transformers
-from huggingface_hub import ModelCard
-from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -23,7 +22,10 @@ from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPT, GraphsGPTConfig, Tokenizer, Vocabulary
 from sparsebench.models.hub.declaration import declare
+from sparsebench.models.hub.folder_card import OPENER
 from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert
+
+from .local_hub import local_hub
 
 VOCABULARY = Vocabulary.improved([(6, 0), (7, 0), (8, 0)])
 SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_words": 2}
@@ -131,35 +133,23 @@ def test_a_fresh_process(
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_what_is_pushed_to_the_hub(build: Callable[[str], nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: dict[str, bytes] = {}
-
-    def upload(self: Any, working_dir: str, repo_id: str, *args: object, **keywords: object) -> None:
-        assert repo_id == "someone/experts"
-        for file in Path(working_dir).iterdir():
-            sent[file.name] = file.read_bytes()
-
-    class Api:
-        def create_repo(self, repo_id: str, **keywords: object) -> Any:
-            return type("Repo", (), {"repo_id": repo_id})
-
-    monkeypatch.setattr(transformers.utils.hub, "hf_api", Api)
-    monkeypatch.setattr(transformers.utils.hub.PushToHubMixin, "_upload_modified_files", upload)
-
-    def no_card(*args: object, **keywords: object) -> None:
-        raise EntryNotFoundError("README.md")
-
+def test_what_is_pushed_to_the_hub(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
+    """Our card, where transformers puts one of its template; a card that the repository has stays."""
     model: Any = convert(build("llama"), PLAIN)
-    monkeypatch.setattr(ModelCard, "load", no_card)
-    model.push_to_hub("someone/experts")
-    assert b"A model with layers of `sparsebench.models.moe`" in sent["README.md"], "not the card without words"
-    monkeypatch.setattr(ModelCard, "load", lambda *args, **keywords: ModelCard("mine"))
-    model.push_to_hub("someone/experts")
-    assert sent["README.md"].endswith(b"mine")
-    assert {"config.json", "generation_config.json", "model.safetensors"} <= sent.keys()
-    config = json.loads(sent["config.json"])
+    with local_hub(tmp_path):
+        model.push_to_hub("someone/experts", tags=["sparse", "mine"])
+        card = tmp_path / "someone/experts/README.md"
+        first = huggingface_hub.ModelCard.load(card)
+        card.write_text("---\nlicense: mit\n---\nmy own words\n")
+        model.push_to_hub("someone/experts", tags=["sparse"])
+    assert {file.name for file in card.parent.iterdir()} >= {"config.json", "generation_config.json", OPENER}
+    config = json.loads((card.parent / "config.json").read_text())
     assert config["model_type"] == "sparsebench" and config["architectures"] == ["SparsebenchLlamaForCausalLM"]
-    assert b"model.layers.0.mlp.experts.gate_up" in sent["model.safetensors"]
+    assert "model.layers.0.mlp.experts.gate_up" in load_file(card.parent / "model.safetensors")
+    assert first.data.library_name == "sparsebench" and first.data.tags == ["sparse", "mine"]
+    assert first.text.strip().startswith("# SparsebenchLlamaForCausalLM") and "pip install sparsebench" in first.text
+    again = huggingface_hub.ModelCard.load(card)
+    assert again.data.license == "mit" and "my own words" in again.text and again.data.tags == ["sparse"]
 
 
 def test_weights_that_are_missing_are_never_random(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
