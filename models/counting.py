@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils.flop_counter import FlopCounterMode
 
-from .anatomy import Experts, ListedExperts, UnknownAnatomy, Wrapper, describe
+from .anatomy import Experts, ListedExperts, UnknownAnatomy, describe, is_wrapper
 from .errors import ModelError
 
 _PLAIN: Any = Tensor
@@ -238,6 +238,6 @@ def _looks_routed(name: str, module: nn.Module) -> bool:
     return (
         named
         and "shared" not in last
-        and not isinstance(module, Wrapper)
+        and not is_wrapper(module)
         and next(module.parameters(), None) is not None
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from ..anatomy import Site
+from ..anatomy import Site, unwrapped
 from ..errors import ModelError
 from ..sparsity.masked import PRUNED, Masked
 from .config import AdapterConfig
@@ -21,9 +21,9 @@ def adapter_sets(model: nn.Module) -> dict[str, AdapterSet]:
     """The sets that a model carries, by name, oldest first. They are copied and pickled with the model.
 
     Args:
-        model: any model; one without adapters has none.
+        model: any model; one without adapters has none. Wrappers of all of it are seen through.
     """
-    return dict(getattr(model, _ATTRIBUTE, {}))
+    return dict(getattr(unwrapped(model), _ATTRIBUTE, {}))
 
 
 def register(adapters: AdapterSet) -> None:
