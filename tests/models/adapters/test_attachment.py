@@ -169,7 +169,7 @@ def test_a_set_goes_into_a_model_of_peft(build: Build, example: Callable) -> Non
     before = wrapped(example(model)).logits
     adapters = attach(wrapped, LoRAConfig(r=2, init="normal"), "ours")
     assert adapter_sets(wrapped) == adapter_sets(model) == {"ours": adapters}
-    assert [place for place, _ in adapters.layers()][0] == "model.layers.0.self_attn.q_proj"
+    assert next(place for place, _ in adapters.layers()) == "model.layers.0.self_attn.q_proj"
     assert not torch.equal(wrapped(example(model)).logits, before)
     adapters.remove()
     assert torch.equal(wrapped(example(model)).logits, before)
