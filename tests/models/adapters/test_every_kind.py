@@ -164,6 +164,13 @@ def test_every_kind_has_an_example() -> None:
     assert all(inspect.getdoc(KINDS[name]) for name in EXAMPLES)
 
 
+def test_the_face_has_every_kind() -> None:
+    assert kinds() - {"NamedLoRAConfig"} <= set(room.__all__), "what a file of PEFT is read as is the only one without"
+    assert all(callable(getattr(room, name)) for name in room.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'load_nothing'"):
+        room.load_nothing  # noqa: B018
+
+
 @pytest.mark.parametrize(("kind", "family"), CASES)
 def test_training_moves_adapters_and_head_only(
     kind: str, family: str, make: Make, shake: Callable, example: Callable
