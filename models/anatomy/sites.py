@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .linear_layers import is_transposed_linear
+
 
 class Wrapper(nn.Module):
     """A module that stands in the place of another, `base_layer`, and calls it. Describers see through it."""
@@ -25,8 +27,8 @@ def is_wrapper(module: Any) -> bool:
     """Whether describers see through a module to its `base_layer`.
 
     So they do through a `Wrapper`, and through those of PEFT around the parameters of experts and routers
-    (`target_parameters`). Around a linear layer one of these stays in sight: what would read or replace the layer would
-    lose the adapter, and refuses instead.
+    (`target_parameters`). Around a linear layer or an embedding one of these stays in sight: what would read or replace
+    the layer would lose the adapter, and refuses instead.
 
     Args:
         module: any module.
@@ -37,7 +39,7 @@ def is_wrapper(module: Any) -> bool:
         return False
     while _wraps_parameter(module):
         module = module.base_layer
-    return not isinstance(module, nn.Linear)
+    return not (isinstance(module, nn.Linear | nn.Embedding) or is_transposed_linear(module))
 
 
 def _wraps_parameter(module: Any) -> bool:

@@ -167,7 +167,7 @@ def expert_linears(experts: Experts, targets: Sequence[str] = ("experts",)) -> I
         return
     container = experts.container
     everything = bool({"linears", "experts"} & set(targets))
-    for number in container.get()._modules:
+    for number, _ in container.get().named_children():
         member = see_through(container.get(), number, container.path)
         for part, name in zip(("gate", "up", "down"), experts.names, strict=True):
             if name is not None and (everything or part in targets):

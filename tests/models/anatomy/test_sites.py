@@ -4,6 +4,7 @@ import peft
 import pytest
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from sparsebench.models.anatomy.sites import (
     Site,
@@ -34,12 +35,14 @@ def test_peft_is_seen_through_around_experts_and_routers_only() -> None:
     model.experts.up = nn.Parameter(torch.randn(3, 4, 2))
     model.experts.down = nn.Parameter(torch.randn(3, 2, 4))
     model.linear = nn.Linear(2, 2)
-    targets = ["experts.up", "experts.down", "linear.weight"]
+    model.transposed = Conv1D(2, 3)
+    targets = ["experts.up", "experts.down", "linear.weight", "transposed.weight"]
     wrapped: Any = peft.get_peft_model(model, peft.LoraConfig(r=1, target_modules=[], target_parameters=targets))
     inner = wrapped.base_model.model
     assert see_through(inner, "experts").path == "experts.base_layer.base_layer"
     assert see_through(inner, "experts").get().down.shape == (3, 2, 4)
-    assert see_through(inner, "linear").path == "linear" and type(inner.linear) is type(inner.experts)
+    for name in ("linear", "transposed"):
+        assert see_through(inner, name).path == name and type(getattr(inner, name)) is type(inner.experts)
     assert is_wrapper(inner.experts) and not is_wrapper(inner.linear) and not is_wrapper(inner)
 
 
