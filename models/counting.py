@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils.flop_counter import FlopCounterMode
 
-from .anatomy import Experts, ListedExperts, UnknownAnatomy, Wrapper, describe
+from .anatomy import Experts, ListedExperts, UnknownAnatomy, describe, is_wrapper
 from .errors import ModelError
 
 _PLAIN: Any = Tensor
@@ -235,9 +235,4 @@ def _looks_routed(name: str, module: nn.Module) -> bool:
     """Whether a module is named as the experts of a mixture are in every library; shared experts are always active."""
     last = name.rpartition(".")[2].lower()
     named = last == "experts" or type(module).__name__.endswith("Experts")
-    return (
-        named
-        and "shared" not in last
-        and not isinstance(module, Wrapper)
-        and next(module.parameters(), None) is not None
-    )
+    return named and "shared" not in last and not is_wrapper(module) and next(module.parameters(), None) is not None

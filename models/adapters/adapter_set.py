@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from ..anatomy import Site
+from ..anatomy import Site, unwrapped
 from ..errors import ModelError
 from ..sparsity.masked import PRUNED, Masked
 from .config import AdapterConfig
@@ -21,9 +21,9 @@ def adapter_sets(model: nn.Module) -> dict[str, AdapterSet]:
     """The sets that a model carries, by name, oldest first. They are copied and pickled with the model.
 
     Args:
-        model: any model; one without adapters has none.
+        model: any model; one without adapters has none. Wrappers of all of it are seen through.
     """
-    return dict(getattr(model, _ATTRIBUTE, {}))
+    return dict(getattr(unwrapped(model), _ATTRIBUTE, {}))
 
 
 def register(adapters: AdapterSet) -> None:
@@ -132,7 +132,18 @@ class AdapterSet:
                 if child not in shared:
                     named.setdefault(id(value), (f"{place}.{key}", value))
         state = {key: value.detach() for key, value in named.values()}
-        return state | self._head_state()
+        return state | self.head_state()
+
+    def named_heads(self) -> dict[str, nn.Module]:
+        """The heads that train with this set, by their names in the model without wrappers."""
+        return {path_without_wrappers(self.model, head.path): head.get() for head in self.heads}
+
+    def head_state(self) -> dict[str, Tensor]:
+        """What the heads hold, by name in the model without wrappers."""
+        state: dict[str, Tensor] = {}
+        for path, head in self.named_heads().items():
+            state |= {f"{path}.{key}": value for key, value in head.state_dict().items()}
+        return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Load what `state_dict` gave, pruned entries and removed units included.
@@ -149,7 +160,7 @@ class AdapterSet:
             missing = sorted(expected - given)
             unexpected = sorted(given - expected)
             raise ModelError(f"these are not the adapters of this model: missing {missing}, unexpected {unexpected}")
-        for name, value in self._head_state().items():
+        for name, value in self.head_state().items():
             if state[name].shape != value.shape:
                 raise ModelError(f"{name} has shape {tuple(value.shape)}, not {tuple(state[name].shape)} as given")
         try:
@@ -157,9 +168,8 @@ class AdapterSet:
                 layer.load_state_dict(_below(place, state), strict=False)
         except RuntimeError as error:  # other shapes
             raise ModelError(f"these are not the adapters of this model: {error}") from error
-        for head in self.heads:
-            path = path_without_wrappers(self.model, head.path)
-            head.get().load_state_dict(_below(path, state))
+        for path, head in self.named_heads().items():
+            head.load_state_dict(_below(path, state))
 
     def enable(self) -> None:
         """Let the adapters act (they do after `attach`)."""
@@ -251,13 +261,6 @@ class AdapterSet:
         for _, layer in self.layers():
             found |= dict.fromkeys(value for _, value in layer.adapter_parameters())
         return list(found)
-
-    def _head_state(self) -> dict[str, Tensor]:
-        state: dict[str, Tensor] = {}
-        for head in self.heads:
-            path = path_without_wrappers(self.model, head.path)
-            state |= {f"{path}.{key}": value for key, value in head.get().state_dict().items()}
-        return state
 
     def _detach(self) -> list[Wrapped]:
         """Unwrap this set's layers; with the last set the model is as it was, but for the head. Gives what went."""

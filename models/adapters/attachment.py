@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import Anatomy, Site, describe, has_parameters
+from ..anatomy import Anatomy, Site, describe, unwrapped
 from ..errors import ModelError, check_choice
 from .adapter_set import AdapterSet, adapter_sets, register
 from .config import AdapterConfig
@@ -37,11 +37,19 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
         adapters = attach(model, LoRAConfig(r=16))
         optimizer = torch.optim.AdamW(adapters.parameters())
     """
+    model = unwrapped(model)
     sets = adapter_sets(model)
     _check_name(model, sets, config, name)
     anatomy = describe(model)
     placed = list(config.place(anatomy, torch.Generator().manual_seed(config.seed)))
     _check(placed, config, anatomy)
+    heads: tuple[Site, ...] = ()
+    if config.train_head:
+        heads = _trainable_heads(anatomy)
+    for site, layer in placed:
+        layer.owner = name
+        layer.place = path_without_wrappers(model, site.path)
+    # What can be refused has been refused by now: the model changes from here on.
     earlier = next(iter(sets.values()), None)
     if earlier is None:
         was_trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -54,14 +62,9 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
     for site, layer in placed:
         if layer.observes:
             layer.base_layer = site.get()  # which may be an adapter by now
-        layer.owner = name
-        layer.place = path_without_wrappers(model, site.path)
         layer.match_mode()
         site.replace(layer)
     freeze_norms(model)
-    heads: tuple[Site, ...] = ()
-    if config.train_head:
-        heads = _trainable_heads(anatomy)
     for head in heads:
         head.get().requires_grad_(True)
     adapters = AdapterSet(model, config, name, was_trainable, heads)
@@ -123,11 +126,14 @@ def _trainable_heads(anatomy: Anatomy) -> tuple[Site, ...]:
     embedded: set[int] = set()
     for site in anatomy.embeddings:
         place = site.get()
-        parameters = [place] if isinstance(place, Tensor) else place.parameters()
-        embedded |= {id(parameter) for parameter in parameters}
+        held = [place] if isinstance(place, Tensor) else place.parameters()
+        embedded |= {id(parameter) for parameter in held}
     found: list[Site] = []
     for head in anatomy.heads:
-        tied = any(id(parameter) in embedded for parameter in head.get().parameters())
-        if has_parameters(head.get()) and not tied:
-            found.append(head)
+        parameters = list(head.get().parameters())
+        if not parameters or any(id(parameter) in embedded for parameter in parameters):
+            continue
+        if not all(parameter.is_floating_point() for parameter in parameters):
+            raise ModelError(f"{head.path} holds weights that cannot train (quantised ones): set train_head=False")
+        found.append(head)
     return tuple(found)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..anatomy import Anatomy, Site, Wrapper
+from ..anatomy import Anatomy, Site, see_through
 from ..errors import ModelError
 from .config import AdapterConfig
 from .layer import AdapterLayer
@@ -134,8 +134,6 @@ def _all_sites(module: nn.Module, name: str, path: str) -> Iterator[tuple[str, S
         if inner is None:
             continue
         below = f"{name}{child}"
-        site = Site(module, child, f"{path}{child}")
-        while isinstance(site.get(), Wrapper):
-            site = Site(site.get(), "base_layer", f"{site.path}.base_layer")
+        site = see_through(module, child, path)
         yield below, site
-        yield from _all_sites(site.get(), f"{below}.", f"{site.path}.")
+        yield from _all_sites(site.get(), f"{below}.", site.path)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..anatomy import Wrapper
+from ..anatomy import is_wrapper
 from .layer import AdapterLayer, FrozenNorm
 
 Wrapped = tuple[nn.Module, str, AdapterLayer | FrozenNorm]
@@ -23,13 +24,16 @@ def freeze_norms(model: nn.Module) -> None:
 
 
 def path_without_wrappers(model: nn.Module, path: str) -> str:
-    """A dotted path as it reads in the model without wrappers."""
-    module = model
+    """A dotted path of a site as it reads in the model without wrappers, also where some came in after it was made."""
+    module: Any = model
     hops: list[str] = []
     for hop in path.split("."):
-        into_wrapper = isinstance(module, Wrapper) and hop == "base_layer"
-        if not into_wrapper:
-            hops.append(hop)
+        if is_wrapper(module) and hop == "base_layer":
+            module = module.base_layer
+            continue
+        while is_wrapper(module):
+            module = module.base_layer
+        hops.append(hop)
         module = getattr(module, hop)
     return ".".join(hops)
 

@@ -20,7 +20,17 @@ from .experts import (
 from .linear_layers import LinearView, has_linear_view, is_linear, linear_view
 from .parts import CACHE_NAMES, MLP, Attention, DescribesAttention, DescribesMLP, Prefixed
 from .registry import UnknownAnatomy, describe, register_describer, unwrapped, used_describers
-from .sites import Site, Wrapper, branch_sites, has_parameters, head_at, head_of, inner_sites, see_through
+from .sites import (
+    Site,
+    Wrapper,
+    branch_sites,
+    has_parameters,
+    head_at,
+    head_of,
+    inner_sites,
+    is_wrapper,
+    see_through,
+)
 from .stock_mixtures import expert_sizes, stock_experts
 from .views import Anatomy, Block
 
@@ -51,6 +61,7 @@ __all__ = [
     "head_of",
     "inner_sites",
     "is_linear",
+    "is_wrapper",
     "linear_view",
     "register_describer",
     "see_through",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .linear_layers import linear_view
 from .narrowing import checked_neurons, stacked, take, take_linear, tell_width
-from .sites import Site, Wrapper
+from .sites import Site, is_wrapper, see_through
 
 _COUNTS = ("num_experts", "num_local_experts", "n_routed_experts")
 """What modules and configurations call the number of experts."""
@@ -292,7 +292,7 @@ class ListedExperts(Experts):
     def weights(self, expert: int) -> ExpertWeights:
         """Views of the weights of one expert."""
         module = self._members()[expert]
-        gate, up, down = (None if name is None else linear_view(getattr(module, name)) for name in self.names)
+        gate, up, down = (None if name is None else linear_view(see_through(module, name).get()) for name in self.names)
         assert up is not None and down is not None
         return ExpertWeights(
             gate=None if gate is None else gate.weight,
@@ -338,8 +338,8 @@ def table_at(parent: nn.Module, name: str) -> Site | None:
     Returns:
         Its site; None where the experts get what the router chose.
     """
-    module = getattr(parent, name)
-    while isinstance(module, Wrapper):
+    module: Any = getattr(parent, name)
+    while is_wrapper(module):
         if isinstance(getattr(module, "table", None), Tensor):
             return Site(module, "table")
         module = module.base_layer

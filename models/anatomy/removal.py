@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import ModelError
-from .sites import Site, Wrapper
+from .sites import Site, is_wrapper
 
 _BY_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers", "attention_layers")
 """Lists of configurations with an entry for each layer."""
@@ -17,7 +17,7 @@ _BY_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers", "attention_laye
 def check_bare(sites: Sequence[Site]) -> None:
     """Raise a `ModelError` where a wrapper, such as an adapter, lies around one of the sites."""
     for site in sites:
-        if isinstance(site.parent, Wrapper):
+        if is_wrapper(site.parent):
             raise ModelError(f"{site.path} is wrapped in a {type(site.parent).__name__}: take the adapters off first")
 
 

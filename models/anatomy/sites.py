@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .linear_layers import is_transposed_linear
+
 
 class Wrapper(nn.Module):
     """A module that stands in the place of another, `base_layer`, and calls it. Describers see through it."""
@@ -15,6 +17,33 @@ class Wrapper(nn.Module):
     def __init__(self, base_layer: nn.Module) -> None:
         super().__init__()
         self.base_layer = base_layer
+
+
+_OF_PARAMETERS = "peft.tuners.lora.layer.ParamWrapper"
+"""What PEFT puts around a module whose parameters it adapts. By name: PEFT need not be installed."""
+
+
+def is_wrapper(module: Any) -> bool:
+    """Whether describers see through a module to its `base_layer`.
+
+    So they do through a `Wrapper`, and through those of PEFT around the parameters of experts and routers
+    (`target_parameters`). Around a linear layer or an embedding one of these stays in sight: what would read or replace
+    the layer would lose the adapter, and refuses instead.
+
+    Args:
+        module: any module.
+    """
+    if isinstance(module, Wrapper):
+        return True
+    if not _wraps_parameter(module):
+        return False
+    while _wraps_parameter(module):
+        module = module.base_layer
+    return not (isinstance(module, nn.Linear | nn.Embedding) or is_transposed_linear(module))
+
+
+def _wraps_parameter(module: Any) -> bool:
+    return any(f"{cls.__module__}.{cls.__qualname__}" == _OF_PARAMETERS for cls in type(module).__mro__)
 
 
 @dataclass(eq=False)
@@ -66,19 +95,20 @@ class Site:
         setattr(self.parent, self.name, rows)
 
 
-def see_through(parent: nn.Module, name: str) -> Site:
+def see_through(parent: nn.Module, name: str, path: str = "") -> Site:
     """The site of the original module below any wrappers.
 
     Args:
         parent: the module that holds it, or what wraps it.
         name: its name there.
+        path: dotted path of `parent`, for that of the site.
 
     Returns:
         The site; that of `parent.name` itself where nothing wraps it.
     """
-    site = Site(parent, name)
-    while isinstance(site.get(), Wrapper):
-        site = Site(site.get(), "base_layer")
+    site = Site(parent, name, joined(path, name))
+    while is_wrapper(site.get()):
+        site = Site(site.get(), "base_layer", f"{site.path}.base_layer")
     return site
 
 
@@ -94,9 +124,7 @@ def inner_sites(module: nn.Module, skip: Collection[nn.Module] = (), path: str =
         One site after the other.
     """
     for name, _ in module.named_children():
-        site = Site(module, name, joined(path, name))
-        while isinstance(site.get(), Wrapper):
-            site = Site(site.get(), "base_layer", f"{site.path}.base_layer")
+        site = see_through(module, name, path)
         inner = site.get()
         if not any(inner is skipped for skipped in skip):
             if inner._parameters:

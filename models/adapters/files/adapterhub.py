@@ -19,7 +19,6 @@ from ..kinds.lora import LoRAConfig, LoRALayer
 from ..kinds.prefix import PrefixLayer
 from ..kinds.shared_parallel import StreamLayer
 from ..layer import AdapterLayer
-from ..wrapping import path_without_wrappers
 from .adapterhub_config import read_config
 from .adapterhub_folder import CONFIG, read_folder, read_head, write_folder, write_head
 from .adapterhub_names import PLACES, Part, layers_by_part, names_in, parts_of, path_of, prefix_paths
@@ -111,15 +110,6 @@ def _state(adapters: AdapterSet, found: Mapping[Part, Tensor], prefix: Mapping[s
     return state
 
 
-def _fitting(value: Tensor, own: Tensor, what: str) -> Tensor:
-    """The value, a learned scale without its dimension. Here a narrower one would be taken for one that lost units."""
-    if own.ndim == 0 and value.numel() == 1:
-        return value.view(())
-    if value.shape != own.shape:
-        raise ModelError(f"{what} has shape {tuple(value.shape)}, not {tuple(own.shape)}")
-    return value
-
-
 def save_adapterhub(adapters: AdapterSet, folder: str | Path) -> None:
     """Write a set, and its head, so that `model.load_adapter(folder)` of the library `adapters` loads it.
 
@@ -140,7 +130,7 @@ def save_adapterhub(adapters: AdapterSet, folder: str | Path) -> None:
     settings = about | {"config": written_config(adapters.config, anatomy)}
     tensors = _tensors(adapters, anatomy, kind)
     write_folder(Path(folder), settings, tensors)
-    head = _head(adapters)
+    head = adapters.head_state()
     if head:
         labels = {"label2id": model.config.label2id, "num_labels": model.config.num_labels, "config": None}
         write_head(Path(folder), about | labels | {"name": None}, head)
@@ -180,7 +170,7 @@ def _tensors(adapters: AdapterSet, anatomy: Anatomy, kind: str) -> dict[str, Ten
         for parameter, value in written_prefix(prefixes).items():
             for path in prefix_paths(parameter, blocks, kind, adapters.name):
                 written[body + path] = value
-    return {key: value.detach().cpu().clone() for key, value in written.items()}
+    return written
 
 
 def _check_widths(adapters: AdapterSet, layers: Iterable[AdapterLayer]) -> None:
@@ -200,15 +190,6 @@ def _parts(config: AdapterConfig) -> tuple[AdapterConfig, ...]:
     if isinstance(config, CombinedConfig):
         return config.parts
     return (config,)
-
-
-def _head(adapters: AdapterSet) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    for site in adapters.heads:
-        path = path_without_wrappers(adapters.model, site.path)
-        for key, value in site.get().state_dict().items():
-            tensors[f"{path}.{key}"] = value.detach().cpu().clone()
-    return tensors
 
 
 def _kind(anatomy: Anatomy) -> str:

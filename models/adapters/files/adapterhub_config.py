@@ -23,7 +23,6 @@ _REFUSED = ("use_gating", "phm_layer", "inv_adapter", "invertible_adapter", "sto
 IN_BLOCK = ("mh_adapter", "output_adapter", "is_parallel", "original_ln_before", "original_ln_after")
 IN_BLOCK += ("residual_before_ln",)
 _DEFAULTS = {"original_ln_before": False, "original_ln_after": True, "residual_before_ln": True, "is_parallel": False}
-_INNER_FIRST = (LoRAConfig, BottleneckConfig, PrefixConfig, StreamConfig)
 # Values of the first five of IN_BLOCK.
 HOULSBY = (True, True, False, False, True)
 SEQUENTIAL = (False, True, False, False, True)
@@ -48,10 +47,8 @@ def read_config(config: Any, anatomy: Anatomy, options: Mapping[str, Any]) -> Ad
     if kind == "union":
         if any(part.get("architecture") == "union" for part in config["configs"]):
             raise ModelError("a union within a union has no counterpart here")
-        parts = [read_config(part, anatomy, options) for part in config["configs"]]
-        # What lies inside comes first, for the paths that lead to it.
-        parts.sort(key=lambda part: _INNER_FIRST.index(type(part)))
-        return CombinedConfig(parts=tuple(parts), **options)
+        parts = tuple(read_config(part, anatomy, options) for part in config["configs"])
+        return CombinedConfig(parts=parts, **options)
     for field in _REFUSED:
         if config.get(field):
             raise ModelError(f"{field}={config[field]!r} has no counterpart here")

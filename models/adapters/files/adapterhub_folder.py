@@ -26,14 +26,19 @@ HEAD = ("pytorch_model_head.bin", "model_head.safetensors")
 def write_folder(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write settings and tensors of an adapter; the folder is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(tensors), folder / TENSORS[0])
+    _write_tensors(folder / TENSORS[0], tensors)
     _write_json(folder / CONFIG, settings)
 
 
 def write_head(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write a head beside an adapter."""
-    torch.save(dict(tensors), folder / HEAD[0])
+    _write_tensors(folder / HEAD[0], tensors)
     _write_json(folder / HEAD_CONFIG, settings)
+
+
+def _write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    # Copies: a view would be written with all that it is a view of.
+    torch.save({key: value.detach().cpu().clone() for key, value in tensors.items()}, file)
 
 
 def _write_json(file: Path, value: Mapping[str, Any]) -> None:

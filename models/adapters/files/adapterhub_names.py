@@ -87,7 +87,24 @@ def prefix_paths(parameter: str, blocks: list[int], kind: str, name: str) -> Ite
 
 
 def layers_by_part(adapters: AdapterSet, anatomy: Anatomy) -> dict[tuple[int, str], AdapterLayer]:
-    """The layers of a set by block and part; a prefix is the part "prefix"."""
+    """The layers of a set by block and part; a prefix is the part "prefix". Raises `ModelError` for two at one part."""
+    places = _places(anatomy)
+    found: dict[tuple[int, str], AdapterLayer] = {}
+    for place, layer in adapters.layers():
+        kind = ""
+        if isinstance(layer, LoRALayer):
+            kind = "lora "
+        if isinstance(layer, PrefixLayer):
+            kind = "prefix "
+        where = places[f"{kind}{place}"]
+        if where in found:
+            raise ModelError(f"{where[1]} of block {where[0]} has two adapters of this set, of which a file names one")
+        found[where] = layer
+    return found
+
+
+def _places(anatomy: Anatomy) -> dict[str, tuple[int, str]]:
+    """Block and part by the name of the place where the layers of a kind lie, after that of the kind."""
     places: dict[str, tuple[int, str]] = {}
     for block in anatomy.blocks:
         attention = block.attention
@@ -103,15 +120,7 @@ def layers_by_part(adapters: AdapterSet, anatomy: Anatomy) -> dict[tuple[int, st
         if attention.o is not None:
             places[_path(anatomy, attention.o)] = (block.index, "attention")
         places[f"prefix {_path(anatomy, attention.site)}"] = (block.index, "prefix")
-    found: dict[tuple[int, str], AdapterLayer] = {}
-    for place, layer in adapters.layers():
-        kind = ""
-        if isinstance(layer, LoRALayer):
-            kind = "lora "
-        if isinstance(layer, PrefixLayer):
-            kind = "prefix "
-        found[places[f"{kind}{place}"]] = layer
-    return found
+    return places
 
 
 def _path(anatomy: Anatomy, site: Site) -> str:

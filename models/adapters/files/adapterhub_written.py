@@ -24,10 +24,10 @@ def written_config(config: AdapterConfig, anatomy: Anatomy) -> dict[str, Any]:
         anatomy: the model.
 
     Raises:
-        ModelError: `adapters` has no such function.
+        ModelError: `adapters` has no such function, or several parts are of one of its architectures.
     """
     if isinstance(config, CombinedConfig):
-        return {"architecture": "union", "configs": [written_config(part, anatomy) for part in config.parts]}
+        return _written_union(config, anatomy)
     left_out: list[int] = []
     if config.blocks != "all":
         left_out = list(range(len(anatomy.blocks) - config.blocks))
@@ -38,6 +38,20 @@ def written_config(config: AdapterConfig, anatomy: Anatomy) -> dict[str, Any]:
     if isinstance(config, BottleneckConfig | StreamConfig):
         return _written_bottleneck(config, anatomy) | {"leave_out": left_out}
     raise ModelError(f"{type(config).__name__} has no counterpart in AdapterHub's library")
+
+
+def _written_union(config: CombinedConfig, anatomy: Anatomy) -> dict[str, Any]:
+    if any(isinstance(part, CombinedConfig) for part in config.parts):
+        raise ModelError("a CombinedConfig within another: AdapterHub's library has no union within a union")
+    written = [written_config(part, anatomy) for part in config.parts]
+    kinds = [fields.get("architecture", "bottleneck") for fields in written]
+    twice = {kind for kind in kinds if kinds.count(kind) > 1}
+    if twice:
+        raise ModelError(
+            f"several parts are {', '.join(sorted(twice))}: AdapterHub's library takes one of each architecture in a "
+            "union; attach them as several sets, and save each"
+        )
+    return {"architecture": "union", "configs": written}
 
 
 def _written_prefix(config: PrefixConfig) -> dict[str, Any]:

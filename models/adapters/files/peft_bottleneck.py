@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,43 +18,29 @@ from ..kinds.bottleneck import BottleneckConfig, ScaledAdapter
 from ..kinds.by_name import ByNameConfig
 from ..named import exactly
 from ..wrapping import path_without_wrappers
-from .peft_folder import PREFIX, attach_state, check_fields, check_head, check_whole, head_tensors, origin, write_folder
+from .peft_folder import PREFIX, ByModule, Contents, Method, PeftFile, Read
 
 METHOD = "SPARSEBENCH_BOTTLENECK"
 """The `peft_type` of such files."""
 HOLDER = "bottleneck_changes"
 """What holds the adapters in a layer there."""
 _SAME = ("r", "placement", "activation", "scale", "norm", "dropout", "init", "seed")
-_KNOWN = frozenset({*_SAME, "use_bias", "width"})
 
 
-def load_bottleneck(
-    model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str, folder: str | Path
-) -> AdapterSet:
-    """Attach bottlenecks: by their placement where it is the modules of the file, else by the names of these.
-
-    Args:
-        model: the model that the checkpoint was trained on.
-        config: the fields of the file.
-        tensors: its tensors.
-        name: of the new set.
-        folder: named in messages.
-
-    Raises:
-        ModelError: modules that are not there, tensors that do not fit. The model stays as it was.
-    """
-    check_fields(config, _KNOWN, "bottlenecks", folder)
-    found: dict[str, dict[str, Tensor]] = {}
+def _read(model: nn.Module, file: PeftFile) -> Read:
+    """By their placement where it is the modules of the file, else by the names of these."""
+    config = file.config
+    found: ByModule = {}
     rest: dict[str, Tensor] = {}
-    for key, value in tensors.items():
-        key = key.removeprefix(PREFIX).replace(".base_layer.", ".")
+    for key, value in file.tensors.items():
+        key = key.replace(".base_layer.", ".")
         path, inside, leaf = key.partition(f".{HOLDER}.")
         if inside:
             found.setdefault(path, {})[leaf] = value
         else:
             rest[key] = value
-    check_whole(found, 2, HOLDER, folder)
-    heads = check_head(model, rest, "bottlenecks", folder)
+    file.check_whole(found, 2, HOLDER)
+    heads = file.heads(model, rest)
     adapter = BottleneckConfig(
         **{field: config[field] for field in _SAME if field in config},
         bias=config.get("use_bias", True),
@@ -64,16 +49,9 @@ def load_bottleneck(
     state = dict(rest)
     for path, values in found.items():
         state |= {f"{path}.{leaf}": value for leaf, value in values.items()}
-    named = partial(
-        ByNameConfig,
-        modules=tuple(map(exactly, found)),
-        adapter=adapter,
-        width=config.get("width"),
-        heads=heads,
-        train_head=bool(rest),
-    )
-    listed = _config(model, adapter, list(found), named)
-    return attach_state(model, listed, name, state, folder)
+    modules = tuple(map(exactly, found))
+    named = partial(ByNameConfig, modules=modules, adapter=adapter, width=config.get("width"), **heads)
+    return Read(_config(model, adapter, list(found), named), state)
 
 
 def _config(
@@ -94,17 +72,8 @@ def _config(
     return named()
 
 
-def save_bottleneck(adapters: AdapterSet, folder: str | Path, base_model_name: str | None) -> None:
-    """Write a set of bottlenecks, and its head; pruned weights dense, with zeros.
-
-    Args:
-        adapters: a set of bottlenecks that is on its model.
-        folder: where to.
-        base_model_name: for PEFT's `base_model_name_or_path`.
-
-    Raises:
-        ModelError: a set that has lost units, or that is one of several kinds.
-    """
+def _written(adapters: AdapterSet) -> Contents:
+    """Pruned weights dense, with zeros. Raises `ModelError` for a set that has lost units, or is of several kinds."""
     config = adapters.config
     width = None
     if isinstance(config, ByNameConfig):
@@ -112,7 +81,7 @@ def save_bottleneck(adapters: AdapterSet, folder: str | Path, base_model_name: s
         config = config.adapter
     if not isinstance(config, BottleneckConfig):
         raise ModelError(f"{type(adapters.config).__name__}: a file holds bottlenecks of one configuration")
-    heads, tensors = head_tensors(adapters)
+    tensors: dict[str, Tensor] = {}
     dense = {place: module.effective() for place, module in adapters.prunable().items()}
     layers = dict(adapters.layers())
     for path, layer in layers.items():
@@ -123,8 +92,7 @@ def save_bottleneck(adapters: AdapterSet, folder: str | Path, base_model_name: s
         for leaf, value in _leaves(layer, path, dense).items():
             tensors[f"{PREFIX}{path}.{HOLDER}.{leaf}"] = value
     fields = {field: getattr(config, field) for field in _SAME}
-    written = origin(METHOD, base_model_name, heads) | fields
-    write_folder(folder, written | {"use_bias": config.bias, "width": width, "target_modules": list(layers)}, tensors)
+    return Contents(fields | {"use_bias": config.bias, "width": width, "target_modules": list(layers)}, tensors)
 
 
 def _leaves(layer: ScaledAdapter, path: str, dense: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -137,3 +105,6 @@ def _leaves(layer: ScaledAdapter, path: str, dense: Mapping[str, Tensor]) -> dic
         else:
             found[leaf] = value
     return found
+
+
+BOTTLENECK = Method("bottlenecks", (ScaledAdapter,), frozenset({*_SAME, "use_bias", "width"}), _read, _written)

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
 from ...errors import ModelError
 from ..adapter_set import AdapterSet
-from ..kinds.bottleneck import ScaledAdapter
-from ..kinds.dora import DoRALayer
-from ..kinds.expert_lora import ExpertLoRALayer
-from ..kinds.ia3 import IA3Layer
-from ..kinds.lora import LoRALayer
-from ..kinds.prefix import PrefixLayer
-from ..kinds.vera import VeRALayer
 from ..layer import AdapterLayer
-from .peft_bottleneck import METHOD, load_bottleneck, save_bottleneck
-from .peft_dora import load_dora, save_dora
-from .peft_folder import read_folder
-from .peft_ia3 import load_ia3, save_ia3
-from .peft_lora import save_lora
-from .peft_lora_by_name import load_any_lora
-from .peft_prefix import load_prefix, save_prefix
-from .peft_vera import load_vera, save_vera
+from .peft_bottleneck import BOTTLENECK, METHOD
+from .peft_dora import DORA
+from .peft_folder import Method, attach_read, read_folder, with_head, write_folder
+from .peft_ia3 import IA3
+from .peft_lora_by_name import LORA
+from .peft_prefix import PREFIX_TUNING
+from .peft_vera import VERA
 
-Load = Callable[[nn.Module, Mapping[str, Any], Mapping[str, Tensor], str, "str | Path"], AdapterSet]
-Save = Callable[[AdapterSet, "str | Path", "str | None"], None]
-
-
-class _Method(NamedTuple):
-    layers: tuple[type[AdapterLayer], ...]
-    load: Load
-    save: Save
-
-
-_METHODS: dict[str, _Method] = {
-    "LORA": _Method((LoRALayer, ExpertLoRALayer), load_any_lora, save_lora),
-    "DORA": _Method((DoRALayer,), load_dora, save_dora),
-    "IA3": _Method((IA3Layer,), load_ia3, save_ia3),
-    "VERA": _Method((VeRALayer,), load_vera, save_vera),
-    METHOD: _Method((ScaledAdapter,), load_bottleneck, save_bottleneck),
-    "PREFIX_TUNING": _Method((PrefixLayer,), load_prefix, save_prefix),
+_METHODS: dict[str, Method] = {
+    "LORA": LORA,
+    "DORA": DORA,
+    "IA3": IA3,
+    "VERA": VERA,
+    METHOD: BOTTLENECK,
+    "PREFIX_TUNING": PREFIX_TUNING,
 }
 """By `peft_type`; DoRA is LORA with `use_dora` there, bottlenecks are a method that `peft_tuners` registers."""
 _VIRTUAL = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "CPT")
@@ -66,16 +47,19 @@ def load_peft(model: nn.Module, folder: str | Path, name: str = "default") -> Ad
         ModelError: another method or variant (the message names the field), layers that are not there, files that are
             missing, cannot be read or do not fit the model. The model stays as it was.
     """
-    config, tensors = read_folder(Path(folder))
-    kind = config.get("peft_type")
-    if kind == "LORA" and config.get("use_dora"):
+    file = read_folder(folder)
+    kind = file.config.get("peft_type")
+    if kind == "LORA" and file.config.get("use_dora"):
         kind = "DORA"
-    if kind in _METHODS:
-        return _METHODS[kind].load(model, config, tensors, name, folder)
+    method = _METHODS.get(kind) if isinstance(kind, str) else None
+    if method is not None:
+        file = replace(file, what=method.what)
+        file.check_fields(method.fields)
+        return attach_read(model, method.read(model, file), name, folder)
     reason = "no kind of adapter here computes what it does"
     if kind in _VIRTUAL:
         reason = "its virtual tokens make a text longer, which no kind of adapter here does"
-    raise ModelError(f"{folder} has peft_type={config.get('peft_type')!r}, which cannot be loaded: {reason}")
+    raise ModelError(f"{folder} has peft_type={kind!r}, which cannot be loaded: {reason}")
 
 
 def save_peft(adapters: AdapterSet, folder: str | Path, base_model_name: str | None = None) -> None:
@@ -89,7 +73,8 @@ def save_peft(adapters: AdapterSet, folder: str | Path, base_model_name: str | N
         base_model_name: name or path of the model without adapters, for PEFT's `base_model_name_or_path`.
 
     Raises:
-        ModelError: the set holds layers of another kind, or of several, or is not on its model. Nothing is written.
+        ModelError: the set holds layers of another kind, or of several, or layers that differ in what a file says once
+            (dropout, the projections of VeRA), or is not on its model. Nothing is written.
     """
     adapters.check_attached()
     found: set[str] = set()
@@ -103,7 +88,9 @@ def save_peft(adapters: AdapterSet, folder: str | Path, base_model_name: str | N
         raise ModelError(
             f"adapters {adapters.name!r} are {' and '.join(sorted(found))}: a file of PEFT holds one method"
         )
-    _METHODS[found.pop()].save(adapters, folder, base_model_name)
+    kind = found.pop()
+    contents = _METHODS[kind].written(adapters)
+    write_folder(folder, with_head(adapters, contents, kind, base_model_name))
 
 
 def _method_of(layer: AdapterLayer) -> str | None:

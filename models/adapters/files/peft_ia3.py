@@ -1,10 +1,6 @@
-"""IA3 in files of Hugging Face PEFT."""
+"""IA3 in files of Hugging Face PEFT: factors of outputs are columns there, those of inputs rows."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,63 +8,28 @@ from ...errors import ModelError
 from ..adapter_set import AdapterSet
 from ..kinds.ia3 import IA3Config, IA3Layer
 from ..named import exactly
-from .peft_folder import (
-    PREFIX,
-    attach_state,
-    by_module,
-    check_fields,
-    check_head,
-    check_whole,
-    head_tensors,
-    origin,
-    write_folder,
-)
-
-_KNOWN = frozenset({"feedforward_modules", "init_ia3_weights"})
+from .peft_folder import PREFIX, Contents, Method, PeftFile, Read
 
 
-def load_ia3(
-    model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str, folder: str | Path
-) -> AdapterSet:
-    """Attach IA3: factors of outputs are columns in the file, those of inputs rows.
-
-    Args:
-        model: the model that the checkpoint was trained on.
-        config: the fields of the file.
-        tensors: its tensors.
-        name: of the new set.
-        folder: named in messages.
-
-    Raises:
-        ModelError: layers that are not linear, tensors that do not fit. The model stays as it was.
-    """
-    check_fields(config, _KNOWN, "IA3", folder)
-    found, rest = by_module(tensors, {"ia3_l": "factor"})
-    check_whole(found, 1, "ia3_l", folder)
-    heads = check_head(model, rest, "IA3", folder)
+def _read(model: nn.Module, file: PeftFile) -> Read:
+    found, rest = file.by_module({"ia3_l": "factor"})
     outputs: list[str] = []
     inputs: list[str] = []
     state: dict[str, Tensor] = {}
     for path, parts in found.items():
         factor = parts["factor"]
         if factor.ndim != 2 or 1 not in factor.shape:
-            raise ModelError(f"{folder}: ia3_l of {path} has shape {tuple(factor.shape)}: only linear layers have IA3")
+            shape = tuple(factor.shape)
+            raise ModelError(f"{file.folder}: ia3_l of {path} has shape {shape}: only linear layers have IA3")
         chosen = outputs if factor.shape[1] == 1 else inputs
         chosen.append(exactly(path))
         state[f"{path}.factor"] = factor.flatten()
-    listed = IA3Config(modules=tuple(outputs), inputs=tuple(inputs), heads=heads, train_head=bool(rest))
-    return attach_state(model, listed, name, state | rest, folder)
+    config = IA3Config(modules=tuple(outputs), inputs=tuple(inputs), **file.heads(model, rest))
+    return Read(config, state | rest)
 
 
-def save_ia3(adapters: AdapterSet, folder: str | Path, base_model_name: str | None) -> None:
-    """Write a set of IA3 layers, and its head.
-
-    Args:
-        adapters: a set of IA3 layers that is on its model.
-        folder: where to.
-        base_model_name: for PEFT's `base_model_name_or_path`.
-    """
-    heads, tensors = head_tensors(adapters)
+def _written(adapters: AdapterSet) -> Contents:
+    tensors: dict[str, Tensor] = {}
     targets: list[str] = []
     of_inputs: list[str] = []
     for path, layer in adapters.layers():
@@ -79,10 +40,13 @@ def save_ia3(adapters: AdapterSet, folder: str | Path, base_model_name: str | No
             of_inputs.append(path)
             shape = (1, -1)
         tensors[f"{PREFIX}{path}.ia3_l"] = layer.factor.view(shape)
-    config = origin("IA3", base_model_name, heads) | {
+    fields = {
         "target_modules": targets,
         "feedforward_modules": of_inputs,
         "fan_in_fan_out": False,
         "init_ia3_weights": True,
     }
-    write_folder(folder, config, tensors)
+    return Contents(fields, tensors)
+
+
+IA3 = Method("IA3", (IA3Layer,), frozenset({"feedforward_modules", "init_ia3_weights"}), _read, _written)

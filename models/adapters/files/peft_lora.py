@@ -1,48 +1,37 @@
-"""Plain LoRA in files of Hugging Face PEFT, on modules and on fused parameters of experts."""
+"""Plain LoRA in files of Hugging Face PEFT: on linear layers of blocks, and on fused parameters of experts."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...anatomy import Anatomy, Site, describe
+from ...anatomy import Anatomy, Site
 from ...errors import ModelError
 from ...sparsity.masked import Masked
 from ..adapter_set import AdapterSet
-from ..config import AdapterConfig
+from ..config import AdapterConfig, CombinedConfig
 from ..kinds.expert_lora import ExpertLoRALayer, Update, expert_layer, expert_linears
 from ..kinds.lora import LoRAConfig, LoRALayer, outputs_of
 from ..layer import AdapterLayer
+from ..named import exactly
 from ..wrapping import path_without_wrappers
-from .peft_experts import fused_stacks, fused_tensors, split_fused
-from .peft_folder import (
-    NAMES,
-    PREFIX,
-    attach_state,
-    check_fields,
-    check_head,
-    check_whole,
-    head_tensors,
-    origin,
-    write_folder,
-)
+from .peft_experts import FusedFactors, fused_stacks, fused_tensors
+from .peft_folder import PREFIX, ByModule, Contents, PeftFile, Read, one_for_all
 
-_FACTOR = re.compile(r"(?P<path>.+)\.lora_(?P<factor>[AB])\.weight")
+FACTORS = {"lora_A.weight": "A", "lora_B.weight": "B"}
 # Of fields that are set, these are read, or say nothing that the tensors do not.
 _READ = {"r", "lora_alpha", "alpha_pattern", "use_rslora", "lora_dropout", "bias", "init_lora_weights"}
 _TRAINING = {"loftq_config", "eva_config", "corda_config", "lora_ga_config", "velora_config", "ensure_weight_tying"}
 _UNUSED = {"megatron_core", "qalora_group_size", "rank_pattern", "target_parameters"}
-KNOWN = NAMES | _READ | _TRAINING | _UNUSED
-"""Fields that plain LoRA may have set."""
-_PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
+FIELDS = frozenset(_READ | _TRAINING | _UNUSED)
+"""Those that plain LoRA may have set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,104 +77,72 @@ class NamedLoRAConfig(AdapterConfig):
             yield expert_layer(known[path], its_updates, "zero_up", generator)
 
 
-def load_lora(
-    model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str, folder: str | Path
-) -> AdapterSet:
-    """Attach plain LoRA: the tensors say which layers are adapted and with which rank, the configuration the scaling.
+def read_in_blocks(file: PeftFile, fused: list[FusedFactors], factors: ByModule, head: dict[str, Tensor]) -> Read:
+    """LoRA on layers of blocks: the tensors say which are adapted and with which rank, the configuration the scaling.
 
     Args:
-        model: the model that the checkpoint was trained on.
-        config: the fields of the file.
-        tensors: its tensors.
-        name: of the new set.
-        folder: named in messages.
-
-    Raises:
-        ModelError: a variant of LoRA, layers outside the blocks, tensors that do not fit. The model stays as it was.
+        file: for its configuration.
+        fused: factors of fused parameters of experts.
+        factors: those of linear layers.
+        head: what is not of adapters.
     """
-    check_plain(config, KNOWN, "LoRA", folder)
-    factors, rest = factors_of(tensors, folder)
-    check_head(model, rest, "LoRA", folder)
-    fused, factors = split_fused(describe(model), factors)
     layers: list[tuple[str, int, float]] = []
-    state: dict[str, Tensor] = {}
+    state = dict(head)
     for path, factor in factors.items():
-        r = factor["A"].shape[0]
-        layers.append((path, r, scaling_of(config, path, r) * r))
+        r = len(factor["A"])
+        layers.append((path, r, scaling_of(file.config, path, r) * r))
         state[f"{path}.lora_A.0.weight"] = factor["A"]
         state[f"{path}.lora_B.0.weight"] = factor["B"]
     experts: list[tuple[str, str, int, float]] = []
     for path, parameter, r, lora_A, lora_B in fused:
-        experts.append((path, parameter, r, scaling_of(config, f"{path}.{parameter}", r) * r))
+        experts.append((path, parameter, r, scaling_of(file.config, f"{path}.{parameter}", r) * r))
         state[f"{path}.lora_A.{parameter}.weight"] = lora_A
         state[f"{path}.lora_B.{parameter}.weight"] = lora_B
     listed = NamedLoRAConfig(
         layers=tuple(layers),
         experts=tuple(experts),
-        dropout=config.get("lora_dropout") or 0.0,
-        train_head=bool(rest),
+        dropout=file.config.get("lora_dropout") or 0.0,
+        train_head=bool(head),
     )
-    return attach_state(model, listed, name, state | rest, folder)
+    return Read(listed, state)
 
 
-def save_lora(adapters: AdapterSet, folder: str | Path, base_model_name: str | None) -> None:
-    """Write a set of LoRA layers, and its head.
+def by_rank(file: PeftFile, factors: ByModule, part: Callable[..., AdapterConfig]) -> AdapterConfig:
+    """One part, `part(modules, r=, alpha=)`, for each rank and alpha that a file has."""
+    alike: dict[tuple[int, float], list[str]] = {}
+    for path, factor in factors.items():
+        r = len(factor["A"])
+        alike.setdefault((r, scaling_of(file.config, path, r) * r), []).append(exactly(path))
+    parts = [part(tuple(modules), r=r, alpha=alpha) for (r, alpha), modules in alike.items()]
+    if len(parts) == 1:
+        return parts[0]
+    return CombinedConfig(parts=tuple(parts), train_head=parts[0].train_head)
 
-    Pruned factors are written dense, with zeros. Where one fused matrix has pairs of factors for parts of its rows,
-    PEFT gets the same update as one pair of the ranks' sum.
 
-    Args:
-        adapters: a set of LoRA layers that is on its model.
-        folder: where to.
-        base_model_name: for PEFT's `base_model_name_or_path`.
+def written_lora(adapters: AdapterSet) -> Contents:
+    """What PEFT reads as the same update.
+
+    Pruned factors are dense, with zeros. Where one fused matrix has pairs of factors for parts of its rows, PEFT gets
+    one pair of the ranks' sum.
     """
-    heads, tensors = head_tensors(adapters)
+    tensors: dict[str, Tensor] = {}
     scales: dict[str, tuple[int, float]] = {}
-    dropout = 0.0
     fused_scales: dict[str, tuple[int, float]] = {}
+    dropouts: list[float] = []
     for path, layer in adapters.layers():
         if isinstance(layer, ExpertLoRALayer):
             for place, parameter, r, lora_A, lora_B in fused_tensors(path, layer):
                 tensors[f"{PREFIX}{place}.lora_A.weight"] = lora_A
                 tensors[f"{PREFIX}{place}.lora_B.weight"] = lora_B
                 fused_scales[f"{path}.{parameter}"] = (r, layer.scaling[parameter] * r)
+            dropouts.append(0.0)  # PEFT refuses any other with fused parameters
             continue
         assert isinstance(layer, LoRALayer)
         down, up = _one_pair(layer)
         tensors |= {f"{PREFIX}{path}.lora_A.weight": down, f"{PREFIX}{path}.lora_B.weight": up}
         scales[path] = (len(down), layer.scaling * len(down))
-        dropout = layer.dropout.p
-    config = origin("LORA", base_model_name, heads) | lora_fields(scales, fused_scales, dropout)
-    write_folder(folder, config, tensors)
-
-
-def check_plain(config: Mapping[str, Any], known: frozenset[str], what: str, folder: str | Path) -> None:
-    """Refuse variants of LoRA; unknown fields count only where they are set."""
-    check_fields(config, known, what, folder)
-    wrong: list[str] = []
-    if config.get("bias", "none") != "none":
-        wrong.append("bias")
-    # The other starts change the base weights, which the checkpoint does not hold.
-    if config.get("init_lora_weights", True) not in _PLAIN_STARTS:
-        wrong.append("init_lora_weights")
-    if wrong:
-        named = ", ".join(f"{key}={config.get(key)!r}" for key in wrong)
-        raise ModelError(f"{folder} is not plain {what}: {named} cannot be loaded")
-
-
-def factors_of(tensors: Mapping[str, Tensor], folder: str | Path) -> tuple[dict[str, dict[str, Tensor]], dict]:
-    """A and B by the names of the adapted modules, and all other tensors, without the prefix."""
-    factors: dict[str, dict[str, Tensor]] = {}
-    rest: dict[str, Tensor] = {}
-    for key, value in tensors.items():
-        name = key.removeprefix(PREFIX)
-        found = _FACTOR.fullmatch(name)
-        if found:
-            factors.setdefault(found["path"], {})[found["factor"]] = value
-        else:
-            rest[name] = value
-    check_whole(factors, 2, "lora_A or lora_B", folder)
-    return factors, rest
+        dropouts.append(layer.dropout.p)
+    return Contents(lora_fields(scales, fused_scales, one_for_all("dropout", dropouts)), tensors)
 
 
 def scaling_of(config: Mapping[str, Any], path: str, r: int) -> float:
@@ -228,8 +185,9 @@ def lora_fields(
     return {
         "r": r,
         "lora_alpha": _number(alpha),
-        "rank_pattern": {path: rank for path, (rank, _) in everywhere.items() if rank != r},
-        "alpha_pattern": {path: _number(a) for path, (_, a) in everywhere.items() if a != alpha},
+        # "^": else the name of one module would also mean those whose names end with it.
+        "rank_pattern": {f"^{path}": rank for path, (rank, _) in everywhere.items() if rank != r},
+        "alpha_pattern": {f"^{path}": _number(a) for path, (_, a) in everywhere.items() if a != alpha},
         "target_modules": list(scales),
         "target_parameters": list(fused) or None,
         "lora_dropout": dropout,

@@ -1,52 +1,34 @@
-"""Plain LoRA of Hugging Face PEFT by names of modules: without an anatomy, outside blocks, on any convolution."""
+"""Plain LoRA of Hugging Face PEFT, also by names of modules: without an anatomy, outside blocks, on any convolution."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
 from ...anatomy import Anatomy, UnknownAnatomy, describe
-from ..adapter_set import AdapterSet
-from ..config import AdapterConfig, CombinedConfig
 from ..kinds.by_name import ByNameConfig
-from ..kinds.lora import LoRAConfig
-from ..named import exactly
+from ..kinds.expert_lora import ExpertLoRALayer
+from ..kinds.lora import LoRAConfig, LoRALayer
 from ..wrapping import path_without_wrappers
 from .peft_experts import split_fused
-from .peft_folder import attach_state, check_head
-from .peft_lora import KNOWN, check_plain, factors_of, load_lora, scaling_of
+from .peft_folder import ByModule, Method, PeftFile, Read
+from .peft_lora import FACTORS, FIELDS, by_rank, read_in_blocks, written_lora
 
 
-def load_any_lora(
-    model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str, folder: str | Path
-) -> AdapterSet:
-    """Attach plain LoRA: as `load_lora`, or by names where no describer knows the model or what is adapted.
-
-    Args:
-        model: the model that the checkpoint was trained on.
-        config: the fields of the file.
-        tensors: its tensors.
-        name: of the new set.
-        folder: named in messages.
-
-    Raises:
-        ModelError: a variant of LoRA, layers that are not there, tensors that do not fit. The model stays as it was.
-    """
+def _read(model: nn.Module, file: PeftFile) -> Read:
+    """By names where no describer knows the model or what is adapted."""
+    factors, rest = file.by_module(FACTORS)
     try:
         anatomy = describe(model)
     except UnknownAnatomy:
-        return _by_name(model, config, tensors, name, folder)
-    factors, _ = factors_of(tensors, folder)
+        return _by_name(model, file, factors, rest)
     fused, others = split_fused(anatomy, factors)
     if not fused and _outside(anatomy, others):
-        return _by_name(model, config, tensors, name, folder)
-    return load_lora(model, config, tensors, name, folder)
+        return _by_name(model, file, factors, rest)
+    file.heads(model, rest)
+    return read_in_blocks(file, fused, others, rest)
 
 
-def _outside(anatomy: Anatomy, factors: Mapping[str, Mapping[str, Tensor]]) -> bool:
+def _outside(anatomy: Anatomy, factors: ByModule) -> bool:
     """Whether a module that is adapted is in no block, or is a convolution with a kernel; a head is refused later."""
     heads = {path_without_wrappers(anatomy.model, site.path) for site in anatomy.heads}
     if heads & factors.keys():
@@ -59,22 +41,18 @@ def _outside(anatomy: Anatomy, factors: Mapping[str, Mapping[str, Tensor]]) -> b
     return False
 
 
-def _by_name(
-    model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str, folder: str | Path
-) -> AdapterSet:
-    check_plain(config, KNOWN, "LoRA", folder)
-    factors, rest = factors_of(tensors, folder)
-    heads = check_head(model, rest, "LoRA", folder)
-    alike: dict[tuple[int, float], list[str]] = {}
+def _by_name(model: nn.Module, file: PeftFile, factors: ByModule, rest: dict[str, Tensor]) -> Read:
     state = dict(rest)
     for path, factor in factors.items():
-        r = len(factor["A"])
-        alike.setdefault((r, scaling_of(config, path, r) * r), []).append(exactly(path))
         state[f"{path}.lora_A.0.weight"] = factor["A"]
         state[f"{path}.lora_B.0.weight"] = factor["B"]
-    parts: list[AdapterConfig] = []
-    for (r, alpha), modules in alike.items():
-        adapter = LoRAConfig(r=r, alpha=alpha, dropout=config.get("lora_dropout") or 0.0)
-        parts.append(ByNameConfig(modules=tuple(modules), adapter=adapter, heads=heads, train_head=bool(rest)))
-    listed = CombinedConfig(parts=tuple(parts), train_head=bool(rest))
-    return attach_state(model, listed, name, state, folder)
+    options = file.heads(model, rest)
+    dropout = file.config.get("lora_dropout") or 0.0
+
+    def part(modules: tuple[str, ...], r: int, alpha: float) -> ByNameConfig:
+        return ByNameConfig(modules=modules, adapter=LoRAConfig(r=r, alpha=alpha, dropout=dropout), **options)
+
+    return Read(by_rank(file, factors, part), state)
+
+
+LORA = Method("LoRA", (LoRALayer, ExpertLoRALayer), FIELDS, _read, written_lora)

@@ -7,8 +7,6 @@ here, and the products are the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,9 +17,9 @@ from ...errors import ModelError
 from ..adapter_set import AdapterSet
 from ..kinds.prefix import MLPPrefix, PrefixConfig, PrefixLayer
 from ..wrapping import path_without_wrappers
-from .peft_folder import attach_state, check_fields, head_tensors, origin, write_folder
+from .peft_folder import Contents, Method, PeftFile, Read
 
-_KNOWN = frozenset(
+_FIELDS = frozenset(
     {
         "num_virtual_tokens",
         "token_dim",
@@ -39,33 +37,19 @@ _PLAIN_TURNS = ("default", "linear", "llama3", "yarn")
 # Shapes: L blocks, C key/value heads, p length of the prefix, H head size.
 
 
-def load_prefix(
-    model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str, folder: str | Path
-) -> AdapterSet:
-    """Attach the prefixes of all blocks of a decoder with rotary positions.
-
-    Args:
-        model: the model that the checkpoint was trained on.
-        config: the fields of the file.
-        tensors: its tensors.
-        name: of the new set.
-        folder: named in messages.
-
-    Raises:
-        ModelError: a model of another kind, trained modules, sizes that do not fit. The model stays as it was.
-    """
-    check_fields(config, _KNOWN, "prefix tuning", folder)
-    if set(tensors) != {_EMBEDDINGS}:
-        raise ModelError(f"{folder} holds {', '.join(sorted(tensors)) or 'nothing'}: a prefix is {_EMBEDDINGS} alone")
+def _read(model: nn.Module, file: PeftFile) -> Read:
+    """The prefixes of all blocks of a decoder with rotary positions."""
+    if set(file.tensors) != {_EMBEDDINGS}:
+        names = ", ".join(sorted(file.tensors)) or "nothing"
+        raise ModelError(f"{file.folder} holds {names}: a prefix is {_EMBEDDINGS} alone")
     anatomy = describe(model)
-    places, shape = _attentions(anatomy)
+    places, (heads, size) = _attentions(anatomy)
     _rotary(anatomy)
-    values = tensors[_EMBEDDINGS]
-    heads, size = shape
+    values = file.tensors[_EMBEDDINGS]
     if values.ndim != 2 or values.shape[1] != len(places) * 2 * heads * size:
         raise ModelError(
-            f"{folder}: {_EMBEDDINGS} has shape {tuple(values.shape)}, not (length, {len(places) * 2 * heads * size}) "
-            f"as {len(places)} blocks with {heads} key/value heads of {size} need"
+            f"{file.folder}: {_EMBEDDINGS} has shape {tuple(values.shape)}, not (length, "
+            f"{len(places) * 2 * heads * size}) as {len(places)} blocks with {heads} key/value heads of {size} need"
         )
     length = len(values)
     both_LCpH = values.unflatten(1, (len(places), 2, heads, size)).permute(1, 2, 3, 0, 4)
@@ -73,23 +57,17 @@ def load_prefix(
     for place, (keys_CpH, values_CpH) in zip(places, both_LCpH, strict=True):
         state[f"{place}.prefix.keys"] = _turned(anatomy, keys_CpH, -length).contiguous()
         state[f"{place}.prefix.values"] = values_CpH.contiguous()
-    return attach_state(model, PrefixConfig(length=length, train_head=False), name, state, folder)
+    return Read(PrefixConfig(length=length, train_head=False), state)
 
 
-def save_prefix(adapters: AdapterSet, folder: str | Path, base_model_name: str | None) -> None:
-    """Write the prefixes of a set, those of an MLP as what it gives.
+def _written(adapters: AdapterSet) -> Contents:
+    """The prefixes of all blocks, those of an MLP as what it gives.
 
-    Args:
-        adapters: a set of prefixes on all blocks of a decoder with rotary positions.
-        folder: where to.
-        base_model_name: for PEFT's `base_model_name_or_path`.
-
-    Raises:
-        ModelError: a model of another kind, prefixes on some blocks only, or a head that trains.
+    Raises `ModelError` for a model of another kind, prefixes on some blocks only, and a head that trains.
     """
-    heads, _ = head_tensors(adapters)
-    if heads:
-        raise ModelError(f"{heads[0]} trains with the prefixes, and PEFT writes those alone: attach train_head=False")
+    head = next(iter(adapters.named_heads()), None)
+    if head is not None:
+        raise ModelError(f"{head} trains with the prefixes, and PEFT writes those alone: attach train_head=False")
     anatomy = describe(adapters.model)
     places, (num_heads, size) = _attentions(anatomy)
     layers = dict(adapters.layers())
@@ -104,7 +82,7 @@ def save_prefix(adapters: AdapterSet, folder: str | Path, base_model_name: str |
         both_2CpH = torch.stack((_turned(anatomy, keys_CpH.detach(), length), values_CpH.detach()))
         rows.append(both_2CpH.permute(2, 0, 1, 3).flatten(1))
     values = torch.cat(rows, dim=1)
-    config = origin("PREFIX_TUNING", base_model_name, []) | {
+    fields = {
         "task_type": "CAUSAL_LM",
         "num_virtual_tokens": len(values),
         "num_layers": len(places),
@@ -113,7 +91,7 @@ def save_prefix(adapters: AdapterSet, folder: str | Path, base_model_name: str |
         "num_transformer_submodules": 1,
         "prefix_projection": False,
     }
-    write_folder(folder, config, {_EMBEDDINGS: values})
+    return Contents(fields, {_EMBEDDINGS: values})
 
 
 def _attentions(anatomy: Anatomy) -> tuple[list[str], tuple[int, int]]:
@@ -161,3 +139,6 @@ def _rotary(anatomy: Anatomy) -> Any:
         f"{type(anatomy.model).__name__} has no rotary positions that depend on the position alone: with PEFT tokens "
         "begin after the prefix, here at 0, so the file means another function"
     )
+
+
+PREFIX_TUNING = Method("prefix tuning", (PrefixLayer,), _FIELDS, _read, _written)

@@ -109,7 +109,7 @@ def size_report(adapters: AdapterSet) -> SizeReport:
     """
     tensors, _ = _pack(adapters.state_dict())
     everything = _bytes(tensors)
-    head = sum(_bytes(site.get().state_dict()) for site in adapters.heads)
+    head = _bytes(adapters.head_state())
     packed = 0
     unpruned = 0
     for layer in adapters.prunable().values():

@@ -161,14 +161,17 @@ def stacks(experts: Experts) -> Iterator[Stack]:
             yield Stack(experts.shared, tuple(fused), False, (count, count), shared=True)
 
 
-def expert_linears(experts: Experts) -> Iterator[Site]:
-    """The linear layers of experts that are modules of their own in a list."""
+def expert_linears(experts: Experts, targets: Sequence[str] = ("experts",)) -> Iterator[Site]:
+    """Those linear layers of experts, modules of their own in a list, that `targets` mean; "experts" is all."""
     if not isinstance(experts, ListedExperts):
         return
-    for member in experts.container.get().children():
-        for name in experts.names:
-            if name is not None:
-                yield see_through(member, name)
+    container = experts.container
+    everything = bool({"linears", "experts"} & set(targets))
+    for number, _ in container.get().named_children():
+        member = see_through(container.get(), number, container.path)
+        for part, name in zip(("gate", "up", "down"), experts.names, strict=True):
+            if name is not None and (everything or part in targets):
+                yield see_through(member.get(), name, member.path)
 
 
 def chosen_names(stack: Stack, targets: Sequence[str]) -> tuple[str, ...]:

@@ -71,9 +71,8 @@ class LoRAConfig(RankConfig):
             yield from self._in_experts(block.mlp.experts, generator)
 
     def _in_experts(self, experts: Experts, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        if {"linears", "experts"} & set(self.targets):
-            for site in expert_linears(experts):
-                yield site, LoRALayer(site.get(), [_all_outputs(site)], self, generator, site.path)
+        for site in expert_linears(experts, self.targets):
+            yield site, LoRALayer(site.get(), [_all_outputs(site)], self, generator, site.path)
         for stack in stacks(experts):
             names = chosen_names(stack, self.targets)
             if not names:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...anatomy import Attention, Block, describe, is_linear
+from ...anatomy.removal import check_bare
 from ...errors import ModelError
 from ...hub.declaration import declare, withdraw
 from ..routing.padding import hand_over_masks
@@ -117,6 +118,7 @@ def _check(attention: Attention, config: AttnMoEConfig) -> None:
             f"{path} is of class {type(module).__name__}: attention experts need the causal attention of a Llama, "
             f"Mistral or Qwen decoder of transformers, or of another that computes the same ({', '.join(LIKE_LLAMA)})"
         )
+    check_bare(attention.linears)
     for site in attention.linears:
         if not is_linear(site.get()):
             raise ModelError(

@@ -14,8 +14,8 @@ from ...anatomy import (
     ExpertWeights,
     LinearView,
     Site,
-    Wrapper,
     describe,
+    is_wrapper,
     linear_view,
     table_at,
 )
@@ -136,7 +136,7 @@ def _check_complete(site: Site) -> None:
             "is no dense layer to put together; keep a copy of the dense model to go back"
         )
     for part in (layer.experts, layer.shared):
-        if isinstance(part, Wrapper):
+        if is_wrapper(part):
             raise ModelError(f"{site.path} has adapters in its experts: merge or remove them first")
     lost = layer.hidden - len(layer.neurons.unique())
     if lost:

@@ -13,7 +13,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from ...errors import ModelError, check_choice
 from ..routing.health import load_cv2
 from ..routing.probe import RoutingProbe, routing_probe
-from .peft_parameters import parameters_unwrapped
 
 Detail = Literal["model", "layers", "experts"]
 
@@ -60,7 +59,7 @@ class RouterHealthCallback(TrainerCallback):
         self._close()
         self._seen = {}
         # Complains now, not in the first step.
-        with parameters_unwrapped(kwargs["model"]), routing_probe(kwargs["model"]):
+        with routing_probe(kwargs["model"]):
             pass
 
     def on_step_begin(
@@ -70,8 +69,7 @@ class RouterHealthCallback(TrainerCallback):
         self._close()
         if state.global_step % self.every == 0:
             probe = routing_probe(kwargs["model"], logits=False, training_only=True)
-            with parameters_unwrapped(kwargs["model"]):
-                self._probe = self._open.enter_context(probe)
+            self._probe = self._open.enter_context(probe)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Add up what the step's micro-batches did."""

@@ -13,7 +13,6 @@ from ..routing.attached_loss import attach_balance
 from ..routing.config import RoutingConfig
 from ..routing.global_sums import ALL, balance_together, together_of
 from ..routing.statistics import Routed, aux_loss
-from .peft_parameters import parameters_unwrapped
 from .stock_balance import StockBalance
 
 
@@ -74,8 +73,7 @@ def add_balance_loss(model: Any, coefficient: float | None = None, group: Any = 
     chosen = config.router_aux_loss_coef
     if coefficient is not None:
         chosen = coefficient
-    with parameters_unwrapped(inner):
-        stock = StockBalance(inner, chosen, ALL if group is None else together_of(group))
+    stock = StockBalance(inner, chosen, ALL if group is None else together_of(group))
     return BalanceLossHandle(stock.value, stock.remove)
 
 

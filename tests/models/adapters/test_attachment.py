@@ -1,17 +1,20 @@
 import copy
 from collections.abc import Callable
+from typing import Any
 
+import peft
 import pytest
 import torch
 import transformers
 from torch import Tensor, nn
 
-from sparsebench.models.adapters import attach
+from sparsebench.models.adapters import adapter_sets, attach
 from sparsebench.models.adapters.config import AdapterConfig, CombinedConfig
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
 from sparsebench.models.anatomy import Anatomy, describe
+from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.convert import convert
@@ -145,6 +148,31 @@ def test_refusals(build: Build) -> None:
         attach(model, LoRAConfig())
     with pytest.raises(ValueError, match="missing"):
         adapters.load_state_dict({})
+
+
+def test_a_head_that_cannot_train_is_refused_before_anything_changes(build: Build) -> None:
+    model = build("vit")
+    model.classifier.weight = nn.Parameter(torch.ones(3, 32, dtype=torch.int8), requires_grad=False)
+    before, flags = list(model.named_modules()), [parameter.requires_grad for parameter in model.parameters()]
+    with pytest.raises(ModelError, match=r"classifier holds weights that cannot train .*train_head=False"):
+        attach(model, LoRAConfig(r=2))
+    assert list(model.named_modules()) == before and not adapter_sets(model)
+    assert [parameter.requires_grad for parameter in model.parameters()] == flags
+    attach(model, LoRAConfig(r=2, train_head=False))
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers
+def test_a_set_goes_into_a_model_of_peft(build: Build, example: Callable) -> None:
+    model = build("llama")
+    wrapped: Any = peft.get_peft_model(model, peft.LoraConfig(target_modules=["up_proj"], init_lora_weights=False))
+    wrapped.eval()
+    before = wrapped(example(model)).logits
+    adapters = attach(wrapped, LoRAConfig(r=2, init="normal"), "ours")
+    assert adapter_sets(wrapped) == adapter_sets(model) == {"ours": adapters}
+    assert next(place for place, _ in adapters.layers()) == "model.layers.0.self_attn.q_proj"
+    assert not torch.equal(wrapped(example(model)).logits, before)
+    adapters.remove()
+    assert torch.equal(wrapped(example(model)).logits, before)
 
 
 def distilled(library: str) -> nn.Module:

@@ -105,12 +105,16 @@ VARIANTS: dict[str, Example] = {
         ByNameConfig(modules=("mlp", "self_attn"), adapter=BottleneckConfig(r=4), width=32), ("llama",)
     ),
     "on the FFN": Example(StreamConfig(placement="ffn", activation="relu", scale=0.5), IMAGES),
+    "a prefix around LoRA": Example(
+        CombinedConfig(parts=(PrefixConfig(length=3), LoRAConfig(r=3))), ("llama", "bert", "timm_vit")
+    ),
     "after the block": Example(StreamConfig(placement="after", scale="channel", bias=False), IMAGES),
 }
 """More places of the kinds that have several."""
 NOT_TRAINED = {"VeRAConfig": 2}
 """Tensors of a set that are saved and never train."""
 CHANGE_AT_ONCE = {"CombinedConfig", "FusionConfig", "GistTokenConfig", "PrefixConfig", "PromptConfig"}
+CHANGE_AT_ONCE |= {"a prefix around LoRA"}
 CASES = [(kind, family) for kind, example in (EXAMPLES | VARIANTS).items() for family in example.families]
 REFUSED = [(kind, family) for kind, example in EXAMPLES.items() for family in ALL if family not in example.families]
 
@@ -158,6 +162,13 @@ def test_every_kind_has_an_example() -> None:
         "Example(a small configuration, the families it works on); or to BASES where others only inherit from it"
     )
     assert all(inspect.getdoc(KINDS[name]) for name in EXAMPLES)
+
+
+def test_the_face_has_every_kind() -> None:
+    assert kinds() - {"NamedLoRAConfig"} <= set(room.__all__), "what a file of PEFT is read as is the only one without"
+    assert all(callable(getattr(room, name)) for name in room.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'load_nothing'"):
+        room.load_nothing  # noqa: B018
 
 
 @pytest.mark.parametrize(("kind", "family"), CASES)

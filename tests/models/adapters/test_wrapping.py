@@ -49,6 +49,8 @@ def test_paths_without_wrappers() -> None:
     model, _ = wrapped()
     assert path_without_wrappers(model, "0.base_layer.base_layer") == "0"
     assert path_without_wrappers(model, "1.1.base_layer") == "1.1"
+    model[1] = AdapterLayer(model[1])
+    assert path_without_wrappers(model, "1.1") == path_without_wrappers(model, "1.base_layer.1") == "1.1"
     own = nn.Module()
     own.base_layer = nn.Linear(2, 2)  # a name of its own, not a wrapper's
     assert path_without_wrappers(nn.Sequential(own), "0.base_layer") == "0.base_layer"

@@ -1,6 +1,10 @@
+from typing import Any
+
+import peft
 import pytest
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from sparsebench.models.anatomy.sites import (
     Site,
@@ -10,6 +14,7 @@ from sparsebench.models.anatomy.sites import (
     head_at,
     head_of,
     inner_sites,
+    is_wrapper,
     joined,
     see_through,
 )
@@ -19,6 +24,26 @@ def test_see_through_finds_what_lies_below_all_wrappers() -> None:
     model = nn.Sequential(Wrapper(Wrapper(nn.Linear(2, 3))))
     site = see_through(model, "0")
     assert isinstance(site.get(), nn.Linear) and isinstance(site.parent, Wrapper) and site.name == "base_layer"
+    assert see_through(model, "0", "a.b").path == "a.b.0.base_layer.base_layer"
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of PEFT
+def test_peft_is_seen_through_around_experts_and_routers_only() -> None:
+    """Whoever replaced a linear layer below one of its wrappers would lose what that adapts."""
+    model = nn.Module()
+    model.experts = nn.Module()
+    model.experts.up = nn.Parameter(torch.randn(3, 4, 2))
+    model.experts.down = nn.Parameter(torch.randn(3, 2, 4))
+    model.linear = nn.Linear(2, 2)
+    model.transposed = Conv1D(2, 3)
+    targets = ["experts.up", "experts.down", "linear.weight", "transposed.weight"]
+    wrapped: Any = peft.get_peft_model(model, peft.LoraConfig(r=1, target_modules=[], target_parameters=targets))
+    inner = wrapped.base_model.model
+    assert see_through(inner, "experts").path == "experts.base_layer.base_layer"
+    assert see_through(inner, "experts").get().down.shape == (3, 2, 4)
+    for name in ("linear", "transposed"):
+        assert see_through(inner, name).path == name and type(getattr(inner, name)) is type(inner.experts)
+    assert is_wrapper(inner.experts) and not is_wrapper(inner.linear) and not is_wrapper(inner)
 
 
 def test_keep_rows_cuts_parameters_and_buffers() -> None:

@@ -27,6 +27,9 @@ KINDS: dict[str, AdapterConfig] = {
 }
 
 
+PARALLEL = BottleneckConfig(r=3, placement="parallel", scale=2)
+
+
 @pytest.fixture(scope="module")
 def bodies(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     return written_bodies(tmp_path_factory.mktemp("bodies"))
@@ -63,7 +66,7 @@ def test_their_files_give_their_outputs_and_come_out_again(
 
 def test_safe_tensors_heads_and_pruned_weights(bodies: Mapping[str, Path], tmp_path: Path) -> None:
     model = body(bodies, "bert")
-    parts = (BottleneckConfig(r=3, placement="parallel", scale=2), PrefixConfig(length=2))
+    parts = (PARALLEL, PrefixConfig(length=2))
     adapters = attach(model, CombinedConfig(parts=parts), "mine")
     noise(adapters.parameters())
     sparsify(adapters, method="magnitude", sparsity=0.5)
@@ -132,4 +135,21 @@ def test_sets_that_the_library_has_no_place_for(bodies: Mapping[str, Path], buil
     adapters.remove()
     with pytest.raises(ModelError, match="not on the model"):
         save_adapterhub(adapters, tmp_path / "out")
+    twice = attach(body(bodies, "bert"), CombinedConfig(parts=(BottleneckConfig(r=2), PARALLEL)))
+    with pytest.raises(ModelError, match="several parts are bottleneck"):
+        save_adapterhub(twice, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_order_of_parts_stays(bodies: Mapping[str, Path], tmp_path: Path) -> None:
+    """What lies outside may come first: a prefix before the LoRA in its attention."""
+    model = body(bodies, "bert")
+    parts = (PrefixConfig(length=2), LoRAConfig(r=2, alpha=3), PARALLEL)
+    adapters = attach(model, CombinedConfig(parts=parts, train_head=False), "mine")
+    noise(adapters.parameters())
+    save_adapterhub(adapters, tmp_path)
+    again = body(bodies, "bert")
+    loaded = load_adapterhub(again, tmp_path)
+    assert isinstance(loaded.config, CombinedConfig)
+    assert [type(part) for part in loaded.config.parts] == [PrefixConfig, LoRAConfig, BottleneckConfig]
+    assert torch.equal(logits(again, "bert"), logits(model, "bert"))

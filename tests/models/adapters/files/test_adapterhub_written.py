@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 
-from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, SSFConfig
+from sparsebench.models.adapters import AdapterConfig, BottleneckConfig, CombinedConfig, LoRAConfig, SSFConfig
 from sparsebench.models.adapters.files.adapterhub_config import read_config
 from sparsebench.models.adapters.files.adapterhub_written import written_config
 from sparsebench.models.adapters.kinds.shared_parallel import StreamConfig
 from sparsebench.models.anatomy import Anatomy, describe
 from sparsebench.models.errors import ModelError
+
+
+def combined(*parts: AdapterConfig) -> CombinedConfig:
+    return CombinedConfig(parts=parts)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +31,9 @@ def anatomies(build: Callable) -> dict[str, Anatomy]:
         ("bert", BottleneckConfig(norm="out", scale=2), "norm='out' with scale=2"),
         ("bert", LoRAConfig(targets=("o",)), "LoRA on q, k, v, up and down only"),
         ("bert", SSFConfig(), "SSFConfig has no counterpart"),
+        ("bert", combined(LoRAConfig(r=2), LoRAConfig(r=4, targets=("up",))), "several parts are lora: .* one of each"),
+        ("vit", combined(BottleneckConfig(), StreamConfig(placement="ffn")), "several parts are bottleneck"),
+        ("bert", combined(LoRAConfig(), combined(BottleneckConfig())), "no union within a union"),
     ],
 )
 def test_what_the_library_cannot_say_is_refused(

@@ -8,7 +8,10 @@ import pytest
 from torch import nn
 
 from sparsebench.models.adapters import CombinedConfig, LoRAConfig, NormTuningConfig, attach, load_peft, save_peft
+from sparsebench.models.adapters.config import AdapterConfig
+from sparsebench.models.adapters.kinds.dora import DoRAConfig
 from sparsebench.models.adapters.kinds.ia3 import IA3Config
+from sparsebench.models.adapters.kinds.vera import VeRAConfig
 from sparsebench.models.errors import ModelError
 
 peft = pytest.importorskip("peft")
@@ -49,6 +52,33 @@ def test_what_no_file_of_peft_can_hold_is_refused(build: Build, tmp_path: Path) 
     with pytest.raises(ModelError, match="are IA3 and LORA: a file of PEFT holds one method"):
         save_peft(attach(build("llama"), both), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+LAYERWISE: dict[str, tuple[tuple[AdapterConfig, ...], str]] = {
+    "LoRA": ((LoRAConfig(r=2, targets=("q",), dropout=0.1), LoRAConfig(r=2, targets=("v",))), r"dropout \(0.1, 0.0\)"),
+    "DoRA": (
+        (DoRAConfig(modules=("q_proj",), dropout=0.1), DoRAConfig(modules=("v_proj",), dropout=0.3)),
+        r"dropout \(0.1, 0.3\)",
+    ),
+    "VeRA of two ranks": ((VeRAConfig(modules=("q_proj",), r=2), VeRAConfig(modules=("v_proj",), r=3)), r"r \(2, 3\)"),
+    "VeRA": ((VeRAConfig(modules=("q_proj",), r=2), VeRAConfig(modules=("v_proj",), r=2)), "of several VeRAConfigs"),
+}
+
+
+@pytest.mark.parametrize("case", LAYERWISE)
+def test_what_a_file_says_once_must_be_the_same_in_all_layers(case: str, build: Build, tmp_path: Path) -> None:
+    parts, message = LAYERWISE[case]
+    adapters = attach(build("llama"), CombinedConfig(parts=parts))
+    with pytest.raises(ModelError, match=message):
+        save_peft(adapters, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_experts_have_no_dropout_in_a_file(build: Build, tmp_path: Path) -> None:
+    """PEFT refuses to load one with fused experts in it."""
+    parts = (LoRAConfig(r=2, dropout=0.1), LoRAConfig(r=2, targets=("experts",)))
+    with pytest.raises(ModelError, match=r"differ in dropout \(0.1, 0.0\)"):
+        save_peft(attach(build("mixtral"), CombinedConfig(parts=parts)), tmp_path / "out")
 
 
 def test_a_file_without_a_method_is_refused(build: Build, tmp_path: Path) -> None:

@@ -8,12 +8,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.adapters import load_adapters, load_peft, save_adapters
+from sparsebench.models.adapters import (
+    AdapterSet,
+    CombinedConfig,
+    LoRAConfig,
+    load_adapters,
+    load_peft,
+    save_adapters,
+)
+from sparsebench.models.adapters.attach_by_name import ByNameConfig, attach_by_name
 from sparsebench.models.anatomy import UnknownAnatomy, describe
 from sparsebench.models.errors import ModelError
 
 from ...agreement import agree
-from ..conftest import NEAR
+from ..conftest import NEAR, noise
 
 peft = pytest.importorskip("peft")
 from sparsebench.models.adapters.peft_tuners import PeftBottleneckConfig  # noqa: E402 - they import PEFT
@@ -29,6 +37,9 @@ CONFIGS: dict[str, Callable[..., Any]] = {
     "vera": lambda **more: peft.VeraConfig(r=2, **more),
     "bottleneck": lambda **more: PeftBottleneckConfig(r=2, **more),
 }
+
+
+SECOND = ByNameConfig(modules=("2", r"3\.0"), adapter=LoRAConfig(r=2, alpha=5))
 
 
 def plain() -> nn.Sequential:
@@ -58,6 +69,23 @@ def test_there_and_back_with_a_head(method: str, tmp_path: Path) -> None:
     fresh = plain()
     assert load_adapters(fresh, tmp_path / "own").config == adapters.config
     assert torch.equal(through(fresh), through(model))
+
+
+def test_a_pattern_means_one_module(tmp_path: Path) -> None:
+    """PEFT takes "0" for 3.0, too, whose rank and alpha are those of most here."""
+
+    def two(model: nn.Module) -> AdapterSet:
+        first = ByNameConfig(modules=(r"\A0",), adapter=LoRAConfig(r=3, alpha=9))
+        return attach_by_name(model, CombinedConfig(parts=(first, SECOND)))
+
+    model = plain()
+    adapters = two(model)
+    noise(adapters.parameters())
+    again = written(adapters, plain(), tmp_path)
+    torch.testing.assert_close(through(again), through(model), atol=1e-6, rtol=1e-6)
+    loaded = plain()
+    load_peft(loaded, tmp_path)
+    assert torch.equal(through(loaded), through(model))
 
 
 @pytest.mark.parametrize(

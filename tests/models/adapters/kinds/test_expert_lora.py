@@ -17,7 +17,7 @@ from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.convert import convert
 
 from ...agreement import agree
-from ...compression.slimming.mixtures import mixture
+from ...compression.slimming.mixtures import batches, mixture
 from ..conftest import NEAR, noise
 
 Build = Callable[[str], Any]
@@ -113,6 +113,24 @@ def test_experts_are_left_out_only_where_that_is_said(build: Build) -> None:
     assert {key for _, layer in adapters.layers() for key in layer.lora_A} == {"down_proj"}
     with pytest.raises(ModelError, match="finds no target in Listed"):
         attach(mixture("listed"), LoRAConfig(targets=("q", "v")))
+
+
+@pytest.mark.parametrize(
+    ("targets", "parts"), [(("linears",), {"up", "down"}), (("experts",), {"up", "down"}), (("gate", "up"), {"up"})]
+)
+def test_experts_in_a_list_get_a_pair_each(targets: tuple[str, ...], parts: set[str]) -> None:
+    model, (batch,) = mixture("listed"), batches("listed", count=1)
+    before = model(batch)
+    adapters = attach(model, LoRAConfig(r=2, targets=targets))
+    places = {f"layers.{layer}.experts.{expert}.{part}" for layer in (0, 1) for expert in range(3) for part in parts}
+    assert {place for place, _ in adapters.layers()} == places
+    assert torch.equal(model(batch), before)
+    noise(adapters.parameters())
+    adapted = model(batch)
+    assert not torch.allclose(adapted, before)
+    assert describe(model).blocks[0].mlp.experts.weights(1).up.shape == (16, 32)
+    adapters.merge()
+    torch.testing.assert_close(model(batch), adapted, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["llama", "bert"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.anatomy import describe
+from sparsebench.models.anatomy import Wrapper, describe
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.attention.convert_attention import (
@@ -180,6 +180,13 @@ def test_a_failed_conversion_leaves_the_model_untouched(build: Build) -> None:
     model = build("llama")
     model.model.layers[1].self_attn.v_proj = nn.Sequential(nn.Linear(32, 16))
     with pytest.raises(ModelError, match=r"layers\.1\.self_attn\.v_proj is a Sequential"):
+        convert_attention(model, AttnMoEConfig(num_experts=2, top_k=1))
+    assert not layers(model)
+    model = build("llama")
+    model.model.layers[1].self_attn.k_proj = Wrapper(model.model.layers[1].self_attn.k_proj)
+    with pytest.raises(
+        ModelError, match=r"1\.self_attn\.k_proj\.base_layer is wrapped in a Wrapper: take the adapters off"
+    ):
         convert_attention(model, AttnMoEConfig(num_experts=2, top_k=1))
     assert not layers(model)
 

@@ -333,6 +333,9 @@ def test_a_model_of_peft_is_converted_within(build: Build, example: Callable) ->
     other: Any = peft.get_peft_model(build("llama"), peft.LoraConfig(target_modules=["up_proj"]))
     with pytest.raises(ModelError, match=r"mlp\.up_proj is a Linear.* or remove its adapter"):
         convert(other, all_of_them)
+    by_weight: Any = peft.LoraConfig(target_modules=[], target_parameters=["mlp.up_proj.weight"])
+    with pytest.raises(ModelError, match=r"mlp\.up_proj is a ParamWrapper.* or remove its adapter"):
+        convert(peft.get_peft_model(build("llama"), by_weight), all_of_them)
 
 
 def test_converting_twice_is_refused(build: Build) -> None:
