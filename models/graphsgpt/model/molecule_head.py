@@ -18,8 +18,10 @@ class MoleculeHead(nn.Module):
 
     def __init__(self, config: GraphsGPTConfig) -> None:
         super().__init__()
+        outputs = config.num_labels
+        assert outputs is not None
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
+        self.out_proj = nn.Linear(config.hidden_size, outputs)
 
     def forward(self, w_BD: Tensor) -> Tensor:
         """Outputs (B, C)."""
