@@ -104,6 +104,7 @@ class Attention:
         qkv: the three as one matrix.
         interleaved: the rows of qkv lie head by head instead, q, k, v of each (GPT-NeoX).
         latent: the linear layers of low-rank products that make what is missing of q, k and v (DeepSeek).
+        fused: parameters with the projections of all attention experts, which no linear layer holds (MoLM).
         prefixed: computes the attention with a prefix of keys and values; None where nothing knows how to do that.
         returns_tuple: the module at `site` returns its output and something else (transformers).
         adds_input: it adds its input and normalises the sum by itself (BERT).
@@ -124,6 +125,7 @@ class Attention:
     qkv: Site | None = None
     interleaved: bool = False
     latent: tuple[Site, ...] = ()
+    fused: tuple[Site, ...] = ()
     prefixed: Prefixed | None = None
     returns_tuple: bool = True
     adds_input: bool = False

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .model.decoder import GraphGPT
     from .model.encoder import Graph2Seq
     from .model.modeling import GraphsGPT
+    from .model.molecule_head import GraphsGPTForSequenceClassification
     from .pipeline import GraphsGPTPipeline
     from .results import Encoded, Generated
 
@@ -35,6 +36,7 @@ __all__ = [
     "GraphGPT",
     "GraphsGPT",
     "GraphsGPTConfig",
+    "GraphsGPTForSequenceClassification",
     "GraphsGPTPipeline",
     "MoleculeTokens",
     "ScaffoldFirstTokenizer",
@@ -63,6 +65,7 @@ _LATER = {
     "GraphGPT": ".model.decoder",
     "GraphsGPT": ".model.modeling",
     "GraphsGPTConfig": ".model.modeling",  # which tells the Auto classes of transformers about all models
+    "GraphsGPTForSequenceClassification": ".model.molecule_head",
     "GraphsGPTPipeline": ".pipeline",
 }
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..errors import ModelError
 from .configs import MODEL_TYPE
+from .rooms import import_room
 
 _WITHOUT_EFFECT = re.compile(
     "^_|dropout|pdrop|_init|xavier|_fusion|in_fp32|aux_loss|loss_coef|token_ids?$|tokeniz|version|unsloth|^summary_"
@@ -46,8 +47,6 @@ _WRITTEN_EARLIER: dict[str, dict[str, Any]] = {
 """By model type, values in published files for which today's stock class stands without being told."""
 _OLD_NAMES = frozenset({"t5withlmheadmodel"})
 """Classes, in small letters, that transformers has under another name today."""
-_LLAMA_MOE_V2 = ("scale_factor", "scale_factor_attn", "use_attn_moe", "intermediate_size_residual")
-_READER = "models.official.from_official, or `sparsebench import`, reads it"
 
 
 def foreign_keys(config_dict: Mapping[str, Any], config_class: Any) -> dict[str, Any]:
@@ -66,18 +65,19 @@ def refuse_foreign(config_dict: Mapping[str, Any], name: str) -> None:
     """Raise a `ModelError` for the `config.json` of the model `name` if the classes of transformers would not compute
     that model: it says what the model is.
 
-    Refused are LLaMA-MoE v1 and v2, types that transformers does not know, classes in `architectures` or `auto_map`
-    that it does not have, and `foreign_keys`. A folder with code of its own whose classes have the names of stock
-    ones (Phi-3, DeepSeek) passes where the keys do: that code is never run, and transformers has its own. Folders of
-    this package pass.
+    Refused are checkpoints in the layouts of `models.official`, types that transformers does not know, classes in
+    `architectures` or `auto_map` that it does not have, and `foreign_keys`. A folder with code of its own whose classes
+    have the names of stock ones (Phi-3, DeepSeek) passes where the keys do: that code is never run, and transformers
+    has its own. Folders of this package pass.
     """
     from transformers import CONFIG_MAPPING
 
     kind: Any = config_dict.get("model_type")
     if kind == MODEL_TYPE:
         return
-    if kind == "llama_moe":
-        raise ModelError(f"{name} is LLaMA-MoE v1 (llama_moe), which transformers does not know: {_READER}")
+    how_to_open = import_room("official").how_to_open(name, config_dict)
+    if how_to_open is not None:
+        raise ModelError(how_to_open)
     if kind not in CONFIG_MAPPING:
         code = ", and names code of its own (auto_map), which is not run" if "auto_map" in config_dict else ""
         raise ModelError(f"{name} holds a {kind!r}, a type that the installed transformers does not know{code}")
@@ -88,10 +88,6 @@ def refuse_foreign(config_dict: Mapping[str, Any], name: str) -> None:
 def _refuse_stock(config_dict: Mapping[str, Any], cls: Any, name: str) -> None:
     kind = cls.model_type
     found = foreign_keys(config_dict, cls)
-    marks = [key for key in _LLAMA_MOE_V2 if key in found]
-    if kind == "mixtral" and marks:
-        said = _listed({key: found[key] for key in marks})
-        raise ModelError(f"{name} is LLaMA-MoE v2 ({said}), which transformers opens wrongly as a mixtral: {_READER}")
     strange = sorted(_strange_classes(config_dict))
     if strange:
         raise ModelError(

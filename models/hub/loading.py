@@ -161,7 +161,8 @@ def _config_fields(folder: Path) -> dict[str, Any]:
     if (folder / "adapters.json").is_file():
         raise ModelError(f"{folder} holds adapters without their model: adapters.load_adapters(model, folder)")
     if not file.is_file():
-        raise ModelError(f"{folder} has no config.json: it was not written by sparsebench.models.save")
+        how_to_open = import_room("official").how_to_open(folder)
+        raise ModelError(how_to_open or f"{folder} has no config.json: it was not written by sparsebench.models.save")
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
         if not is_timm_folder(fields):

@@ -34,16 +34,19 @@ class StickBreakingAttention(nn.Module):
         self.router = make_router(config, experts, config.num_attention_experts_per_tok)
         self.query = nn.Parameter(torch.empty(experts, size, width))
         self.out = nn.Parameter(torch.empty(experts, width, size))
-        whole = size == width and self.heads == 1
-        self.k_proj = nn.Identity() if whole else nn.Linear(width, size)
-        self.v_proj = nn.Identity() if whole else nn.Linear(width, size)
+        # One head as wide as the model: the hidden states themselves are keys and values.
+        self.projects = size != width or self.heads > 1
+        self.k_proj = nn.Linear(width, size) if self.projects else nn.Identity()
+        self.v_proj = nn.Linear(width, size) if self.projects else nn.Identity()
+        self.aux: Tensor | None = None
+        """For those that look for layers with a router; the model makes the loss of all its mixtures by itself."""
 
     def forward(self, x_BTD: Tensor, see: Tensor, cache: Cache | None) -> tuple[Tensor, Routing]:
         """Attention output (B, T, D), and where the tokens went.
 
         Args:
             x_BTD: normed hidden states.
-            see: (B or 1, T, L) bool, which keys a token sees.
+            see: (B or 1, 1, T, L) bool, which keys a token sees.
             cache: of earlier keys and values; it gets the new ones.
         """
         keys = self.k_proj(x_BTD).unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -65,6 +68,12 @@ class StickBreakingAttention(nn.Module):
         out_TD = torch.zeros_like(x_TD).index_add(0, token_S, (y_SD * weight_S1.to(y_SD.dtype)).to(x_TD.dtype))
         return out_TD.view_as(x_BTD), routing
 
+    def active_parameters(self) -> int:
+        """Parameters that work on one token."""
+        routed = self.query.numel() + self.out.numel()
+        total = sum(parameter.numel() for parameter in self.parameters())
+        return total - routed + routed * self.router.top_k // len(self.query)
+
 
 def by_expert(rows_SI: Tensor, counts: list[int], weights_NOI: Tensor) -> Tensor:
     """W_e x for rows that are sorted by expert, `counts` of each: (S, O)."""
@@ -82,7 +91,7 @@ def break_stick(q_BTKHd: Tensor, k_BHLd: Tensor, v_BHLd: Tensor, see: Tensor) ->
         q_BTKHd: queries, K a token.
         k_BHLd: keys.
         v_BHLd: values.
-        see: (B or 1, T, L) bool, which keys a token sees.
+        see: (B or 1, 1, T, L) bool, which keys a token sees.
 
     Returns:
         (B, T, K, H, d).
@@ -90,7 +99,7 @@ def break_stick(q_BTKHd: Tensor, k_BHLd: Tensor, v_BHLd: Tensor, see: Tensor) ->
     q_BKHTd = q_BTKHd.permute(0, 2, 3, 1, 4)
     z = q_BKHTd @ k_BHLd.unsqueeze(1).transpose(-1, -2) / math.sqrt(k_BHLd.shape[-1])
     z = z.to(torch.promote_types(z.dtype, torch.float32))
-    unseen = ~see[:, None, None]
+    unseen = ~see.unsqueeze(1)
     left = F.logsigmoid(-z).masked_fill(unseen, 0)
     # Summed from the end up to each key; the next key's sum is that of all keys after this one.
     from_here = left.flip(-1).cumsum(-1).flip(-1)

@@ -11,10 +11,12 @@ from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
+from ..anatomy import register_describer
 from ..errors import ModelError
 from ..moe.experts import ExpertBank
 from ..moe.routing.choices import Routing
 from ..moe.routing.router import Router
+from .anatomy import describe
 from .attention import StickBreakingAttention
 from .configuration import MoLMConfig
 from .routers import balance_loss, make_router
@@ -62,9 +64,11 @@ class Layer(nn.Module):
         self.mlp = Mixture(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x_BTD: Tensor, see: Tensor, cache: Cache | None) -> tuple[Tensor, tuple[Routing, Routing]]:
-        """Hidden states (B, T, D), and where the tokens went in attention and FFN."""
-        out_BTD, heads = self.self_attn(self.input_layernorm(x_BTD), see, cache)
+    def forward(
+        self, x_BTD: Tensor, see: Tensor, cache: Cache | None
+    ) -> tuple[Tensor, tuple[Routing | None, Routing | None]]:
+        """Hidden states (B, T, D), and where the tokens went in attention and FFN; None of one that was removed."""
+        out_BTD, heads = self.self_attn(self.input_layernorm(x_BTD), see=see, cache=cache)
         x_BTD = x_BTD + self.dropout(out_BTD)
         out_BTD, neurons = self.mlp(self.post_attention_layernorm(x_BTD))
         return x_BTD + self.dropout(out_BTD), (heads, neurons)
@@ -157,23 +161,23 @@ class MoLMForCausalLM(PreTrainedModel, GenerationMixin):
         routings: list[Routing] = []
         for layer in self.layers:
             x_BTD, found = layer(x_BTD, see, cache)
-            routings += found
+            routings += (routing for routing in found if routing is not None)
         return self.norm(x_BTD), routings
 
     def _visible(self, x_BTD: Tensor, mask: Tensor | None, cache: Cache | None) -> Tensor:
-        """Which keys a token sees, (B or 1, T, L)."""
+        """Which keys a token sees, (B or 1, 1, T, L), as the blocks of transformers have it."""
         new = x_BTD.shape[1]
         length = new
         if cache is not None:
             if cache.is_compileable:
                 raise ModelError(f"a MoLM cannot fill a {type(cache).__name__}: use a DynamicCache")
             length += cache.get_seq_length()
-        see = torch.ones(1, new, length, dtype=torch.bool, device=x_BTD.device).tril(length - new)
+        see = torch.ones(1, 1, new, length, dtype=torch.bool, device=x_BTD.device).tril(length - new)
         if mask is None:
             return see
         if mask.shape != (len(x_BTD), length):
             raise ModelError(f"attention_mask has the shape {tuple(mask.shape)}: {(len(x_BTD), length)} is known here")
-        return see & mask.bool().unsqueeze(1)
+        return see & mask.bool()[:, None, None]
 
     def _balance(self, routings: list[Routing], mask: Tensor | None, new: int) -> Tensor:
         """The sum of the losses of all routers on the `new` tokens of each row, of real ones alone."""
@@ -194,5 +198,6 @@ class MoLMForCausalLM(PreTrainedModel, GenerationMixin):
                     initialization.zeros_(value)
 
 
+register_describer(MoLMForCausalLM, describe)
 AutoConfig.register(MoLMConfig.model_type, MoLMConfig, exist_ok=True)
 AutoModelForCausalLM.register(MoLMConfig, MoLMForCausalLM, exist_ok=True)

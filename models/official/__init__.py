@@ -4,7 +4,7 @@
 opens. Every tensor of a checkpoint is read or the import is refused.
 """
 
-from .door import Imported, from_official, import_official
-from .layouts import LAYOUTS
+from .door import Imported, from_official, how_to_open, import_official
+from .recognition import LAYOUTS
 
-__all__ = ["LAYOUTS", "Imported", "from_official", "import_official"]
+__all__ = ["LAYOUTS", "Imported", "from_official", "how_to_open", "import_official"]

@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .tensor_files import load_tensors, npz_readers, safetensors_readers
+from ..hub.own_folders import check_same, put_all, state_of
+from .tensor_files import open_tensors
 
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WHOLE = ("model.safetensors", "pytorch_model.bin")
 """Files of weights, in the order in which they are looked for: safetensors before pickles."""
-STATES = ("state_dict", "model", "model_state")
-"""Keys under which training programs put the weights into a file that holds more."""
 
 
 class Built(NamedTuple):
@@ -27,6 +26,13 @@ class Built(NamedTuple):
 
     model: nn.Module
     unknown: tuple[str, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where a tensor of ours comes from: its official name and its shape there, None if that is ours."""
+
+    name: str
+    shape: tuple[int, ...] | None = None
 
 
 class Checkpoint:
@@ -57,7 +63,7 @@ class Checkpoint:
             self.config = read_config(self.place)
             self._open_folder()
         elif self.place.is_file():
-            self._open_file(self.place)
+            self._add(self.place)
         else:
             raise ModelError(f"{self.place} is neither a folder nor a file")
 
@@ -67,6 +73,26 @@ class Checkpoint:
     def names(self, prefix: str = "") -> list[str]:
         """Names of tensors that begin with `prefix`, sorted, taken or not."""
         return sorted(name for name in self._readers if name.startswith(prefix))
+
+    def required(self, key: str) -> Any:
+        """A value of the configuration. Raises `ModelError` where it is not there."""
+        if key not in self.config:
+            raise ModelError(f"the config.json of {self.place} does not say {key}: it is of another layout")
+        return self.config[key]
+
+    def check_values(self, wanted: Mapping[str, Any]) -> None:
+        """Refuse what the official code can do and published checkpoints do not.
+
+        Args:
+            wanted: the value of each key that is known here; an absent key counts as that.
+
+        Raises:
+            ModelError: a key has another value.
+        """
+        for key, value in wanted.items():
+            found = self.config.get(key, value)
+            if found != value:
+                raise ModelError(f"{self.place} says {key}={found!r}; only {value!r} is known here")
 
     def take(self, name: str, *shape: int) -> Tensor:
         """A tensor, which counts as read.
@@ -89,6 +115,25 @@ class Checkpoint:
     def drop(self, name: str) -> None:
         """Count a tensor as read that follows from the configuration; there need not be one."""
         self._taken.add(name)
+
+    def fill(self, model: nn.Module, places: Mapping[str, Place], made: Mapping[str, Tensor]) -> None:
+        """Give a model its tensors.
+
+        Args:
+            model: which may be on the meta device.
+            places: by our names; a tensor of another shape there is read row by row into ours.
+            made: tensors that were taken before, or come from nowhere, by our names.
+
+        Raises:
+            ModelError: a tensor is missing or of another shape, here or there.
+        """
+        tensors = dict(made)
+        wanted = state_of(model)
+        for ours, place in places.items():
+            shape = tuple(wanted[ours].shape)
+            tensors[ours] = self.take(place.name, *(place.shape or shape)).reshape(shape)
+        check_same(tensors, model, f"{self.place} does not fit its configuration")
+        put_all(model, tensors)
 
     def finish(self) -> None:
         """Raise a `ModelError` if a tensor was neither taken nor dropped."""
@@ -122,41 +167,13 @@ class Checkpoint:
         if absent:
             raise ModelError(f"{listed[absent[0]]} lacks {absent[0]}, which {index} says is in it: copy it again")
 
-    def _open_file(self, file: Path) -> None:
-        if file.suffix == ".safetensors":
-            self._add(file)
-            return
-        if file.suffix == ".npz":
-            self._readers = npz_readers(file)
-            return
-        held = load_tensors(file)
-        state = held
-        for key in STATES:
-            if isinstance(held.get(key), Mapping):
-                state = held[key]
-                self.beside = {name: value for name, value in held.items() if name != key}
-                break
-        self._hold(state, file)
-
     def _add(self, file: Path) -> None:
-        if not file.is_file():
-            raise ModelError(f"{file} is missing: copy the whole checkpoint")
-        if file.suffix != ".safetensors":
-            self._hold(load_tensors(file), file)
-            return
-        for name, reader in safetensors_readers(file).items():
-            self._insert(name, reader, file)
-
-    def _hold(self, state: Mapping[str, Any], file: Path) -> None:
-        for name, value in state.items():
-            if not isinstance(value, Tensor):
-                raise ModelError(f"{file} holds {name!r}, a {type(value).__name__}, where a tensor was expected")
-            self._insert(name, value.detach, file)
-
-    def _insert(self, name: str, reader: Callable[[], Tensor], file: Path) -> None:
-        if name in self._readers:
-            raise ModelError(f"{file} holds {name}, which another file of the checkpoint holds, too")
-        self._readers[name] = reader
+        opened = open_tensors(file)
+        self.beside |= opened.beside
+        for name, reader in opened.readers.items():
+            if name in self._readers:
+                raise ModelError(f"{file} holds {name}, which another file of the checkpoint holds, too")
+            self._readers[name] = reader
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A decoder of transformers with converted layers, put together of tensors that were read."""
+"""What the decoders among the layouts have in common: tensors that are those of a Llama, experts, and the model."""
 
 from __future__ import annotations
 
@@ -7,39 +7,113 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from ..errors import ModelError
 from ..hub.loading import assembled
 from ..moe.attention.config import AttnMoEConfig
 from ..moe.config import MoEConfig
 from .checkpoint import Checkpoint
 
+# Shapes: D width, N experts, M neurons of the largest expert, F of an FFN.
+
 NOT_STOCK = ("model_type", "architectures", "auto_map", "transformers_version")
 """Keys of a `config.json` that are of the class that wrote it."""
+NORMS = ("input_layernorm.weight", "post_attention_layernorm.weight")
+ATTENTION = tuple(f"self_attn.{part}_proj.weight" for part in "qkvo")
+"""Names within a block, in all these layouts and in ours."""
+OF_LLAMA = ("gate_proj", "up_proj", "down_proj")
+OF_MIXTRAL = ("w1", "w3", "w2")
+"""What gate, up and down of an FFN are called."""
 
 
-def required(checkpoint: Checkpoint, key: str) -> Any:
-    """A value of the configuration. Raises `ModelError` where it is not there."""
-    if key not in checkpoint.config:
-        raise ModelError(f"the config.json of {checkpoint.place} does not say {key}: it is of another layout")
-    return checkpoint.config[key]
-
-
-def check_values(checkpoint: Checkpoint, wanted: Mapping[str, Any]) -> None:
-    """Refuse what the official code can do and published checkpoints do not.
+def outside(checkpoint: Checkpoint, inside: Sequence[Collection[str]]) -> dict[str, Tensor]:
+    """Embeddings, last norm, head, and what is named of each block: the names are those of a Llama.
 
     Args:
         checkpoint: that is read.
-        wanted: the value of each key that is known here; an absent key counts as that.
+        inside: names within each block.
+
+    Returns:
+        The tensors by name.
 
     Raises:
-        ModelError: a key has another value.
+        ModelError: one is missing.
     """
-    for key, value in wanted.items():
-        found = checkpoint.config.get(key, value)
-        if found != value:
-            raise ModelError(f"{checkpoint.place} says {key}={found!r}; only {value!r} is known here")
+    names = ["model.embed_tokens.weight", "model.norm.weight"]
+    if not checkpoint.config.get("tie_word_embeddings", False):
+        names.append("lm_head.weight")
+    for index, parts in enumerate(inside):
+        names += [f"model.layers.{index}.{part}" for part in parts]
+    return {name: checkpoint.take(name) for name in names}
+
+
+def ffn(
+    checkpoint: Checkpoint, pattern: str, hidden: int, parts: Sequence[str] = OF_LLAMA
+) -> tuple[Tensor, Tensor, Tensor]:
+    """An FFN or expert.
+
+    Args:
+        checkpoint: that is read.
+        pattern: of the names, with `{part}`.
+        hidden: its neurons (F).
+        parts: what gate, up and down are called.
+
+    Returns:
+        Gate and up (F, D), and down (D, F).
+
+    Raises:
+        ModelError: one is missing, or of another shape.
+    """
+    width = checkpoint.required("hidden_size")
+    gate, up, down = (pattern.format(part=part) for part in parts)
+    return (
+        checkpoint.take(gate, hidden, width),
+        checkpoint.take(up, hidden, width),
+        checkpoint.take(down, width, hidden),
+    )
+
+
+def dense_ffn(
+    checkpoint: Checkpoint, index: int, pattern: str, hidden: int, parts: Sequence[str] = OF_LLAMA
+) -> dict[str, Tensor]:
+    """The dense FFN of a block, by the names of a Llama; otherwise as `ffn`."""
+    found = ffn(checkpoint, pattern, hidden, parts)
+    return {f"model.layers.{index}.mlp.{ours}.weight": value for ours, value in zip(OF_LLAMA, found, strict=True)}
+
+
+def experts(
+    checkpoint: Checkpoint, pattern: str, sizes: Sequence[int], parts: Sequence[str] = OF_LLAMA
+) -> tuple[Tensor, Tensor]:
+    """Experts in one tensor each, filled up with zeros to the largest.
+
+    Args:
+        checkpoint: that is read.
+        pattern: of the names, with `{part}` and `{expert}`.
+        sizes: neurons of each expert.
+        parts: what gate, up and down are called.
+
+    Returns:
+        Gate and up (N, 2M, D), and down (N, D, M).
+
+    Raises:
+        ModelError: a tensor is missing, or of another shape.
+    """
+    most = max(sizes)
+    inward = []
+    outward = []
+    for expert, size in enumerate(sizes):
+        named = pattern.replace("{expert}", str(expert))
+        gate, up, down = ffn(checkpoint, named, size, parts)
+        rows = [torch.nn.functional.pad(part, (0, 0, 0, most - size)) for part in (gate, up)]
+        inward.append(torch.cat(rows))
+        outward.append(torch.nn.functional.pad(down, (0, most - size)))
+    return torch.stack(inward), torch.stack(outward)
+
+
+def named(stem: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under longer names, `stem.name`."""
+    return {f"{stem}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def ffn_recipe(
@@ -71,25 +145,42 @@ def ffn_recipe(
     }
 
 
-def llama_of(
-    checkpoint: Checkpoint,
-    intermediate_size: int,
-    foreign: Collection[str],
-    blocks: Mapping[int, Any],
-    attention: Mapping[int, AttnMoEConfig],
-    tensors: dict[str, Tensor],
-    **changes: Any,
-) -> Any:
-    """A Llama of transformers with mixtures in the places of its FFNs and attentions.
+def mixtures(blocks: Mapping[int, Any], attention: Mapping[int, AttnMoEConfig] | None = None) -> dict[str, Any]:
+    """The part of a model that its mixtures are, for `decoder`.
+
+    Args:
+        blocks: by number of the block, the recipe of its mixture.
+        attention: likewise the configuration of its attention experts.
+    """
+    heads = {str(index): dataclasses.asdict(found) for index, found in (attention or {}).items()}
+    return {"moe": {"blocks": {str(index): found for index, found in blocks.items()}, "attention": heads}}
+
+
+def llama_config(checkpoint: Checkpoint, foreign: Collection[str], **changes: Any) -> Any:
+    """The configuration of a Llama.
 
     Args:
         checkpoint: whose configuration counts.
-        intermediate_size: neurons of a dense FFN.
-        foreign: keys of the configuration that a Llama does not know; all others are handed to it.
-        blocks: by number of the block, the recipe of its mixture.
-        attention: likewise the configuration of its attention experts.
+        foreign: keys of it that a Llama does not know; all others are handed to it.
+        changes: other values.
+    """
+    import transformers
+
+    given = {key: value for key, value in checkpoint.config.items() if key not in (*NOT_STOCK, *foreign)}
+    return transformers.LlamaConfig(**(given | changes))
+
+
+def decoder(
+    checkpoint: Checkpoint, architecture: str, config: Any, parts: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> Any:
+    """A decoder of transformers with Llama's positions, and what rooms of this package have changed in it.
+
+    Args:
+        checkpoint: for errors.
+        architecture: its class.
+        config: its configuration.
+        parts: by name, as `hub.parts` describes them.
         tensors: of the whole model, by our names.
-        changes: other values of the Llama's configuration.
 
     Returns:
         The model, in eval mode.
@@ -97,19 +188,9 @@ def llama_of(
     Raises:
         ModelError: configuration and tensors do not fit each other.
     """
-    import transformers
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-    fields: dict[str, Any] = {"intermediate_size": intermediate_size} | changes
-    for key, value in checkpoint.config.items():
-        if key not in (*NOT_STOCK, *foreign):
-            fields.setdefault(key, value)
-    config = transformers.LlamaConfig(**fields)
-    recipe: dict[str, Any] = {"model": {"room": None, "class": "LlamaForCausalLM", "changed": False}}
-    heads = {str(index): dataclasses.asdict(found) for index, found in attention.items()}
-    mixtures = {str(index): found for index, found in blocks.items()}
-    recipe["moe"] = json.loads(json.dumps({"blocks": mixtures, "attention": heads}))
+    recipe = {"model": {"room": None, "class": architecture, "changed": False}, **json.loads(json.dumps(parts))}
     # These follow from the configuration, and a model without memory has not computed them.
-    for name, value in LlamaRotaryEmbedding(config).named_buffers():
-        tensors[f"model.rotary_emb.{name}"] = value
-    return assembled(recipe, config, tensors, None, f"{checkpoint.place} does not fit its config.json")
+    rotary = named("model.rotary_emb", dict(LlamaRotaryEmbedding(config).named_buffers()))
+    return assembled(recipe, config, {**tensors, **rotary}, None, f"{checkpoint.place} does not fit its config.json")

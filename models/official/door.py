@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from ..errors import ModelError
+from ..hub.foreign_configs import refuse_foreign
 from ..hub.saving import save
 from .checkpoint import INDICES, WHOLE, Checkpoint
-from .layouts import layout, recognise
+from .layouts import build_of
+from .recognition import LAYOUTS, recognise
 
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json")
 """Files that go along as they are, where they are there."""
@@ -42,7 +45,7 @@ def from_official(source: str | Path, *, layout: str | None = None) -> nn.Module
 
     Args:
         source: a folder or a file, or the name of a model on the hub.
-        layout: its name (`layouts.LAYOUTS`); by default it is recognised.
+        layout: its name (`LAYOUTS`); by default it is recognised.
 
     Returns:
         The model, on the CPU, in the dtype of the file and in eval mode.
@@ -121,10 +124,52 @@ class _TokenizerFiles:
 
 def _read(place: Path, name: str | None) -> tuple[nn.Module, Imported]:
     checkpoint = Checkpoint(place)
-    name = name or recognise(checkpoint)
-    reader = layout(name)
-    built = reader.build(checkpoint)
+    name = name or _layout_of(checkpoint)
+    built = build_of(name)(checkpoint)
     checkpoint.finish()
     model = built.model.eval()
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return model, Imported(name, reader.TITLE, len(checkpoint.names()), parameters, built.unknown)
+    return model, Imported(name, LAYOUTS[name].title, len(checkpoint.names()), parameters, built.unknown)
+
+
+def _layout_of(checkpoint: Checkpoint) -> str:
+    found = recognise(checkpoint.config, checkpoint.names())
+    if found is not None:
+        return found
+    said = checkpoint.config.get("model_type", "no model_type")
+    known = "; ".join(f"{name} ({layout.title})" for name, layout in LAYOUTS.items())
+    try:
+        refuse_foreign(checkpoint.config, str(checkpoint.place))
+    except ModelError as error:
+        message = f"{checkpoint.place} ({said}) has no layout that is known here: {known}"
+        raise ModelError(message) from error
+    raise ModelError(
+        f"{checkpoint.place} is a {said!r} that transformers knows (after Block Drop, too): it needs no import, "
+        "sparsebench.models.load and the Auto classes open it"
+    )
+
+
+def how_to_open(place: str | Path, config: Mapping[str, Any] | None = None) -> str | None:
+    """What to do with a checkpoint that is in an official layout, for those who tried to open it as another.
+
+    Args:
+        place: the folder, the file, or the name of a model on the hub.
+        config: what its `config.json` says; without, the place is looked at.
+
+    Returns:
+        A sentence; None where it is in no layout that is known here, or cannot be read.
+    """
+    names: list[str] = []
+    if config is None:
+        try:
+            checkpoint = Checkpoint(place)
+        except ModelError:
+            return None
+        config, names = checkpoint.config, checkpoint.names()
+    found = recognise(config, names)
+    if found is None:
+        return None
+    return (
+        f"{place} is an official checkpoint, {LAYOUTS[found].title}: `sparsebench import {place} OUT` reads it, or "
+        "says why it cannot be read"
+    )

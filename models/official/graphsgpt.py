@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import pickle
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..graphsgpt.model.configuration import GraphsGPTConfig
 from ..graphsgpt.model.modeling import GraphsGPT
 from ..graphsgpt.tokens.vocabulary import ELEMENTS, EdgeType, NodeType, Vocabulary
-from .checkpoint import Built, Checkpoint
-from .decoders import check_values, required
+from ..hub.own_folders import state_of
+from .checkpoint import Built, Checkpoint, Place
 
-TITLE = "GraphsGPT, A4Bio/GraphsGPT"
 KNOWN = {
     "adaptive_position_length": False,
     "connection_loss_type": "contrastive",
@@ -64,11 +64,6 @@ _ROWS = ("encoder.condition.rows.weight", "encoder.condition.positions.embedding
 _MARK = "encoder.condition.mark."
 
 
-def fits(checkpoint: Checkpoint) -> bool:
-    """By its model type."""
-    return checkpoint.config.get("model_type") in ("graphs_gpt", "graphs_gpt_conditioned")
-
-
 def build(checkpoint: Checkpoint) -> Built:
     """A `GraphsGPT` with the faithful choices.
 
@@ -81,18 +76,31 @@ def build(checkpoint: Checkpoint) -> Built:
     Raises:
         ModelError: it is not whole, or says what no published checkpoint does.
     """
-    check_values(checkpoint, KNOWN)
     conditioned = checkpoint.config["model_type"] == "graphs_gpt_conditioned"
-    if conditioned and required(checkpoint, "num_properties") != len(PROPERTIES):
+    if conditioned and checkpoint.required("num_properties") != len(PROPERTIES):
         raise ModelError(
             f"{checkpoint.place} has other properties than {', '.join(PROPERTIES)}: which, it does not say"
         )
-    model = GraphsGPT(_config(checkpoint, conditioned)).eval()
-    state = {our_name(name): checkpoint.take(name) for name in checkpoint.names()}
+    changes: dict[str, Any] = {}
     if conditioned:
-        _arrange_properties(state, model)
-    _put(model, state, checkpoint.place)
+        changes["properties"] = {name: (0.0, 1.0) for name in sorted(PROPERTIES)}
+    model = GraphsGPT(config_of(checkpoint, checkpoint.place, **changes)).eval()
+    found = places(checkpoint.names(), model)
+    checkpoint.fill(model, found, _properties(checkpoint, found, model) if conditioned else {})
     return Built(model, UNKNOWN_PROPERTIES if conditioned else ())
+
+
+def places(names: Iterable[str], model: nn.Module, wrapper: str = "") -> dict[str, Place]:
+    """Where tensors of a model come from, by our names.
+
+    Args:
+        names: official ones; those that the model does not have are passed over.
+        model: a GraphsGPT.
+        wrapper: what the official names begin with.
+    """
+    wanted = state_of(model)
+    found = {our_name(name.removeprefix(wrapper)): Place(name) for name in names}
+    return {ours: place for ours, place in found.items() if ours in wanted}
 
 
 def our_name(name: str) -> str:
@@ -151,40 +159,41 @@ class _Plain(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it names {module}.{name}")
 
 
-def _config(checkpoint: Checkpoint, conditioned: bool) -> GraphsGPTConfig:
-    fields = checkpoint.config
-    vocabulary = read_bonds(checkpoint.place / "bond_dict.pkl")
+def config_of(checkpoint: Checkpoint, folder: Path, **changes: Any) -> GraphsGPTConfig:
+    """The configuration of ours.
+
+    Args:
+        checkpoint: whose configuration counts.
+        folder: where the bonds are.
+        changes: further values.
+
+    Returns:
+        With the faithful choices.
+
+    Raises:
+        ModelError: it says what no published checkpoint does, or contradicts its bonds.
+    """
+    checkpoint.check_values(KNOWN)
+    vocabulary = read_bonds(folder / "bond_dict.pkl")
     for name, size in (("atom_vocab_size", len(vocabulary.nodes)), ("bond_vocab_size", len(vocabulary.edges))):
-        if required(checkpoint, name) != size:
-            raise ModelError(f"{checkpoint.place} says {name}={fields[name]}, and its bond_dict.pkl has {size}")
+        said = checkpoint.required(name)
+        if said != size:
+            raise ModelError(f"{checkpoint.place} says {name}={said}, and its bond_dict.pkl has {size}")
     sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps")
-    changes: dict[str, Any] = {name: required(checkpoint, name) for name in sizes}
-    if conditioned:
-        changes["properties"] = {name: (0.0, 1.0) for name in sorted(PROPERTIES)}
-    positions = required(checkpoint, "position_feature_size")
+    positions = checkpoint.required("position_feature_size")
     return GraphsGPTConfig.of(
         vocabulary,
-        num_words=required(checkpoint, "num_fingerprints"),
+        num_words=checkpoint.required("num_fingerprints"),
         max_atoms=positions,
         code_size=positions,
+        **{name: checkpoint.required(name) for name in sizes},
         **changes,
     )
 
 
-def _arrange_properties(state: dict[str, Tensor], model: GraphsGPT) -> None:
+def _properties(checkpoint: Checkpoint, found: dict[str, Place], model: GraphsGPT) -> dict[str, Tensor]:
     """Rows of the properties in the order of the alphabet; the mark of a request, which only ours has, becomes 0."""
     order = [PROPERTIES.index(name) for name in model.config.property_names]
-    for name in _ROWS:
-        state[name] = state[name][order]
-    for name, value in model.state_dict().items():
-        if name.startswith(_MARK):
-            state[name] = torch.zeros_like(value)
-
-
-def _put(model: GraphsGPT, state: dict[str, Tensor], place: Path) -> None:
-    """Load the tensors. Raises `ModelError` where one is missing, of another shape, or has no place."""
-    try:
-        model.load_state_dict(state, assign=True)
-    except RuntimeError as error:
-        lines = str(error).splitlines()
-        raise ModelError(f"{place} does not fit its config.json: {lines[min(1, len(lines) - 1)].strip()}") from error
+    made = {ours: checkpoint.take(found.pop(ours).name)[order] for ours in _ROWS if ours in found}
+    marks = {name: torch.zeros_like(value) for name, value in state_of(model).items() if name.startswith(_MARK)}
+    return made | marks

@@ -7,19 +7,12 @@ from typing import NoReturn
 from ..errors import ModelError
 from .checkpoint import Checkpoint
 
-TITLE = "KernelWarehouse, OSVAI/KernelWarehouse, which is recognised and not read"
-MARK = "warehouse_manager.weights."
 REASON = (
     "is a KernelWarehouse of the official code, whose layers are others than `WarehouseConfig` makes: its attentions "
     "normalise their hidden units over the batch, each mixture has one more weight, of a cell of zeros, and cells are "
     "blocks of outputs by inputs at one tap, not runs of a flattened kernel. It is not read, as no layer here computes "
     "what it does"
 )
-
-
-def fits(checkpoint: Checkpoint) -> bool:
-    """By the names of its warehouses."""
-    return any(name.removeprefix("module.").startswith(MARK) for name in checkpoint.names())
 
 
 def build(checkpoint: Checkpoint) -> NoReturn:

@@ -1,42 +1,26 @@
-"""The layouts that are known: one file each, which recognises a checkpoint and builds the model of it."""
+"""The files of this folder that build a model, one for each layout."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
-from ..errors import ModelError, check_choice
+from ..errors import check_choice
 from .checkpoint import Built, Checkpoint
+from .recognition import LAYOUTS
 
-LAYOUTS = (
-    *("llama_moe_v1", "llama_moe_v1_residual", "llama_moe_v2", "molm", "expert_drop"),
-    *("graphsgpt", "od_conv", "kernel_warehouse", "vit_npz"),
-)
-"""Files of this folder, in the order in which they are asked."""
+Build = Callable[[Checkpoint], Built]
+"""Takes every tensor that the model needs; raises `ModelError` where one is missing or of another shape."""
 
 
-class Layout(Protocol):
-    """A file of this folder."""
-
-    TITLE: str
-    """The model and who published it, in a few words."""
-
-    @staticmethod
-    def fits(checkpoint: Checkpoint) -> bool:
-        """Whether a checkpoint is of this layout, by its configuration or by names of tensors."""
-        ...
-
-    @staticmethod
-    def build(checkpoint: Checkpoint) -> Built:
-        """The model. Takes every tensor that it needs; raises `ModelError` where one is missing or of another shape."""
-        ...
-
-
-def layout(name: str) -> Layout:
-    """A layout by name. Raises `ModelError` for an unknown one."""
-    check_choice("layout", name, LAYOUTS)
+def build_of(name: str) -> Build:
+    """What builds the model of a checkpoint in a layout. Raises `ModelError` for an unknown one."""
+    check_choice("layout", name, tuple(LAYOUTS))
     from . import (  # which import transformers, timm and more
+        deepseek_moe,
         expert_drop,
         graphsgpt,
+        graphsgpt_tuned,
         kernel_warehouse,
         llama_moe_v1,
         llama_moe_v1_residual,
@@ -47,17 +31,7 @@ def layout(name: str) -> Layout:
     )
 
     files: tuple[Any, ...] = (
-        *(llama_moe_v1, llama_moe_v1_residual, llama_moe_v2, molm, expert_drop),
-        *(graphsgpt, od_conv, kernel_warehouse, vit_npz),
+        *(llama_moe_v1, llama_moe_v1_residual, llama_moe_v2, molm, deepseek_moe, expert_drop),
+        *(graphsgpt, graphsgpt_tuned, od_conv, kernel_warehouse, vit_npz),
     )
-    return dict(zip(LAYOUTS, files, strict=True))[name]
-
-
-def recognise(checkpoint: Checkpoint) -> str:
-    """The name of the layout of a checkpoint. Raises `ModelError` where none fits."""
-    for name in LAYOUTS:
-        if layout(name).fits(checkpoint):
-            return name
-    said = checkpoint.config.get("model_type", "no model_type")
-    known = "; ".join(f"{name} ({layout(name).TITLE})" for name in LAYOUTS)
-    raise ModelError(f"{checkpoint.place} ({said}) has no layout that is known here: {known}")
+    return {file.__name__.rpartition(".")[2]: file.build for file in files}[name]

@@ -20,9 +20,8 @@ from ..moe.config import MoEConfig
 from ..moe.presets import preset
 from ..moe.routing.router import NOISE_FLOOR
 from .checkpoint import Built, Checkpoint
-from .decoders import check_values, ffn_recipe, llama_of, required
+from .decoders import ATTENTION, NORMS, decoder, experts, ffn_recipe, llama_config, mixtures, named, outside
 
-TITLE = "LLaMA-MoE v1, pjlab-sys4nlp/llama-moe"
 KNOWN = {
     "gate_type": "TopKBalancedNoisyGate",
     "gate_use_softmax": True,
@@ -40,17 +39,12 @@ FOREIGN = (
     *("gate_balance_loss_weight", "score_scale_factor", "drop_tokens", "dropped_padding", "capacity_factor"),
     *("num_experts_residual", "intermediate_size_residual", "use_cache"),
 )
-OUTSIDE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
-NORMS = ("input_layernorm", "post_attention_layernorm")
+EXPERTS = "calculator.experts.weight_{part}.{expert}"
+PARTS = ("gate", "up", "down")
 UNKNOWN = (
     "which neurons of the dense model an expert has: they are numbered as the experts hold them",
     "how the neurons were split: noted as random, as of the published models",
 )
-
-
-def fits(checkpoint: Checkpoint) -> bool:
-    """By its model type."""
-    return checkpoint.config.get("model_type") == "llama_moe"
 
 
 def build(checkpoint: Checkpoint) -> Built:
@@ -65,18 +59,18 @@ def build(checkpoint: Checkpoint) -> Built:
     Raises:
         ModelError: it is not whole, or says what no published checkpoint does.
     """
-    check_values(checkpoint, KNOWN)
+    checkpoint.check_values(KNOWN)
     sizes = sizes_of(checkpoint, "intermediate_size")
     config = router_of(checkpoint, "llama_moe_v1_2of8")
-    tensors = outside(checkpoint, len(sizes))
+    tensors = unmixed(checkpoint, len(sizes))
     blocks = {}
     for index, expert_sizes in enumerate(sizes):
         stem = f"model.layers.{index}.mlp"
-        made = routed(checkpoint, stem, config, expert_sizes) | {"neurons": torch.arange(sum(expert_sizes))}
-        tensors |= {f"{stem}.{name}": value for name, value in made.items()}
+        tensors |= named(stem, routed(checkpoint, stem, config, expert_sizes))
+        tensors[f"{stem}.neurons"] = torch.arange(sum(expert_sizes))
         blocks[index] = ffn_recipe(config, expert_sizes, scale_of(checkpoint, index))
-    model = llama_of(checkpoint, sum(sizes[0]), FOREIGN, blocks, {}, tensors)
-    return Built(model, UNKNOWN)
+    llama = llama_config(checkpoint, FOREIGN, intermediate_size=sum(sizes[0]))
+    return Built(decoder(checkpoint, "LlamaForCausalLM", llama, mixtures(blocks), tensors), UNKNOWN)
 
 
 def sizes_of(checkpoint: Checkpoint, whole: str, suffix: str = "") -> list[list[int]]:
@@ -90,17 +84,17 @@ def sizes_of(checkpoint: Checkpoint, whole: str, suffix: str = "") -> list[list[
     Raises:
         ModelError: it does not say them.
     """
-    blocks = required(checkpoint, "num_hidden_layers")
-    experts = required(checkpoint, f"num_experts{suffix}")
+    blocks = checkpoint.required("num_hidden_layers")
+    number = checkpoint.required(f"num_experts{suffix}")
     given = checkpoint.config.get(f"size_experts{suffix}")
     if given is None:
-        each, rest = divmod(required(checkpoint, whole), experts)
+        each, rest = divmod(checkpoint.required(whole), number)
         if rest:
-            raise ModelError(f"{checkpoint.place} does not say size_experts, and {experts} do not divide its neurons")
-        given = [[each] * experts] * blocks
-    if len(given) != blocks or any(len(row) != experts for row in given):
+            raise ModelError(f"{checkpoint.place} does not say size_experts, and {number} do not divide its neurons")
+        given = [[each] * number] * blocks
+    if len(given) != blocks or any(len(row) != number for row in given):
         raise ModelError(
-            f"size_experts of {checkpoint.place} is not a list of {experts} sizes for each of {blocks} blocks"
+            f"size_experts of {checkpoint.place} is not a list of {number} sizes for each of {blocks} blocks"
         )
     return given
 
@@ -125,9 +119,9 @@ def router_of(checkpoint: Checkpoint, name: str, shared: int = 0) -> MoEConfig:
         changes["noise"] = "shazeer"
     if fields.get("gate_use_balance", True):
         changes |= {"balance": "cv2", "balance_coef": fields.get("gate_balance_loss_weight", 1e-2)}
-    experts = required(checkpoint, "num_experts") + shared
-    top_k = required(checkpoint, "num_selects")
-    return preset(name, faithful=True, num_experts=experts, num_shared=shared, top_k=top_k, **changes)
+    number = checkpoint.required("num_experts") + shared
+    top_k = checkpoint.required("num_selects")
+    return preset(name, faithful=True, num_experts=number, num_shared=shared, top_k=top_k, **changes)
 
 
 def scale_of(checkpoint: Checkpoint, index: int, key: str = "score_scale_factor") -> float:
@@ -136,15 +130,11 @@ def scale_of(checkpoint: Checkpoint, index: int, key: str = "score_scale_factor"
     return float(given[index] if isinstance(given, Sequence) else given)
 
 
-def outside(checkpoint: Checkpoint, blocks: int) -> dict[str, Tensor]:
-    """Embeddings, norms, attention and head, under the names of a Llama, which are the same."""
-    names = ["model.embed_tokens.weight", "model.norm.weight"]
-    if not checkpoint.config.get("tie_word_embeddings", False):
-        names.append("lm_head.weight")
+def unmixed(checkpoint: Checkpoint, blocks: int) -> dict[str, Tensor]:
+    """All tensors but those of the mixtures, by our names."""
     for index in range(blocks):
-        names += [f"model.layers.{index}.{part}.weight" for part in (*OUTSIDE, *NORMS)]
         checkpoint.drop(f"model.layers.{index}.self_attn.rotary_emb.inv_freq")
-    return {name: checkpoint.take(name) for name in names}
+    return outside(checkpoint, [(*ATTENTION, *NORMS)] * blocks)
 
 
 def routed(checkpoint: Checkpoint, stem: str, config: MoEConfig, sizes: Sequence[int]) -> dict[str, Tensor]:
@@ -156,34 +146,20 @@ def routed(checkpoint: Checkpoint, stem: str, config: MoEConfig, sizes: Sequence
         config: of the router.
         sizes: neurons of each expert.
     """
-    made = _gate(checkpoint, f"{stem}.gate", config, required(checkpoint, "hidden_size"))
-    made["experts.gate_up"], made["experts.down"] = stacked(checkpoint, stem, sizes)
-    return made
+    made = _gate(checkpoint, f"{stem}.gate", config)
+    gate_up, down = experts(checkpoint, f"{stem}.{EXPERTS}", sizes, PARTS)
+    return made | {"experts.gate_up": gate_up, "experts.down": down}
 
 
-def stacked(checkpoint: Checkpoint, stem: str, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """The experts below `stem`, filled up to the largest: gate and up (N, 2M, D), down (N, D, M)."""
-    width = required(checkpoint, "hidden_size")
-    most = max(sizes)
-    experts: dict[str, list[Tensor]] = {"gate": [], "up": [], "down": []}
-    for expert, size in enumerate(sizes):
-        for part in ("gate", "up"):
-            rows = checkpoint.take(f"{stem}.calculator.experts.weight_{part}.{expert}", size, width)
-            experts[part].append(torch.nn.functional.pad(rows, (0, 0, 0, most - size)))
-        columns = checkpoint.take(f"{stem}.calculator.experts.weight_down.{expert}", width, size)
-        experts["down"].append(torch.nn.functional.pad(columns, (0, most - size)))
-    gate_up = torch.cat([torch.stack(experts["gate"]), torch.stack(experts["up"])], dim=1)
-    return gate_up, torch.stack(experts["down"])
-
-
-def _gate(checkpoint: Checkpoint, stem: str, config: MoEConfig, width: int) -> dict[str, Tensor]:
-    experts = config.num_routed
+def _gate(checkpoint: Checkpoint, stem: str, config: MoEConfig) -> dict[str, Tensor]:
+    number = config.num_routed
+    width = checkpoint.required("hidden_size")
     made = {}
     if config.router == "mlp":
-        made["router.hidden"] = checkpoint.take(f"{stem}.gate_network.0.weight", experts, width)
-        made["router.output"] = checkpoint.take(f"{stem}.gate_network.2.weight", experts, experts)
+        made["router.hidden"] = checkpoint.take(f"{stem}.gate_network.0.weight", number, width)
+        made["router.output"] = checkpoint.take(f"{stem}.gate_network.2.weight", number, number)
     else:
-        made["router.weight"] = checkpoint.take(f"{stem}.gate_network.weight", experts, width)
+        made["router.weight"] = checkpoint.take(f"{stem}.gate_network.weight", number, width)
     if config.noise == "shazeer":
-        made["router.noise"] = checkpoint.take(f"{stem}.weight_noise.weight", experts, width)
+        made["router.noise"] = checkpoint.take(f"{stem}.weight_noise.weight", number, width)
     return made

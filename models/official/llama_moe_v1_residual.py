@@ -17,9 +17,8 @@ from torch import Tensor
 from ..errors import ModelError
 from . import llama_moe_v1 as routed_alone
 from .checkpoint import Built, Checkpoint
-from .decoders import check_values, ffn_recipe, llama_of, required
+from .decoders import decoder, experts, ffn_recipe, llama_config, mixtures, named
 
-TITLE = "LLaMA-MoE v1 with residual blocks, pjlab-sys4nlp/llama-moe"
 KNOWN = {**routed_alone.KNOWN, "use_weighting": False, "gate_use_softmax_residual": True}
 """What every configuration of the official scripts says."""
 FOREIGN = (
@@ -31,11 +30,6 @@ UNKNOWN = (
     "how the neurons were split: noted as by importance, as in the official scripts",
 )
 UNUSED = "what its residual gates are for: its configuration says that their scores are not used, and they are left out"
-
-
-def fits(checkpoint: Checkpoint) -> bool:
-    """By its model type."""
-    return checkpoint.config.get("model_type") == "llama_moe_residual"
 
 
 def build(checkpoint: Checkpoint) -> Built:
@@ -51,21 +45,23 @@ def build(checkpoint: Checkpoint) -> Built:
         ModelError: it is not whole, says what no official script does, or its always-on blocks have other weights for
             each token.
     """
-    check_values(checkpoint, KNOWN)
+    checkpoint.check_values(KNOWN)
     sizes = routed_alone.sizes_of(checkpoint, "intermediate_size_moe")
     always = routed_alone.sizes_of(checkpoint, "intermediate_size_residual", "_residual")
     config = routed_alone.router_of(checkpoint, "v1_residual_14p2", len(always[0]))
-    tensors = routed_alone.outside(checkpoint, len(sizes))
+    tensors = routed_alone.unmixed(checkpoint, len(sizes))
     blocks = {}
     for index, (routed, shared) in enumerate(zip(sizes, always, strict=True)):
         stem = f"model.layers.{index}.mlp"
         made = routed_alone.routed(checkpoint, f"{stem}.moe_layer", config, routed)
-        gate_up, down = routed_alone.stacked(checkpoint, f"{stem}.residual_block", shared)
+        names = f"{stem}.residual_block.{routed_alone.EXPERTS}"
+        gate_up, down = experts(checkpoint, names, shared, routed_alone.PARTS)
         made |= {"shared.gate_up": gate_up, "shared.down": down * _weight(checkpoint, index, len(shared))}
         made["neurons"] = torch.arange(sum(routed) + sum(shared))
-        tensors |= {f"{stem}.{name}": value for name, value in made.items()}
+        tensors |= named(stem, made)
         blocks[index] = ffn_recipe(config, routed, routed_alone.scale_of(checkpoint, index), shared)
-    model = llama_of(checkpoint, sum(sizes[0]) + sum(always[0]), FOREIGN, blocks, {}, tensors)
+    llama = llama_config(checkpoint, FOREIGN, intermediate_size=sum(sizes[0]) + sum(always[0]))
+    model = decoder(checkpoint, "LlamaForCausalLM", llama, mixtures(blocks), tensors)
     return Built(model, UNKNOWN if _is_weighted(checkpoint) else (*UNKNOWN, UNUSED))
 
 
@@ -76,7 +72,7 @@ def _is_weighted(checkpoint: Checkpoint) -> bool:
 def _weight(checkpoint: Checkpoint, index: int, blocks: int) -> float:
     """What each always-on block is multiplied by."""
     name = f"model.layers.{index}.mlp.residual_block.gate.gate_network.weight"
-    gate: Tensor = checkpoint.take(name, blocks, required(checkpoint, "hidden_size"))
+    gate: Tensor = checkpoint.take(name, blocks, checkpoint.required("hidden_size"))
     if not _is_weighted(checkpoint):
         return 1.0
     if not torch.equal(gate, gate[:1].expand_as(gate)):

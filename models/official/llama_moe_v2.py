@@ -22,12 +22,21 @@ from ..moe.attention.config import AttnMoEConfig
 from ..moe.config import MoEConfig
 from ..moe.presets import preset
 from .checkpoint import Built, Checkpoint
-from .decoders import check_values, ffn_recipe, llama_of, required
-from .llama_moe_v2_variants import common_bias, dense_blocks, dense_ffn, left_out
+from .decoders import (
+    ATTENTION,
+    NORMS,
+    OF_MIXTRAL,
+    decoder,
+    experts,
+    ffn_recipe,
+    llama_config,
+    mixtures,
+    named,
+    outside,
+)
+from .llama_moe_v2_variants import common_bias, dense_block, dense_blocks, left_out
+from .recognition import V2_MARKS
 
-TITLE = "LLaMA-MoE v2, OpenSparseLLMs/LLaMA-MoE-v2"
-MARKS = ("scale_factor", "use_attn_moe", "intermediate_size_residual", "add_rescale_bias")
-"""Keys that a stock Mixtral does not have."""
 KNOWN = {
     "moe_type": "modulelist",
     "attention_bias": False,
@@ -35,12 +44,10 @@ KNOWN = {
 }
 """What every published checkpoint says."""
 FOREIGN = (
-    *("moe_type", "num_moe_contract_layers", "scale_factor_attn", "attn_experts", "top_k_attn", *MARKS),
+    *("moe_type", "num_moe_contract_layers", "scale_factor_attn", "attn_experts", "top_k_attn", *V2_MARKS),
     *("num_local_experts", "num_experts_per_tok", "output_router_logits", "router_aux_loss_coef", "sliding_window"),
     *("router_jitter_noise", "use_layer_wise_balance", "use_cache"),
 )
-NORMS = ("input_layernorm", "post_attention_layernorm")
-HEADS = ("q", "k", "v", "o")
 UNKNOWN = (
     "which neurons of the dense model an expert has: they are numbered as the experts hold them",
     "how the neurons were split: noted as sequential, with a residual block as by importance",
@@ -49,12 +56,6 @@ WINDOW = (
     "whether its attention was meant to see {window} tokens only, the default of Mixtral that its config.json repeats: "
     "it sees all, like the Llama that it is made of"
 )
-
-
-def fits(checkpoint: Checkpoint) -> bool:
-    """By its model type, which is that of Mixtral, and a key that Mixtral does not have."""
-    fields = checkpoint.config
-    return fields.get("model_type") == "mixtral" and any(key in fields for key in MARKS)
 
 
 def build(checkpoint: Checkpoint) -> Built:
@@ -69,28 +70,30 @@ def build(checkpoint: Checkpoint) -> Built:
     Raises:
         ModelError: it is not whole, or says what no published checkpoint does.
     """
-    check_values(checkpoint, KNOWN)
+    checkpoint.check_values(KNOWN)
     fields = checkpoint.config
     config = _config(checkpoint)
     residual = fields.get("intermediate_size_residual")
-    sizes = [required(checkpoint, "intermediate_size")] * required(checkpoint, "num_local_experts")
+    sizes = [checkpoint.required("intermediate_size")] * checkpoint.required("num_local_experts")
     hidden = sum(sizes) + (residual or 0)
     dense = dense_blocks(checkpoint)
-    tensors = {name: checkpoint.take(name) for name in _outside(checkpoint, config.attn is None)}
+    number = checkpoint.required("num_hidden_layers")
+    tensors = outside(checkpoint, [NORMS if config.attn else (*NORMS, *ATTENTION)] * number)
     blocks = {}
     heads = {}
-    for index in range(required(checkpoint, "num_hidden_layers")):
+    for index in range(number):
         stem = f"model.layers.{index}"
         if index in dense:
-            tensors |= dense_ffn(checkpoint, index, hidden)
+            tensors |= dense_block(checkpoint, index, hidden)
         else:
             blocks[index] = _recipe(checkpoint, config, sizes)
-            tensors |= _named(f"{stem}.mlp", _mixture(checkpoint, stem, sizes, residual))
+            tensors |= named(f"{stem}.mlp", _mixture(checkpoint, stem, sizes, residual))
         if config.attn is not None:
             heads[index] = config.attn
-            tensors |= _named(f"{stem}.self_attn", _attention(checkpoint, f"{stem}.self_attn", config.attn))
+            tensors |= named(f"{stem}.self_attn", _attention(checkpoint, f"{stem}.self_attn", config.attn))
     biased = config.attn is not None and fields.get("add_rescale_bias", False)
-    model = llama_of(checkpoint, hidden, FOREIGN, blocks, heads, tensors, attention_bias=biased)
+    llama = llama_config(checkpoint, FOREIGN, intermediate_size=hidden, attention_bias=biased)
+    model = decoder(checkpoint, "LlamaForCausalLM", llama, mixtures(blocks, heads), tensors)
     return Built(model, (*_unknown(fields), *left_out(checkpoint, dense)))
 
 
@@ -98,23 +101,23 @@ def _recipe(checkpoint: Checkpoint, config: MoEConfig, sizes: list[int]) -> Any:
     residual = checkpoint.config.get("intermediate_size_residual")
     shared = None if residual is None else [residual]
     aligned = checkpoint.config.get("add_rescale_bias", False)
-    return ffn_recipe(config, sizes, float(required(checkpoint, "scale_factor")), shared, aligned=aligned)
+    return ffn_recipe(config, sizes, float(checkpoint.required("scale_factor")), shared, aligned=aligned)
 
 
 def _config(checkpoint: Checkpoint) -> MoEConfig:
     """Router, weights and balance, as the official code computes them."""
     fields = checkpoint.config
     coefficient = fields.get("router_aux_loss_coef", 1e-2)
-    experts = required(checkpoint, "num_local_experts")
-    changes: dict[str, Any] = {"num_experts": experts, "top_k": required(checkpoint, "num_experts_per_tok")}
+    experts = checkpoint.required("num_local_experts")
+    changes: dict[str, Any] = {"num_experts": experts, "top_k": checkpoint.required("num_experts_per_tok")}
     name = "llama_moe_v2_8top2"
     if fields.get("intermediate_size_residual") is not None:
         name = "v2_1p7top1"
         changes["num_experts"] = experts + 1
     if fields.get("use_attn_moe"):
         changes["attn"] = AttnMoEConfig(
-            num_experts=required(checkpoint, "attn_experts"),
-            top_k=required(checkpoint, "top_k_attn"),
+            num_experts=checkpoint.required("attn_experts"),
+            top_k=checkpoint.required("top_k_attn"),
             scale=float(fields.get("scale_factor_attn") or 1.0),
             balance="switch",
             balance_coef=coefficient,
@@ -123,57 +126,33 @@ def _config(checkpoint: Checkpoint) -> MoEConfig:
     return preset(name, faithful=True, balance_coef=coefficient, **changes)
 
 
-def _outside(checkpoint: Checkpoint, attention: bool) -> list[str]:
-    """Names of embeddings, norms, attention (if it is no mixture) and head, which are those of a Llama."""
-    names = ["model.embed_tokens.weight", "model.norm.weight"]
-    if not checkpoint.config.get("tie_word_embeddings", False):
-        names.append("lm_head.weight")
-    for index in range(required(checkpoint, "num_hidden_layers")):
-        parts = [*NORMS]
-        if attention:
-            parts += [f"self_attn.{part}_proj" for part in HEADS]
-        names += [f"model.layers.{index}.{part}.weight" for part in parts]
-    return names
-
-
 def _mixture(checkpoint: Checkpoint, stem: str, sizes: list[int], residual: int | None) -> dict[str, Tensor]:
     """Gate, experts, and the block that is always on."""
-    width = required(checkpoint, "hidden_size")
-    experts = [
-        _expert(checkpoint, f"{stem}.block_sparse_moe.experts.{expert}", size, width)
-        for expert, size in enumerate(sizes)
-    ]
+    mixture = f"{stem}.block_sparse_moe"
+    gate_up, down = experts(checkpoint, f"{mixture}.experts.{{expert}}.{{part}}.weight", sizes, OF_MIXTRAL)
     made = {
-        "router.weight": checkpoint.take(f"{stem}.block_sparse_moe.gate.weight", len(sizes), width),
-        "experts.gate_up": torch.stack([gate_up for gate_up, _ in experts]),
-        "experts.down": torch.stack([down for _, down in experts]),
+        "router.weight": checkpoint.take(f"{mixture}.gate.weight", len(sizes), checkpoint.required("hidden_size")),
+        "experts.gate_up": gate_up,
+        "experts.down": down,
         "neurons": torch.arange(sum(sizes) + (residual or 0)),
     }
     if residual is not None:
-        gate_up, down = _expert(checkpoint, f"{stem}.mlp_residual", residual, width)
-        made["shared.gate_up"] = gate_up[None]
-        made["shared.down"] = down[None]
+        gate_up, down = experts(checkpoint, f"{stem}.mlp_residual.{{part}}.weight", [residual], OF_MIXTRAL)
+        made |= {"shared.gate_up": gate_up, "shared.down": down}
     if checkpoint.config.get("add_rescale_bias"):
-        biases = [f"{stem}.block_sparse_moe.experts.{expert}.w2.bias" for expert in range(len(sizes))]
-        made["alignment.offset"] = common_bias(checkpoint, biases, float(required(checkpoint, "scale_factor")))
+        biases = [f"{mixture}.experts.{expert}.w2.bias" for expert in range(len(sizes))]
+        made["alignment.offset"] = common_bias(checkpoint, biases, float(checkpoint.required("scale_factor")))
         made["alignment.gain"] = torch.ones_like(made["alignment.offset"])
     return made
 
 
-def _expert(checkpoint: Checkpoint, stem: str, size: int, width: int) -> tuple[Tensor, Tensor]:
-    """Rows of gate and up (2 M, D), and the down projection (D, M)."""
-    gate = checkpoint.take(f"{stem}.w1.weight", size, width)
-    up = checkpoint.take(f"{stem}.w3.weight", size, width)
-    return torch.cat([gate, up]), checkpoint.take(f"{stem}.w2.weight", width, size)
-
-
 def _attention(checkpoint: Checkpoint, stem: str, config: AttnMoEConfig) -> dict[str, Tensor]:
     """Gate and heads, by expert."""
-    width = required(checkpoint, "hidden_size")
+    width = checkpoint.required("hidden_size")
     inward = []
     outward = []
     for expert in range(config.num_experts):
-        rows = [checkpoint.take(f"{stem}.{part}_proj.{expert}.weight") for part in HEADS[:3]]
+        rows = [checkpoint.take(f"{stem}.{part}_proj.{expert}.weight") for part in "qkv"]
         inward.append(torch.cat(rows))
         outward.append(checkpoint.take(f"{stem}.o_proj.{expert}.weight"))
     made = {
@@ -187,10 +166,6 @@ def _attention(checkpoint: Checkpoint, stem: str, config: AttnMoEConfig) -> dict
         # A Llama's projections have biases all together or none.
         made["qkv_bias"] = torch.zeros_like(made["qkv"][:, :, 0])
     return made
-
-
-def _named(stem: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{stem}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def _unknown(fields: Mapping[str, Any]) -> tuple[str, ...]:

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from ..errors import ModelError
 from .checkpoint import Checkpoint
-from .decoders import required
+from .decoders import OF_LLAMA, OF_MIXTRAL, dense_ffn
 
-AS_SAVED = "block_sparse_moe.{part}.weight", {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}
+AS_SAVED = "block_sparse_moe.{part}.weight", OF_MIXTRAL
 """Names of a dense FFN as the official class has them."""
-AS_CONVERTED = "mlp.{part}.weight", {part: part for part in ("gate_proj", "up_proj", "down_proj")}
+AS_CONVERTED = "mlp.{part}.weight", OF_LLAMA
 """Names that the official converter leaves as they were."""
 LEFT_OUT = (
     "whether its dense blocks are meant: the official class does not read them by the names that they have here, and "
@@ -28,7 +28,7 @@ LEFT_OUT = (
 
 def dense_blocks(checkpoint: Checkpoint) -> frozenset[int]:
     """Numbers of the blocks that are no mixtures. Raises `ModelError` where none would be one."""
-    blocks = required(checkpoint, "num_hidden_layers")
+    blocks = checkpoint.required("num_hidden_layers")
     each = checkpoint.config.get("num_moe_contract_layers", 0)
     if not isinstance(each, int) or not 0 <= 2 * each < blocks:
         raise ModelError(
@@ -37,7 +37,7 @@ def dense_blocks(checkpoint: Checkpoint) -> frozenset[int]:
     return frozenset((*range(each), *range(blocks - each, blocks)))
 
 
-def dense_ffn(checkpoint: Checkpoint, index: int, hidden: int) -> dict[str, Tensor]:
+def dense_block(checkpoint: Checkpoint, index: int, hidden: int) -> dict[str, Tensor]:
     """The dense FFN of a block.
 
     Args:
@@ -51,14 +51,8 @@ def dense_ffn(checkpoint: Checkpoint, index: int, hidden: int) -> dict[str, Tens
     Raises:
         ModelError: it is not there, or of another width.
     """
-    width = required(checkpoint, "hidden_size")
-    stem = f"model.layers.{index}"
-    pattern, names = AS_CONVERTED if _is_as_converted(checkpoint, index) else AS_SAVED
-    made = {}
-    for part, name in names.items():
-        shape = (width, hidden) if part == "down_proj" else (hidden, width)
-        made[f"{stem}.mlp.{part}.weight"] = checkpoint.take(f"{stem}.{pattern.format(part=name)}", *shape)
-    return made
+    pattern, parts = AS_CONVERTED if _is_as_converted(checkpoint, index) else AS_SAVED
+    return dense_ffn(checkpoint, index, f"model.layers.{index}.{pattern}", hidden, parts)
 
 
 def left_out(checkpoint: Checkpoint, dense: Collection[int]) -> tuple[str, ...]:
@@ -84,7 +78,7 @@ def common_bias(checkpoint: Checkpoint, names: Sequence[str], scale: float) -> T
     Raises:
         ModelError: one is missing, or they differ: then the sum depends on which experts a token has.
     """
-    first, *others = (checkpoint.take(name, required(checkpoint, "hidden_size")) for name in names)
+    first, *others = (checkpoint.take(name, checkpoint.required("hidden_size")) for name in names)
     for name, other in zip(names[1:], others, strict=True):
         if not torch.equal(first, other):
             raise ModelError(

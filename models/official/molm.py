@@ -18,10 +18,8 @@ import torch
 from ..errors import ModelError
 from ..molm.configuration import MoLMConfig
 from ..molm.modeling import MoLMForCausalLM
-from .checkpoint import Built, Checkpoint
-from .decoders import check_values, required
+from .checkpoint import Built, Checkpoint, Place
 
-TITLE = "MoLM, IBM/ModuleFormer and Spico197/MoE-SFT"
 KNOWN = {"tie_word_embeddings": False}
 """What every published checkpoint says."""
 FIELDS = {
@@ -82,11 +80,6 @@ SAMPLED = (
 )
 
 
-def fits(checkpoint: Checkpoint) -> bool:
-    """By its model type."""
-    return checkpoint.config.get("model_type") == "moduleformer"
-
-
 def build(checkpoint: Checkpoint) -> Built:
     """A `MoLMForCausalLM`.
 
@@ -99,28 +92,27 @@ def build(checkpoint: Checkpoint) -> Built:
     Raises:
         ModelError: it is not whole, or says what is not known here.
     """
-    check_values(checkpoint, KNOWN)
+    checkpoint.check_values(KNOWN)
     config = _config(checkpoint)
     with torch.device("meta"):
         model = MoLMForCausalLM(config)
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    state = {ours: checkpoint.take(name, *shapes[ours]) for name, ours in places(config).items()}
-    for index in range(config.num_hidden_layers):
+    made = {}
+    for index, layer in enumerate(model.layers):
         stem = f"transformer.h.{index}"
         for name, ours in EXPERTS.items():
-            experts, rows, columns = shapes[f"layers.{index}.{ours}"]
+            experts, rows, columns = layer.get_parameter(ours).shape
             stored = checkpoint.take(f"{stem}.{name}", experts, columns, rows)
-            state[f"layers.{index}.{ours}"] = stored.transpose(1, 2).contiguous()
+            made[f"layers.{index}.{ours}"] = stored.transpose(1, 2).contiguous()
         checkpoint.drop(f"{stem}.attn.mask")
         checkpoint.drop(f"{stem}.attn.cum_weight")
-    model.load_state_dict(state, assign=True)
+    checkpoint.fill(model, places(config), made)
     sampled = checkpoint.config.get("sample_topk", 0)
     return Built(model.eval(), (SAMPLED.format(number=sampled),) if sampled else ())
 
 
 def _config(checkpoint: Checkpoint) -> MoLMConfig:
     fields = checkpoint.config
-    made: dict[str, Any] = {ours: required(checkpoint, name) for name, ours in FIELDS.items()}
+    made: dict[str, Any] = {ours: checkpoint.required(name) for name, ours in FIELDS.items()}
     made |= {ours: fields[name] for name, ours in CHOICES.items() if name in fields}
     kind = fields.get("gate_type", "mlp")
     if kind not in ROUTERS:
@@ -132,9 +124,9 @@ def _config(checkpoint: Checkpoint) -> MoLMConfig:
     return MoLMConfig(**made)
 
 
-def places(config: MoLMConfig) -> dict[str, str]:
-    """Official and our names of all tensors but experts."""
-    found = dict(OUTSIDE)
+def places(config: MoLMConfig) -> dict[str, Place]:
+    """Where all tensors but those of experts come from, by our names."""
+    found = {ours: Place(name) for name, ours in OUTSIDE.items()}
     shared = config.attention_size == config.hidden_size and config.num_attention_heads == 1
     for index in range(config.num_hidden_layers):
         stem = f"transformer.h.{index}"
@@ -142,8 +134,8 @@ def places(config: MoLMConfig) -> dict[str, str]:
             if shared and name.endswith("_proj"):
                 continue  # the hidden states themselves are keys and values
             for leaf in ("weight", "bias"):
-                found[f"{stem}.{name}.{leaf}"] = f"layers.{index}.{ours}.{leaf}"
+                found[f"layers.{index}.{ours}.{leaf}"] = Place(f"{stem}.{name}.{leaf}")
         for part, ours in (("attn.q_proj", "self_attn"), ("mlpf", "mlp")):
             for name, leaf in GATES[config.router].items():
-                found[f"{stem}.{part}.gate.{name}"] = f"layers.{index}.{ours}.router.{leaf}"
+                found[f"layers.{index}.{ours}.router.{leaf}"] = Place(f"{stem}.{part}.gate.{name}")
     return found

@@ -11,17 +11,17 @@ in networks that are built and named like timm's (ResNets) or torchvision's (Mob
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..dynamic import ConvConfig, dynamic_layers, make_dynamic
 from ..errors import ModelError
-from ..hub.own_folders import put_all, state_of
-from .checkpoint import Built, Checkpoint
+from ..hub.own_folders import state_of
+from .checkpoint import Built, Checkpoint, Place
+from .recognition import OD_CONV_MARK as MARK
 
-TITLE = "ODConv, OSVAI/ODConv"
 RESNETS: dict[tuple[bool, tuple[int, ...]], str] = {
     (False, (2, 2, 2, 2)): "resnet18",
     (False, (3, 4, 6, 3)): "resnet34",
@@ -44,24 +44,11 @@ PARTS = {
     "attention.kernels": "attention.kernel_fc",
 }
 """Our and official names within a convolution."""
-MARK = ".attention.channel_fc.weight"
 UNKNOWN = (
     "the temperature of its attentions: 1, with which the official code evaluates whatever it reads; a state of the "
     "first epochs (10 by default) was trained with more, which `anneal(model, temperature)` sets",
     "the dropout before its head: none",
 )
-
-
-class Place(NamedTuple):
-    """Where a tensor of ours comes from: its official name and shape."""
-
-    name: str
-    shape: tuple[int, ...]
-
-
-def fits(checkpoint: Checkpoint) -> bool:
-    """By the names of the attentions."""
-    return any(name.endswith(MARK) for name in checkpoint.names())
 
 
 def build(checkpoint: Checkpoint) -> Built:
@@ -76,16 +63,9 @@ def build(checkpoint: Checkpoint) -> Built:
     Raises:
         ModelError: it is not whole, or none of the published architectures.
     """
-    wrapper = _wrapper(checkpoint)
     model = empty_model(checkpoint)
-    wanted = state_of(model)
-    tensors: dict[str, Tensor] = {}
-    for ours, place in places(model).items():
-        tensor = checkpoint.take(f"{wrapper}{place.name}", *place.shape)
-        tensors[ours] = tensor.reshape(wanted[ours].shape)
-    for name in wanted.keys() - tensors.keys():
-        tensors[name] = torch.tensor(1.0)  # temperatures
-    put_all(model, tensors)
+    made = {name: torch.tensor(1.0) for name in state_of(model) if name.endswith(".temperature")}
+    checkpoint.fill(model, places(model, _wrapper(checkpoint)), made)
     return Built(model.eval(), UNKNOWN)
 
 
@@ -116,11 +96,12 @@ def empty_model(checkpoint: Checkpoint) -> nn.Module:
         return make_dynamic(timm.create_model(architecture, num_classes=len(head)), config)
 
 
-def places(model: nn.Module) -> dict[str, Place]:
+def places(model: nn.Module, wrapper: str = "") -> dict[str, Place]:
     """Where the tensors of a model come from, by our names; temperatures come from nowhere.
 
     Args:
         model: what `empty_model` gives.
+        wrapper: what official names begin with.
     """
     renamed = _mobilenet_names(model) if hasattr(model, "blocks") else {}
     layers = dynamic_layers(model)
@@ -131,12 +112,12 @@ def places(model: nn.Module) -> dict[str, Place]:
         if leaf == "temperature":
             continue
         if layer is None:
-            found[ours] = Place(f"{renamed.get(module, module)}.{leaf}", tuple(tensor.shape))
+            found[ours] = Place(f"{wrapper}{renamed.get(module, module)}.{leaf}", tuple(tensor.shape))
             continue
         inside = ours.removeprefix(f"{layer}.")
         part = next(name for name in PARTS if inside.startswith(name))
         shape = (*tensor.shape, 1, 1) if tensor.dim() == 2 else tuple(tensor.shape)
-        found[ours] = Place(f"{renamed.get(layer, layer)}.{PARTS[part]}{inside.removeprefix(part)}", shape)
+        found[ours] = Place(f"{wrapper}{renamed.get(layer, layer)}.{PARTS[part]}{inside.removeprefix(part)}", shape)
     return found
 
 

@@ -22,8 +22,8 @@ from torch import nn
 
 from ..errors import ModelError
 from .checkpoint import Built, Checkpoint
+from .recognition import VIT_POSITIONS as POSITIONS
 
-TITLE = "ViT and AugReg in .npz files, google-research/vision_transformer"
 SIZES = {
     (192, 12, 3): "tiny",
     (384, 12, 6): "small",
@@ -34,7 +34,6 @@ SIZES = {
 """By width, blocks and heads."""
 BLOCK = "Transformer/encoderblock_"
 ATTENTION = "MultiHeadDotProductAttention_1"
-POSITIONS = "Transformer/posembed_input/pos_embedding"
 NORM = "Transformer/encoder_norm"
 HYBRID = "conv_root/kernel"
 UNKNOWN = ("how its images were normalised: see `pretrained_cfg` of the model, which is timm's for the architecture",)
@@ -54,11 +53,6 @@ class Sizes(NamedTuple):
         """In timm, if it has such a one."""
         size = SIZES.get((self.width, self.blocks, self.heads), f"{self.width}x{self.blocks}x{self.heads}")
         return f"vit_{size}_patch{self.patch}_{self.grid * self.patch}"
-
-
-def fits(checkpoint: Checkpoint) -> bool:
-    """By the names of patches and positions."""
-    return "embedding/kernel" in checkpoint and POSITIONS in checkpoint
 
 
 def build(checkpoint: Checkpoint) -> Built:

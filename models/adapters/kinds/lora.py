@@ -64,7 +64,16 @@ class LoRAConfig(RankConfig):
         return self.alpha / self.r
 
     def place_in(self, block: Block, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
-        """LoRA layers around the targets that this block has."""
+        """LoRA layers around the targets that this block has.
+
+        Raises:
+            ModelError: attention experts in fused parameters are among the targets, or experts and dropout.
+        """
+        if block.attention is not None and block.attention.fused and {"q", "o", "linears"} & set(self.targets):
+            raise ModelError(
+                f"{block.attention.fused[0].path} holds the queries of all attention experts, in which LoRA has no "
+                "place: choose targets without q, o and linears, as ('k', 'v', 'experts')"
+            )
         for site, spans in _targets(block, self.targets):
             yield site, LoRALayer(site.get(), spans, self, generator, site.path)
         if self.experts and block.mlp is not None and block.mlp.experts is not None:

@@ -11,10 +11,15 @@ from ...attention.prefixed_attention import extended_mask, joined, unwrapped
 
 
 def describe(model: Any) -> Anatomy:
-    """The anatomy; the head is that of the bonds, the final norm that of the last half."""
+    """The anatomy; the head is that of the bonds or of the task, the final norm that of the last half that it reads."""
     halves = [model]
     head = None
-    if hasattr(model, "heads"):  # both halves
+    outside: tuple[Site, ...] = ()
+    if hasattr(model, "molecule_head"):
+        halves = [model.encoder]
+        head = see_through(model.molecule_head, "out_proj")
+        outside = (see_through(model, "decoder"), see_through(model, "heads"))
+    elif hasattr(model, "heads"):  # both halves
         halves = [model.encoder, model.decoder]
         head = see_through(model.heads, "bond")
     blocks: list[Block] = []
@@ -30,6 +35,7 @@ def describe(model: Any) -> Anatomy:
         embeddings=tuple(embeddings),
         final_norm=see_through(halves[-1], "norm"),
         head=head,
+        outside=outside,
     )
 
 

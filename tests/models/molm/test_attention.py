@@ -29,7 +29,7 @@ def test_breaks_a_stick() -> None:
     see = torch.ones(rows, new, length, dtype=torch.bool).tril(length - new)
     see[1, :, 2] = False
     see[0, 1] = False
-    found = break_stick(q, k, v, see)
+    found = break_stick(q, k, v, see[:, None])
     for b, t, e, h in torch.cartesian_prod(*map(torch.arange, (rows, new, per_token, heads))).tolist():
         expected = slow_stick(q[b, t, e, h], k[b, h], v[b, h], see[b, t])
         torch.testing.assert_close(found[b, t, e, h], expected, msg=f"{b} {t} {e} {h}")
@@ -40,7 +40,7 @@ def test_certain_keys_leave_nothing() -> None:
     """Products far outside the range of the exponential: the last key takes all, or nothing."""
     q = torch.full((1, 1, 1, 1, 1), 1e3)
     v = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3, 1)
-    see = torch.ones(1, 1, 3, dtype=torch.bool)
+    see = torch.ones(1, 1, 1, 3, dtype=torch.bool)
     for k, expected in (([1.0, 1.0, 1.0], 3.0), ([1.0, 1.0, -1.0], 2.0), ([-1.0, -1.0, -1.0], 0.0)):
         assert break_stick(q, torch.tensor(k).view(1, 1, 3, 1), v, see).item() == expected
 
@@ -61,7 +61,7 @@ def test_layer_is_the_weighted_sum_of_its_experts() -> None:
         value.normal_(std=0.5)
     x = torch.randn(2, 4, 12)
     see = torch.ones(1, 4, 4, dtype=torch.bool).tril()
-    found, routing = layer(x, see, None)
+    found, routing = layer(x, see[:, None], None)
     index, weight = (part.view(2, 4, 2) for part in (routing.index, routing.weight))
     for b, t in torch.cartesian_prod(torch.arange(2), torch.arange(4)).tolist():
         keys, values = (each(x[b]).view(4, 2, 4) for each in (layer.k_proj, layer.v_proj))

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.official.checkpoint import Checkpoint
+from sparsebench.models.official.checkpoint import Checkpoint, Place
 
-from .folders import RECORDED, V2, copied
+from .folders import RECORDED, V1, V2, copied
 
 
 def test_every_tensor_is_taken_or_dropped(tmp_path: Path) -> None:
@@ -77,3 +77,28 @@ def test_a_text_among_the_weights(tmp_path: Path) -> None:
     torch.save({"a": "text"}, tmp_path / "state.pth")
     with pytest.raises(ModelError, match="holds 'a', a str"):
         Checkpoint(tmp_path / "state.pth")
+
+
+def test_values() -> None:
+    checkpoint = Checkpoint(RECORDED / V1)
+    checkpoint.check_values({"num_experts": 8, "not there": 3})
+    assert checkpoint.required("num_experts") == 8
+    with pytest.raises(ModelError, match="num_experts=8; only 4 is known"):
+        checkpoint.check_values({"num_experts": 4})
+    with pytest.raises(ModelError, match="does not say not there"):
+        checkpoint.required("not there")
+
+
+def test_a_model_gets_every_tensor(tmp_path: Path) -> None:
+    """Those of other shapes row by row; a tensor that none is named for is missed."""
+    torch.save({"w": torch.arange(6.0).view(2, 3, 1), "b": torch.ones(2)}, tmp_path / "state.pth")
+    checkpoint = Checkpoint(tmp_path / "state.pth")
+    with torch.device("meta"):
+        model = torch.nn.Linear(3, 2)
+    weight = {"weight": Place("w", (2, 3, 1))}
+    checkpoint.fill(model, weight, {"bias": torch.zeros(2)})
+    assert model.weight.tolist() == [[0, 1, 2], [3, 4, 5]] and model.bias.tolist() == [0, 0]
+    with pytest.raises(ModelError, match="does not fit its configuration: tensors 1 missing, as bias"):
+        checkpoint.fill(model, weight, {})
+    with pytest.raises(ModelError, match=r"b has the shape \(2,\); \(2, 3\) was expected"):
+        checkpoint.fill(model, {"weight": Place("b")}, {})

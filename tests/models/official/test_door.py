@@ -4,14 +4,17 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from sparsebench.models import load
 from sparsebench.models.errors import ModelError
 from sparsebench.models.official import from_official, import_official
+from sparsebench.models.official.recognition import VIT_POSITIONS
 
 from ..agreement import agree
+from .exact_numbers import uniform
 from .folders import (
     CONDITIONED,
     NAMES,
@@ -114,6 +117,29 @@ def test_another_layout_by_name() -> None:
 def test_neither_a_folder_nor_a_model_of_the_hub() -> None:
     with pytest.raises(ModelError, match="no name of a model on the hub"):
         from_official("no/such/folder")
+
+
+@pytest.mark.parametrize("folder", sorted(place.name for place in RECORDED.iterdir()))
+def test_load_says_which_command_imports_a_folder(folder: str) -> None:
+    place = RECORDED / folder
+    with pytest.raises(ModelError, match=r"an official checkpoint, .*: `sparsebench import .* OUT` reads it") as caught:
+        load(place)
+    assert "\n" not in str(caught.value)
+
+
+def test_load_says_which_command_imports_a_file(tmp_path: Path) -> None:
+    names = ("classification_heads.dense.weight", "a.attention.channel_fc.weight", "warehouse_manager.weights.0")
+    for number, name in enumerate(names):
+        torch.save({"state_dict": {name: torch.zeros(1)}}, tmp_path / f"{number}.pth")
+    np.savez(tmp_path / "3.npz", **{name: uniform("a", (1,)) for name in ("embedding/kernel", VIT_POSITIONS)})
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 4
+    for file in files:
+        with pytest.raises(ModelError, match=r"`sparsebench import .* OUT` reads it, or says why"):
+            load(file)
+    torch.save({"a": torch.zeros(1)}, tmp_path / "own.pth")
+    with pytest.raises(ModelError, match=r"has no config\.json"):
+        load(tmp_path / "own.pth")
 
 
 def test_safetensors_are_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Mixtrals with fewer experts and FFNs, from folders that the official scripts wrote."""
+"""Mixtrals and Qwen2-MoEs with fewer experts and FFNs, from folders that the official scripts wrote."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 
 from sparsebench.models import load
+from sparsebench.models.anatomy import describe
 from sparsebench.models.official import from_official, import_official
+from sparsebench.models.official.checkpoint import Checkpoint
+from sparsebench.models.official.expert_drop import NOT_OPENED, build
 
 from ..agreement import agree
 from ..oracles.oracle import rounding
@@ -17,11 +21,13 @@ from .folders import RECORDED, check_refused, configured, expected_of, rewritten
 
 TRIMMED, PRESERVED = "expert_drop", "expert_drop_preserved"
 """Of four experts, two a token: three, one, and no FFN; and two and three, behind routers with all rows."""
+QWEN, QWEN_PRESERVED = "qwen2_moe_trimmed", "qwen2_moe_preserved"
+"""Likewise of Qwen2-MoE; its official class cannot open the second."""
 MODEL = rounding(products=24, terms=16)
 BLOCK = "model.layers.1.block_sparse_moe"
 
 
-@pytest.mark.parametrize("name", [TRIMMED, PRESERVED])
+@pytest.mark.parametrize("name", [TRIMMED, PRESERVED, QWEN])
 @torch.no_grad()
 def test_outputs(name: str, tmp_path: Path) -> None:
     expected = expected_of(name)
@@ -73,18 +79,33 @@ def test_refused_tensors(tmp_path: Path, subtests: pytest.Subtests) -> None:
             check_refused(rewritten(TRIMMED, tmp_path / name, change), message)
 
 
+@torch.no_grad()
+def test_rows_of_dropped_experts_of_qwen_lead_nowhere() -> None:
+    """The stock class with all four experts, of which those dropped give 0."""
+    folder = RECORDED / QWEN_PRESERVED
+    model: Any = from_official(folder)
+    assert build(Checkpoint(folder)).unknown == (NOT_OPENED,)
+    stock: Any = transformers.Qwen2MoeForCausalLM(transformers.Qwen2MoeConfig(**model.config.to_diff_dict())).eval()
+    state = {name: torch.zeros_like(value) for name, value in stock.state_dict().items()}
+    for name, value in model.state_dict().items():
+        if not name.endswith(".table"):
+            state[name.replace(".base_layer", "")][: len(value)] = value
+    stock.load_state_dict(state)
+    ids = expected_of(QWEN)["input_ids"]
+    assert difference(model(ids).logits, stock(ids).logits) < MODEL
+
+
+def test_block_drop_leaves_a_stock_folder(build: Callable[[str], Any], tmp_path: Path) -> None:
+    model = build("mixtral")
+    describe(model).remove([0])
+    model.save_pretrained(tmp_path / "stock")
+    check_refused(tmp_path / "stock", "'mixtral' that transformers knows .after Block Drop, too.: it needs no import")
+
+
 VALUES: dict[str, tuple[str, dict[str, object], str]] = {
     "other numbers": (TRIMMED, {"num_local_experts": [3, 2, -1]}, "do not fit each other"),
-    "two blocks": (TRIMMED, {"num_hidden_layers": 2}, "do not fit each other"),
-    "none at all": (
-        TRIMMED,
-        {"num_local_experts": [3, 0, -1], "layer_experts_idx": [[0, 1, 2], [], None]},
-        "block 1 .* has no expert",
-    ),
-    "no number": (TRIMMED, {"num_local_experts": [3, None, -1], "layer_experts_idx": None}, "or how many experts"),
-    "rows": (PRESERVED, {"gate_num_experts": [4, 3]}, "as many in every block"),
     "fewer rows": (PRESERVED, {"gate_num_experts": 3}, r"has the shape \(4, 16\); \(3, 16\)"),
-    "DeepSeek": (TRIMMED, {"model_type": "deepseek"}, "trimmed 'deepseek'"),
+    "a window": (QWEN, {"use_sliding_window": True}, "use_sliding_window=True; only False"),
 }
 
 

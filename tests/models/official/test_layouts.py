@@ -1,27 +1,17 @@
-"""Which layout a checkpoint is of."""
+"""Every layout has a file that builds its models."""
 
 import pytest
 
-from sparsebench.models.official.checkpoint import Checkpoint
-from sparsebench.models.official.layouts import LAYOUTS, layout, recognise
-
-from .folders import ATTENTION, CONDITIONED, ONE_WORD, RECORDED, RESIDUAL, TWO_WORDS, V1, V2
-
-WANTED = {
-    V1: "llama_moe_v1",
-    **dict.fromkeys((V2, RESIDUAL, ATTENTION), "llama_moe_v2"),
-    **dict.fromkeys((ONE_WORD, TWO_WORDS, CONDITIONED), "graphsgpt"),
-}
+from sparsebench.models.errors import ModelError
+from sparsebench.models.official.layouts import build_of
+from sparsebench.models.official.recognition import LAYOUTS
 
 
-@pytest.mark.parametrize("name", WANTED)
-def test_one_layout_fits(name: str) -> None:
-    """No other one does, so that their order is of no account."""
-    checkpoint = Checkpoint(RECORDED / name)
-    assert recognise(checkpoint) == WANTED[name]
-    assert [known for known in LAYOUTS if layout(known).fits(checkpoint)] == [WANTED[name]]
+def test_every_layout_has_its_file() -> None:
+    for name in LAYOUTS:
+        assert build_of(name).__module__ == f"sparsebench.models.official.{name}"
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_a_layout_names_its_authors(name: str) -> None:
-    assert "/" in layout(name).TITLE
+def test_a_layout_that_there_is_not() -> None:
+    with pytest.raises(ModelError, match="did you mean 'llama_moe_v2'"):
+        build_of("llama_moe_v3")

@@ -49,9 +49,10 @@ def gradients(model: MoLMForCausalLM) -> dict[str, Tensor]:
     """By official names, of what was recorded."""
     ours = dict(model.named_parameters())
     stem = "transformer.h."
-    experts = {f"{stem}0.{name}": f"layers.0.{place}" for name, place in EXPERTS.items()}
+    wanted = {place.name: name for name, place in places(model.config).items()}
+    wanted |= {f"{stem}0.{name}": f"layers.0.{place}" for name, place in EXPERTS.items()}
     found = {}
-    for name, place in (places(model.config) | experts).items():
+    for name, place in wanted.items():
         gradient = ours[place].grad
         assert gradient is not None
         found[name] = gradient.transpose(1, 2) if gradient.dim() == 3 else gradient

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.official.tensor_files import load_tensors, npz_readers, safetensors_readers
+from sparsebench.models.official.tensor_files import open_tensors
 
 
 def cut(file: Path) -> Path:
@@ -19,37 +19,37 @@ def cut(file: Path) -> Path:
 
 def test_tensors_and_the_options_of_a_training_program(tmp_path: Path) -> None:
     torch.save({"state_dict": {"a": torch.arange(3)}, "args": argparse.Namespace(lr=0.1)}, tmp_path / "best.pth.tar")
-    held = load_tensors(tmp_path / "best.pth.tar")
-    assert held["state_dict"]["a"].tolist() == [0, 1, 2]
-    assert held["args"].lr == 0.1
+    readers, beside = open_tensors(tmp_path / "best.pth.tar")
+    assert readers["a"]().tolist() == [0, 1, 2]
+    assert beside["args"].lr == 0.1
 
 
 def test_a_list(tmp_path: Path) -> None:
     torch.save([1], tmp_path / "state.pth")
     with pytest.raises(ModelError, match="holds a list"):
-        load_tensors(tmp_path / "state.pth")
+        open_tensors(tmp_path / "state.pth")
 
 
 def test_a_state_that_is_cut_short(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1000)}, tmp_path / "state.pth")
     with pytest.raises(ModelError, match=r"damaged or cut short|more than tensors"):
-        load_tensors(cut(tmp_path / "state.pth"))
+        open_tensors(cut(tmp_path / "state.pth"))
 
 
 def test_safetensors(tmp_path: Path) -> None:
     file = tmp_path / "a.safetensors"
     save_file({"a": torch.arange(100)}, file)
-    assert safetensors_readers(file)["a"]().tolist() == list(range(100))
+    assert open_tensors(file).readers["a"]().tolist() == list(range(100))
     with pytest.raises(ModelError, match="cut short"):
-        safetensors_readers(cut(file))
+        open_tensors(cut(file))
 
 
 def test_arrays_of_numpy(tmp_path: Path) -> None:
     file = tmp_path / "a.npz"
     np.savez(file, a=np.arange(100), b=np.array([print]))
-    readers = npz_readers(file)
+    readers = open_tensors(file).readers
     assert readers["a"]().tolist() == list(range(100))
     with pytest.raises(ModelError, match=r"b of .* no array of numbers"):
         readers["b"]()
     with pytest.raises(ModelError, match="cut short"):
-        npz_readers(cut(file))
+        open_tensors(cut(file))

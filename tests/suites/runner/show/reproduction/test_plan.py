@@ -11,6 +11,9 @@ from torch import nn
 
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
+from sparsebench.models.moe import MoEConfig
+from sparsebench.models.moe.checkpoint.skeleton import build_layers
+from sparsebench.models.official.decoders import ffn_recipe
 from sparsebench.reports.published.paper_tables import paper_tables, printed
 from sparsebench.suites.llm.cluster.plan import on_meta
 from sparsebench.suites.llm.cluster.recipe import read_recipe
@@ -34,6 +37,19 @@ def decoder(name: str) -> nn.Module:
     return getattr(transformers, f"{name}ForCausalLM")(config)
 
 
+def deepseek_moe() -> nn.Module:
+    """A Llama with 64 experts and a shared block in all blocks but the first."""
+    import transformers
+
+    sizes: dict[str, int] = {"vocab_size": 102400, "hidden_size": 2048, "intermediate_size": 10944}
+    config = transformers.LlamaConfig(**sizes, num_hidden_layers=28, num_attention_heads=16)
+    model = transformers.LlamaForCausalLM(config)
+    routing = MoEConfig(num_experts=65, num_shared=1, top_k=6, scale=1.0)
+    mixture = ffn_recipe(routing, [1408] * 64, 1.0, [2 * 1408])
+    build_layers(model, {"blocks": {str(index): mixture for index in range(1, 28)}, "attention": {}})
+    return model
+
+
 SHAPES: dict[str, Callable[[], nn.Module]] = {
     "llama-moe-3.0b-2of16": lambda: on_meta(read_recipe("v1_1gpu"), "llama_moe_v1_2of16"),
     "llama-moe-3.5b-4of16": lambda: on_meta(read_recipe("v1_1gpu"), "llama_moe_v1_4of16"),
@@ -43,6 +59,7 @@ SHAPES: dict[str, Callable[[], nn.Module]] = {
     "llama-2-7b": lambda: decoder("Llama"),
     "mistral-7b": lambda: decoder("Mistral"),
     "mixtral-8x7b": lambda: decoder("Mixtral"),
+    "deepseek-moe-16b": deepseek_moe,
     "vit-b-16": lambda: timm.create_model("vit_base_patch16_224", num_classes=0),
     "vit-s-16": lambda: timm.create_model("vit_small_patch16_224", num_classes=0),
     "graphsgpt-1w": lambda: GraphsGPT(GraphsGPTConfig.faithful(1)),
