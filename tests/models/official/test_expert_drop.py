@@ -92,7 +92,7 @@ def test_rows_of_dropped_experts_of_qwen_lead_nowhere() -> None:
             state[name.replace(".base_layer", "")][: len(value)] = value
     stock.load_state_dict(state)
     ids = expected_of(QWEN)["input_ids"]
-    assert difference(model(ids).logits, stock(ids).logits) < MODEL
+    agree(model(ids).logits, stock(ids).logits, "logits", within=MODEL)
 
 
 def test_block_drop_leaves_a_stock_folder(build: Callable[[str], Any], tmp_path: Path) -> None:
