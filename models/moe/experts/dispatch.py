@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from .eager import Weights, loop_experts
@@ -106,7 +107,7 @@ def _in_a_graph(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weig
     return swiglu_experts(*tensors).to(kind)
 
 
-@torch.compiler.disable
+@_disable_dynamo  # `torch.compiler.disable` would import the compiler, for a second, with this module
 def _between_graphs(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
     """The loop, not compiled: rows per expert are shapes in it, and every new choice would be compiled again."""
     return loop_experts(x_TD, index_TK, weight_TK, weights)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 
 from ...errors import ModelError
 from .once_differentiable import once_differentiable
@@ -53,7 +54,7 @@ class Together:
             return self._of_all(of_sums, *sums)
         return of_sums(*sums)
 
-    @torch.compiler.disable  # messages and the value that the backward pass changes stay out of a graph
+    @_disable_dynamo  # messages and the value that the backward pass changes stay out of a graph
     def _of_all(self, of_sums: Callable[..., Tensor], *sums: Tensor) -> Tensor:
         return _OfAll.apply(of_sums, self, *sums)
 
