@@ -4,8 +4,8 @@
 
     from sparsebench.suites.model_tools import compress, convert, export
 
-    convert("HuggingFaceTB/SmolLM2-135M", "mixture", [Convert.of({"num_experts": 8, "num_shared": 2})])
-    compress("mixture", "packed", [Quantise(bits=4)])
+    print(convert("HuggingFaceTB/SmolLM2-135M", "mixture", experts=8, top_k=2, shared=2))
+    print(compress("mixture", "packed", keep_experts=0.75, bits=4))
     print(export("packed", "stock", engine="compressed-tensors"))
 
 `recipe.py` has the steps by name and reads them from YAML files.

@@ -9,18 +9,17 @@ steps:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sparsebench.data.manifest import near
 from sparsebench.models.errors import ModelError
 
+from ._values import checked
 from ._work import Step
 from .steps.conversion import Convert
 from .steps.healing import Heal
@@ -38,10 +37,6 @@ KINDS: dict[str, type] = {
     "quantise": Quantise,
 }
 """Steps by name, in the order in which options of the command line are carried out."""
-COUNTS = ("tokens",)
-"""Keys whose values may be written as 200k or 1.5M."""
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kKmM]?)")
-_FACTORS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -79,8 +74,7 @@ def step(name: str, values: Mapping[str, Any] | None = None) -> Named:
     if name == "convert":
         return Named(name, dict(values), Convert.of(values))
     kind: Callable[..., Any] = KINDS[name]
-    hints = get_type_hints(kind)
-    given = {str(key): _value(name, str(key), value, hints) for key, value in values.items()}
+    given = checked(name, values, get_type_hints(kind))
     missing = [field.name for field in fields(KINDS[name]) if field.name not in given and _needed(field)]
     if missing:
         raise ModelError(f"{name}: {missing[0]} is missing")
@@ -126,24 +120,6 @@ def read_recipe(file: str | Path) -> list[Named]:
     return found
 
 
-def count(text: int | str) -> int:
-    """A number such as 200000, "200k" or "1.5M".
-
-    Args:
-        text: the number.
-
-    Raises:
-        ModelError: something else.
-
-    >>> count("1.5M")
-    1500000
-    """
-    match = _COUNT.fullmatch(str(text))
-    if match is None:
-        raise ModelError(f"{text!r} is no number: write 200000, 200k or 1.5M")
-    return round(float(match[1]) * _FACTORS[match[2].lower()])
-
-
 def _entry(entry: Any) -> Named:
     if isinstance(entry, str):
         return step(entry)
@@ -153,21 +129,5 @@ def _entry(entry: Any) -> Named:
     return step(str(name), values)
 
 
-def _value(name: str, key: str, value: Any, hints: Mapping[str, Any]) -> Any:
-    """A value as its field wants it: numbers as numbers, lists as tuples."""
-    if key not in hints:
-        raise ModelError(f"{name}: unknown key {key!r}{near(key, hints)}")
-    if key in COUNTS:
-        value = count(value)
-    if isinstance(value, bool) and hints[key] is not bool:
-        raise ModelError(f"{name}: {key}={value} must be no truth value")
-    try:
-        return TypeAdapter(hints[key], config=ConfigDict(strict=False)).validate_python(value)
-    except ValidationError as error:
-        raise ModelError(f"{name}: {key}={value!r}: {error.errors()[0]['msg']}") from error
-
-
 def _needed(field: Any) -> bool:
-    from dataclasses import MISSING
-
     return field.default is MISSING and field.default_factory is MISSING

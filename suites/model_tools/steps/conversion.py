@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, get_type_hints
 
-from sparsebench.data.manifest import near
 from sparsebench.models.anatomy import describe
 from sparsebench.models.compression.linear.names import Names
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, calibrate, preset
 from sparsebench.models.moe import convert as convert_model
 
+from .._values import checked
 from .._work import Work
 
-OWN = ("preset", "faithful", "targets", "ignore")
+OWN = {"preset": str, "faithful": bool, "targets": tuple[str, ...], "ignore": tuple[str, ...]}
+"""Keys that are no fields of the configuration, and their types."""
 LEFT_TO_PYTHON = ("attn", "layers", "seed")
 """Fields of the configuration that are no plain value, or have another name here."""
 STARTS: dict[str, Any] = {"router_init": "energy"}
@@ -51,21 +52,18 @@ class Convert:
 
         Example: `Convert.of({"preset": "cmoe_3p1of8"})`, `Convert.of({"num_experts": 8, "top_k": 2, "num_shared": 2})`.
         """
-        known = [field.name for field in fields(MoEConfig) if field.name not in LEFT_TO_PYTHON]
-        for name in values:
-            if name not in (*known, *OWN):
-                raise ModelError(f"convert: unknown key {name!r}{near(name, [*known, *OWN])}")
-        changes: dict[str, Any] = {name: value for name, value in values.items() if name not in OWN}
-        names = Names(tuple(values.get("targets", ())), tuple(values.get("ignore", ())))
-        if "preset" not in values and "num_experts" not in values:
+        fields = {name: kind for name, kind in get_type_hints(MoEConfig).items() if name not in LEFT_TO_PYTHON}
+        given = checked("convert", values, fields | OWN)
+        changes: dict[str, Any] = {name: value for name, value in given.items() if name not in OWN}
+        names = Names(given.get("targets", ()), given.get("ignore", ()))
+        if "preset" in given:
+            config = preset(given["preset"], faithful=given.get("faithful", False), **changes)
+        elif "faithful" in given:
+            raise ModelError("convert: faithful is for presets, whose code was released")
+        elif "num_experts" in given:
+            config = MoEConfig(**{**STARTS, **changes})
+        else:
             raise ModelError("convert: name a preset, or num_experts (--preset NAME, or --experts N)")
-        try:
-            if "preset" in values:
-                config = preset(values["preset"], faithful=bool(values.get("faithful", False)), **changes)
-            else:
-                config = MoEConfig(**{**STARTS, **changes})
-        except TypeError as error:  # a text where a number belongs
-            raise ModelError(f"convert: {error}") from error
         return cls(config=config, targets=names.targets, ignore=names.ignore)
 
     def apply(self, work: Work) -> str:

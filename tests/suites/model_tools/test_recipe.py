@@ -7,7 +7,8 @@ import pytest
 
 from sparsebench.models.errors import ModelError
 from sparsebench.suites.model_tools._options import steps_of
-from sparsebench.suites.model_tools.recipe import KINDS, count, read_recipe, step
+from sparsebench.suites.model_tools._values import count
+from sparsebench.suites.model_tools.recipe import KINDS, read_recipe, step
 from sparsebench.suites.model_tools.steps.healing import Heal
 from sparsebench.suites.model_tools.steps.trimming import Drop, Experts
 from sparsebench.suites.model_tools.steps.weights import Prune, Quantise
@@ -56,7 +57,9 @@ MISTAKES = {
     "steps: [{convert: {preset: cmoe_3p1of}}]": "did you mean 'cmoe_3p1of8'",
     "steps: [{convert: {top_k: 2}}]": "name a preset, or num_experts",
     "steps: [{convert: {num_expert: 2}}]": "unknown key 'num_expert'; did you mean num_experts",
-    "steps: [{convert: {num_experts: eight}}]": "convert: ",
+    "steps: [{convert: {num_experts: eight}}]": "convert: num_experts='eight'",
+    "steps: [{convert: {num_experts: 4, targets: mlp}}]": "convert: targets='mlp'",
+    "steps: [{convert: {num_experts: 4, faithful: true}}]": "faithful is for presets",
     "steps: [{search: {}}]": "name one of the two budgets",
     "steps: [{prune: {ignore: ['(']}}]": "is no regular expression",
     "steps: [{drop: {what: layers, number: 0}}]": "number=0",

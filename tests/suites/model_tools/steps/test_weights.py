@@ -23,7 +23,7 @@ def test_all_parts_but_the_router(work: Callable[..., Work]) -> None:
 def test_zeros_where_they_are_meant(work: Callable[..., Work]) -> None:
     one = work()
     Prune(pattern="2:4", targets=("mlp",), ignore=("down",)).apply(one)
-    for name, weight in one.model.named_parameters():
+    for name, weight in one.model.model.layers.named_parameters():
         pruned = name.endswith(("gate_proj.weight", "up_proj.weight"))
         assert (weight == 0).float().mean().item() == (0.5 if pruned else 0.0), name
 
@@ -50,7 +50,7 @@ def test_groups_that_fit(work: Callable[..., Work]) -> None:
 def test_the_search_keeps_its_budget(work: Callable[..., Work]) -> None:
     one = work(MoEConfig(num_experts=4, top_k=2))
     before = stored_bytes(one.model)
-    line = Search(bytes=0.8, change=("experts",)).apply(one)
+    line = Search(bytes=0.8, change=("experts", "width")).apply(one)
     assert stored_bytes(one.model) <= 0.8 * before
     assert "bytes by the recipe" in line and "uniform: " in line
     with pytest.raises(ModelError, match="name one of the two budgets"):
