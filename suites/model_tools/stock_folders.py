@@ -34,8 +34,8 @@ NOT_TRIED = "not tried, as the package compressed-tensors is not installed: meas
 
 @dataclass(frozen=True)
 class Exported:
-    """The class that was written, of each engine whether it opens the folder, or why not, and a model that computes
-    what the folder says, as it was before it was written."""
+    """The class that was written; a model in memory that computes what the folder says; and of each engine whether it
+    opens the folder, or why not."""
 
     architecture: str
     model: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -165,7 +166,12 @@ def export(
     with _disk(out):
         written = write_stock(opened, out, engine, to, dense)
     done = Done(f"export for {engine}", f"a stock {written.architecture}", time.monotonic() - started)
-    plain, seen = open_plain(out, opened.model)
+    try:
+        plain, seen = open_plain(out, opened.model)
+    except ModelError:
+        shutil.rmtree(out)  # it was not there before, or empty
+        raise
+    opened.model = None
     say("measuring what was written")
     found = written.model if plain is None else plain
     return Outcome(
@@ -174,7 +180,7 @@ def export(
         steps=[done],
         before=before,
         after=Side.of(found, size_on_disk(out), loss(found, rows)),
-        speed=_both(opened.model, found, rows),
+        speed=_against_source(opened, found, rows),
         text=texts.source,
         engines=written.engines,
         opened=seen,
@@ -294,7 +300,7 @@ def _disk(out: Path) -> Iterator[None]:
 
 
 def _against_source(opened: Opened, after: Any, rows: Sequence[Row]) -> tuple[Speed, Speed] | str:
-    """The source is opened again: while the model was changed there was one copy of it in memory."""
+    """The source is opened again: meanwhile it was changed in memory, or made dense."""
     size = size_on_disk(opened.folder)
     free = psutil.virtual_memory().available
     if free < SPARE * size:
