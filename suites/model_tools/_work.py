@@ -39,14 +39,19 @@ class Work:
     seed: int = 0
     say: Say = print
 
-    def rows(self, length: int, count: int) -> Tensor:
-        """Windows (N, L) of calibration text on the model's device, no longer than the model reads at once."""
-        most = getattr(self.model.config, "max_position_embeddings", None) or length
-        return self.texts.windows(self.tokenizer, min(length, most), count, self.seed).to(self.model.device)
+    def rows(self, length: int, tokens: int) -> Tensor:
+        """Windows (N, L) of calibration text, so many tokens or the next more, on the model's device.
+
+        They are no longer than the model reads at once, and fewer where there is less text.
+        """
+        most = min(length, getattr(self.model.config, "max_position_embeddings", None) or length)
+        return self.texts.windows(self.tokenizer, most, -(-tokens // most), self.seed).to(self.model.device)
 
     def batches(self) -> list[dict[str, Any]]:
         """What calibrating functions take."""
-        return [{"input_ids": rows, "use_cache": False} for rows in self.rows(WINDOW, self.windows).split(BATCH)]
+        return [
+            {"input_ids": rows, "use_cache": False} for rows in self.rows(WINDOW, self.windows * WINDOW).split(BATCH)
+        ]
 
     def generator(self) -> torch.Generator:
         """Random numbers of the seed."""

@@ -60,7 +60,7 @@ class Heal:
         """Train in place."""
         if next(packed_weights(work.model), None) is not None:
             raise ModelError("quantised weights do not train: heal before the weights are rounded")
-        rows = work.rows(LENGTH, -(-self.tokens // LENGTH))
+        rows = work.rows(LENGTH, self.tokens)
         batches = [{"input_ids": part, "labels": part} for part in rows.split(BATCH)]
         dtype = work.model.dtype
         context = Context(suite="llm", task="heal", seed=work.seed, target=Target("next-token", len(work.tokenizer)))
@@ -80,9 +80,10 @@ class Heal:
         cast(work.model, dtype)
         work.model.requires_grad_(True)
         losses = [value for _, value in result.curves["train loss"]]
+        passes = (result.tokens or 0) / rows.numel()
         return (
-            f"{result.tokens} tokens in {result.steps} steps, {result.epochs or 'less than one'} times through the "
-            f"text; loss {losses[0]:.3f} -> {losses[-1]:.3f} nats a token"
+            f"{result.tokens} tokens in {result.steps} steps, {passes:.1f} times the text; "
+            f"loss {losses[0]:.3f} -> {losses[-1]:.3f} nats a token"
         )
 
 
