@@ -23,7 +23,7 @@ BATCH = 4
 SECONDS = 10.0
 """Between two lines of progress."""
 
-Say = Callable[[str], None]
+Say = Callable[[str], object]
 """Is given a line of progress."""
 
 
