@@ -43,6 +43,9 @@ def open_model(name: str | Path) -> Opened:
         ModelError: there is no such model, it writes no text from left to right, or has no tokenizer, or its files
             are damaged.
     """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     name = str(name)
     folder = Path(name).expanduser()
     if not folder.is_dir():

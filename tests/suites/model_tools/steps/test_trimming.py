@@ -1,6 +1,7 @@
 """Experts that go, merge or become means, and parts that are dropped, where they are meant."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,8 @@ def test_parts_are_dropped(work: Callable[..., Work]) -> None:
 
 
 def test_mistakes(work: Callable[..., Work]) -> None:
-    for values in ({"keep": 0.0}, {"how": "merge", "score": "reap"}, {"grouping": "router"}):
+    mistakes: list[dict[str, Any]] = [{"keep": 0.0}, {"how": "merge", "score": "reap"}, {"grouping": "router"}]
+    for values in mistakes:
         with pytest.raises(ModelError):
             Experts(**values)
     with pytest.raises(ModelError, match="keep_router"):
