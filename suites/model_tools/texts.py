@@ -94,18 +94,14 @@ def read_texts(calibration: Path | None = None, held_out: Path | None = None, do
         ModelError: all documents of calibration have text in common with held-out ones.
         DataError: the packaged text cannot be had.
     """
-    if documents < 2:
-        raise ModelError(f"documents={documents} must be 2 or more: an interval needs two")
-    if calibration is None and held_out is None:
-        source = f"the packaged domains {', '.join(DOMAINS)}"
-        return Texts({domain: passages(domain, "calibration") for domain in DOMAINS}, _packaged(documents), source)
     if calibration is None:
-        assert held_out is not None
-        ours = {domain: passages(domain, "calibration") for domain in DOMAINS}
-        return _apart(ours, _own(held_out, own_documents(held_out)[:documents]), str(held_out))
+        measured, source = read_held_out(held_out, documents)
+        packaged = {domain: passages(domain, "calibration") for domain in DOMAINS}
+        return Texts(packaged, measured, source) if held_out is None else _apart(packaged, measured, source)
     own = own_documents(calibration)
     if held_out is not None:
-        return _apart({OWN: own}, _own(held_out, own_documents(held_out)[:documents]), str(held_out))
+        return _apart({OWN: own}, *read_held_out(held_out, documents))
+    _check(documents)
     count = min(documents, len(own) // HELD_OUT)
     if count < 2:
         raise TextFileError(
@@ -113,6 +109,31 @@ def read_texts(calibration: Path | None = None, held_out: Path | None = None, do
             f"{2 * HELD_OUT} or more, or name another file for held-out text"
         )
     return _apart({OWN: own[count:]}, _own(calibration, own[:count]), str(calibration))
+
+
+def read_held_out(file: Path | None = None, documents: int = DOCUMENTS) -> tuple[list[HeldOut], str]:
+    """The text to measure on, where nothing else is asked of text.
+
+    Args:
+        file: a file of text; None: the packaged test halves.
+        documents: how many there are at most.
+
+    Returns:
+        The documents, and in words where they are from.
+
+    Raises:
+        TextFileError: as `read_texts`.
+        ModelError: fewer than two documents are asked for.
+    """
+    _check(documents)
+    if file is None:
+        return _packaged(documents), f"the packaged domains {', '.join(DOMAINS)}"
+    return _own(file, own_documents(file)[:documents]), str(file)
+
+
+def _check(documents: int) -> None:
+    if documents < 2:
+        raise ModelError(f"documents={documents} must be 2 or more: an interval needs two")
 
 
 def own_documents(file: Path) -> list[str]:

@@ -27,7 +27,7 @@ from .opening import Opened, open_model, size_on_disk
 from .outcome import Done, Outcome, Side
 from .recipe import Named
 from .stock_folders import engines_of, open_plain, write_stock
-from .texts import DOCUMENTS, Texts, read_texts
+from .texts import DOCUMENTS, Texts, read_held_out, read_texts
 
 SPARE = 1.5
 """Times the size of a model that has to be free to load it once more."""
@@ -157,9 +157,9 @@ def export(
     """
     out = Path(out)
     check_free(out)
-    texts = _texts((None, held_out, documents))
+    measured, source = read_held_out(None if held_out is None else Path(held_out), documents)
     opened = _open(model, say)
-    rows = rows_of(texts.held_out, opened.tokenizer, opened.model)
+    rows = rows_of(measured, opened.tokenizer, opened.model)
     before = _side(opened, rows, say)
     started = time.monotonic()
     say(f"exporting for {engine}")
@@ -181,7 +181,7 @@ def export(
         before=before,
         after=Side.of(found, size_on_disk(out), loss(found, rows)),
         speed=_against_source(opened, found, rows),
-        text=texts.source,
+        text=source,
         engines=written.engines,
         opened=seen,
     )

@@ -9,7 +9,7 @@ from sparsebench.data.errors import TextFileError
 from sparsebench.data.text.documents import documents
 from sparsebench.models.errors import ModelError
 from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
-from sparsebench.suites.model_tools.texts import own_documents, read_texts
+from sparsebench.suites.model_tools.texts import own_documents, read_held_out, read_texts
 
 
 def test_own_text_is_split_and_cut(text: Path) -> None:
@@ -32,6 +32,7 @@ def test_text_that_is_in_both_files_is_no_calibration(text: Path, tmp_path: Path
     held.write_text("".join(json.dumps({"text": f"Title. {one.upper()}!"}) + "\n" for one in (first, second)))
     texts = read_texts(text, held)
     assert [one.text for one in texts.held_out] == own_documents(held)
+    assert read_held_out(held) == (texts.held_out, str(held))
     assert texts.calibration["own text"] == others
     with pytest.raises(ModelError, match="give other text to measure on"):
         read_texts(text, text, documents=30)
@@ -65,8 +66,9 @@ def test_mistakes(text: Path, tmp_path: Path) -> None:
     for name, message in expected.items():
         with pytest.raises(TextFileError, match=message):
             read_texts(tmp_path / name)
-    with pytest.raises(ModelError, match="documents=1"):
-        read_texts(text, documents=1)
+    for read in (read_texts, read_held_out):
+        with pytest.raises(ModelError, match="documents=1"):
+            read(text, documents=1)
 
 
 @pytest.mark.data
