@@ -22,6 +22,7 @@ from ..errors import ModelError
 from ..evaluation import evaluation_mode
 from .block_calls import BlockCall, Chain, capture_chain, hidden_of
 from .calls import batch_list, batch_mask
+from .progress import tell
 from .token_mask import MaskReader
 
 # Shapes: B rows of a batch, L tokens of a row, D width.
@@ -173,6 +174,7 @@ def _passes(
             if goes_on and not sequential:
                 step.look_ahead()
             yield step
+            tell(index + 1, len(blocks))
         if goes_on:
             step.leave()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,11 +25,29 @@ def written(path: str | Path) -> Iterator[Path]:
         ModelError: `path` is a file or a folder that is not empty.
     """
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ModelError(f"{path} exists and is not an empty folder: choose another path, or remove it")
+    check_free(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
         folder = Path(temporary) / path.name
         folder.mkdir()
         yield folder
         folder.rename(path)
+
+
+def check_free(path: str | Path) -> None:
+    """Look whether a folder can be written, before the work that makes what is to be in it.
+
+    Args:
+        path: its name.
+
+    Raises:
+        ModelError: `path` is a file or a folder that is not empty, or nothing can be made where it is to be.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ModelError(f"{path} exists and is not an empty folder: choose another path, or remove it")
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise ModelError(f"{path} cannot be made: {place} is no folder that can be written to")

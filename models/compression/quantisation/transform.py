@@ -15,6 +15,7 @@ from ...calibration.by_block import BlockPass, by_block
 from ...counting import stored_bytes
 from ...errors import ModelError, check_choice
 from ..linear.linear_map import Part, check_parts
+from ..linear.names import Names
 from ..scarce import warn_scarce
 from .changes import Changes
 from .grid import Grid
@@ -45,6 +46,9 @@ class QuantiseConfig:
         gptq: options of GPTQ.
         awq: options of AWQ.
         least_tokens: an expert that fewer tokens of the calibration data reach is rounded to the nearest, and reported.
+        targets: regular expressions on names of parameters, such as `model.layers.0.mlp.experts.down_proj`, which may
+            hold all experts of a block: only those in which one is found are rounded (`linear/names.py`).
+        ignore: regular expressions on names of parameters that stay as they are.
 
     Raises:
         ModelError: what is not one of these.
@@ -56,6 +60,8 @@ class QuantiseConfig:
     gptq: GPTQConfig = field(default_factory=GPTQConfig)
     awq: AWQConfig = field(default_factory=AWQConfig)
     least_tokens: int = 1
+    targets: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, get_args(QuantisationMethod))
@@ -64,6 +70,12 @@ class QuantiseConfig:
             raise ModelError(f"parts={self.parts} must name different parts, at least one")
         if self.least_tokens < 1:
             raise ModelError(f"least_tokens={self.least_tokens} must be 1 or more")
+        _ = self.names  # which refuses what is no regular expression
+
+    @property
+    def names(self) -> Names:
+        """Which parameters are meant."""
+        return Names(tuple(self.targets), tuple(self.ignore))
 
 
 @torch.no_grad()
@@ -99,6 +111,8 @@ def quantise(
     Example: `quantise(mixtral, QuantiseConfig(grid=Grid(bits=3, group_size=64)), batches)`.
     """
     targets = _chosen(targets_of(describe(model), config.parts), grids)
+    chosen = config.names.chosen([target.path for target in targets], "parameters")
+    targets = [target for target, meant in zip(targets, chosen, strict=True) if meant]
     report = QuantisationReport(method=config.method, bytes_before=stored_bytes(model))
     with Changes() as changes, dense_products():
 

@@ -17,6 +17,7 @@ from ..linear.expert_linears import linear_maps
 from ..linear.layerwise import MEMORY, layerwise
 from ..linear.linear_map import LinearMap, Part, check_parts
 from ..linear.moments import Moments
+from ..linear.names import Names
 from ..scarce import warn_scarce
 from .patterns import Pattern, removed_by
 from .report import PrunedLinear, PruningReport
@@ -47,6 +48,9 @@ class PruningConfig:
         block_size: of SparseGPT: columns between two updates of the rest.
         damping: of SparseGPT: what is added to the diagonal of H, as a fraction of its mean.
         memory: bytes of moments at once.
+        targets: regular expressions on names of maps, such as `model.layers.0.mlp.experts[0].gate`: only those in which
+            one is found are pruned (`linear/names.py`).
+        ignore: regular expressions on names of maps that stay as they are.
         sequential: the inputs of a block are those that the pruned blocks before it give, as in the papers of the two
             methods; else those of the model as it was, as in the released code of the unified compression of mixtures
             (arXiv 2406.02500), for models whose blocks all hand on to each other.
@@ -65,10 +69,13 @@ class PruningConfig:
     damping: float = 0.01
     memory: int = MEMORY
     sequential: bool = True
+    targets: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, get_args(Criterion))
         check_parts(self.parts)
+        _ = self.names  # which refuses what is no regular expression
         _ = self.zeros  # which refuses what no pattern is
         for name in ("min_tokens", "block_size", "memory"):
             if getattr(self, name) < 1:
@@ -79,6 +86,11 @@ class PruningConfig:
             raise ModelError(
                 "router_weighted weighs tokens of routed experts: method wanda or sparsegpt, parts experts"
             )
+
+    @property
+    def names(self) -> Names:
+        """Which maps are meant."""
+        return Names(tuple(self.targets), tuple(self.ignore))
 
     @property
     def zeros(self) -> Pattern:
@@ -127,6 +139,8 @@ def prune(
     Example: `print(prune(mixtral, PruningConfig(method="wanda", pattern="2:4"), batches))`.
     """
     maps = linear_maps(model, config.parts)
+    chosen = config.names.chosen([one.name for one in maps], "linear maps")
+    maps = [one for one, meant in zip(maps, chosen, strict=True) if meant]
     _check(maps)
     pattern = config.zeros
     done: dict[LinearMap, PrunedLinear] = {}

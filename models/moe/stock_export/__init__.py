@@ -28,6 +28,7 @@ def export(
     *,
     engine: Engine = "transformers",
     weights: Weights = "as they are",
+    architecture: str | None = None,
     tokenizer: Any = None,
 ) -> str:
     """Write a converted decoder so that `AutoModelForCausalLM.from_pretrained(path)` loads it, without this package.
@@ -54,6 +55,7 @@ def export(
             time, as `export_compressed_tensors` needs after the folder was loaded and quantised.
         weights: "dense" writes the dense weights that quantised ones stand for. To keep them packed, export for
             "compressed-tensors" first.
+        architecture: its name, such as "mixtral" or "qwen2_moe"; None: the first in `choice.STOCK` that fits.
         tokenizer: is saved along with the model if given.
 
     Returns:
@@ -64,14 +66,11 @@ def export(
             part of the model (the message names the part), or the outputs on a few rows are not those of the model.
             Nothing is written.
     """
-    check_choice("engine", engine, get_args(Engine))
     check_choice("weights", weights, get_args(Weights))
-    source = Source.of(model, NEURONS.get(engine, ROWS))
     packed = [name for name, value in model.named_parameters() if _is_packed(value)]
     if packed and weights != "dense":
         raise _quantised(packed)
-    stock, source = choose(source, engine)
-    filled = _fill(stock, source, engine)
+    filled = stock_model(model, engine=engine, architecture=architecture)
     if not packed:  # products with packed weights round their inputs, too
         check_outputs(model, filled, f"the {type(filled).__name__} would not compute what the model does")
     with written(path) as folder:
@@ -79,6 +78,46 @@ def export(
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
     return type(filled).__name__
+
+
+def stock_model(model: nn.Module, *, engine: Engine = "transformers", architecture: str | None = None) -> Any:
+    """The model of a stock architecture that computes what a converted decoder does, with the dense weights.
+
+    Nothing is written, and outputs are not compared: `export` does both.
+
+    Args:
+        model: what `convert` made.
+        engine: what is to run it, as in `export`.
+        architecture: its name, as in `export`.
+
+    Returns:
+        A model of transformers; its tensors share the memory of those that are the same in both.
+
+    Raises:
+        ModelError: no stock architecture that the engine runs has some part of the model, or another one than that.
+    """
+    check_choice("engine", engine, get_args(Engine))
+    stock, source = choose(Source.of(model, NEURONS.get(engine, ROWS)), engine, architecture)
+    return _fill(stock, source, engine)
+
+
+def architectures(model: nn.Module) -> dict[Engine, str]:
+    """Which architecture `export` would write a converted model as, for each engine.
+
+    Args:
+        model: any model.
+
+    Returns:
+        By engine the name of the architecture, or in brackets why there is none.
+    """
+    found: dict[Engine, str] = {}
+    for engine in get_args(Engine):
+        try:
+            stock, _ = choose(Source.of(model, NEURONS.get(engine, ROWS)), engine)
+            found[engine] = stock.name
+        except ModelError as error:
+            found[engine] = f"({error})"
+    return found
 
 
 def _quantised(names: list[str]) -> ModelError:

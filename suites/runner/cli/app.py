@@ -14,7 +14,7 @@ from sparsebench.reports.records.visible import visible
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
 from .list_commands import check, doctor, list_, show
-from .model_commands import import_
+from .model_commands import compress, convert, export, import_
 from .options import VersionOption
 from .output import use_plain_signs
 from .reproduce_command import reproduce
@@ -46,6 +46,9 @@ for _name, _function in (
     ("vouch", vouch),
     ("freeze", freeze),
     ("import", import_),
+    ("convert", convert),
+    ("compress", compress),
+    ("export", export),
     ("reproduce", reproduce),
     ("check", check),
     ("doctor", doctor),

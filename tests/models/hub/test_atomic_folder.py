@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.hub.atomic_folder import written
+from sparsebench.models.hub.atomic_folder import check_free, written
 
 
 def test_the_folder_appears_when_all_is_written(tmp_path: Path) -> None:
@@ -31,3 +31,15 @@ def test_an_empty_folder_is_used_and_anything_else_refused(tmp_path: Path) -> No
         with pytest.raises(ModelError, match="not an empty folder"), written(tmp_path / name):
             pytest.fail("nothing may be written")
     assert (tmp_path / "empty" / "a").read_text() == "1" and (tmp_path / "file").read_text() == "2"
+
+
+def test_what_can_be_written_is_known_before(tmp_path: Path) -> None:
+    check_free(tmp_path / "new" / "model")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    for path, message in (
+        (tmp_path / "file" / "model", "no folder that can be written to"),
+        (tmp_path, "not an empty"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            check_free(path)

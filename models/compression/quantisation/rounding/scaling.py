@@ -33,7 +33,8 @@ def scale_block(step: BlockPass, targets: Sequence[Target], moments: AllMoments,
 
     folds = list(hidden_folds(step.block, targets))
     for fold in folds:
-        if _usable(fold, run, rounding):
+        read = any(fold.reads(target) for target in targets)  # what reads them may not be among the targets
+        if read and _usable(fold, run, rounding):
             _scale(fold, targets, moments, rounding)
     for target in targets:
         if target.hidden and not any(fold.reads(target) for fold in folds):

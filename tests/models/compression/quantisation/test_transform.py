@@ -310,3 +310,19 @@ def test_too_few_tokens_are_a_warning_that_names_the_matrices() -> None:
     ):
         report = quantise(mixture("mixtral"), config("gptq"), few)
     assert report.scarce and all((one.tokens or 0) < one.inputs / 4 for one in report.scarce)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_not_meant_stays(method: str) -> None:
+    """Of AWQ no scale is folded into what only an ignored weight reads."""
+    model = stock("Llama")
+    ignored = {name: value for name, value in model.named_parameters() if "down_proj" in name or "layers.1." in name}
+    before = {name: value.detach().clone() for name, value in ignored.items()}
+    meant = {"targets": ("layers",), "ignore": ("down", r"layers\.1\.")}
+    report = quantise(model, config(method, parts=("ffn",), **meant), batches(1))
+    assert {weight.path for weight in report.weights} == {
+        f"model.layers.0.mlp.{name}_proj.weight" for name in ("gate", "up")
+    }
+    assert all(torch.equal(value, before[name]) for name, value in ignored.items())
+    with pytest.raises(ModelError, match="ignore: 'nothing' is found in none of the"):
+        quantise(stock("Llama"), config(parts=("ffn",), ignore=("nothing",)))

@@ -390,3 +390,15 @@ def test_old_weights_lie_where_they_are_told_to_or_nowhere(tmp_path: Path, monke
     assert folders == [tmp_path]
     with pytest.raises(ModelError, match=r"folder='/nowhere' cannot hold the old weights: No such file"):
         prune(mixture("mixtral"), PruningConfig(method="magnitude"), folder="/nowhere")
+
+
+def test_what_is_not_meant_stays() -> None:
+    model = mixture("mixtral")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    config = PruningConfig(method="magnitude", targets=(r"experts\[0\]",), ignore=("down", r"layers\.1\."))
+    report = prune(model, config)
+    assert {linear.name.rpartition(".")[2] for linear in report.linears} <= {"gate", "up", "gate_up"}
+    moved = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
+    assert moved == ["model.layers.0.mlp.experts.gate_up_proj"]
+    with pytest.raises(ModelError, match="targets: 'nothing' is found in none of the"):
+        prune(model, PruningConfig(method="magnitude", targets=("nothing",)))

@@ -5,6 +5,7 @@ import pytest
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig
+from sparsebench.models.moe.stock_export import architectures
 from sparsebench.models.moe.stock_export.choice import STOCK, choose
 from sparsebench.models.moe.stock_export.source import Source
 
@@ -37,3 +38,15 @@ def test_what_no_architecture_has_is_named_alone() -> None:
     source = Source.of(tiny("Qwen3", {}, MoEConfig(num_experts=4, num_shared=1, score="softmax_topk", renorm=False)))
     with pytest.raises(ModelError, match=r"has a shared block, norms of queries and keys, weights .* at once: use"):
         choose(source, "transformers")
+
+
+def test_an_architecture_can_be_named() -> None:
+    source = Source.of(tiny("Llama", {}, MoEConfig(num_experts=4)))
+    for name in ("qwen2_moe", "Qwen2Moe", "qwen2-moe"):
+        assert choose(source, "transformers", name)[0].name == "Qwen2Moe"
+    with pytest.raises(ModelError, match="did you mean 'qwen2moe'"):
+        choose(source, "transformers", "qwen2_mo")
+    with pytest.raises(ModelError, match="architecture=GraniteMoeShared: compressed-tensors does not run"):
+        choose(source, "compressed-tensors", "granite_moe_shared")
+    found = architectures(tiny("Llama", {}, MoEConfig(num_experts=4, score="sigmoid")))
+    assert found["transformers"] == "Glm4Moe" and "llama.cpp does not run Glm4Moe" in found["llama.cpp"]

@@ -1,8 +1,15 @@
-"""`sparsebench import`: what was read and what the checkpoint cannot tell; mistakes are one line."""
+"""`import`: what was read and what the checkpoint cannot tell. The other verbs: what they print, and mistakes."""
 
+import json
 from pathlib import Path
 
+import pytest
+
 from sparsebench.models import load
+from sparsebench.suites import model_tools
+from sparsebench.suites.model_tools.outcome import Outcome
+
+from ...model_tools.test_outcome import outcome
 
 RECORDED = Path(__file__).parents[3] / "models" / "oracles" / "official_layouts"
 
@@ -25,3 +32,49 @@ def test_mistakes(sparsebench, tmp_path: Path) -> None:
     code, _, err = sparsebench("import", str(RECORDED / "llama_moe_v1"), str(tmp_path / "full"))
     assert code == 2
     assert "not an empty folder" in err.splitlines()[-1]
+
+
+def test_verbs_print_the_outcome(sparsebench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+
+    def compress(**values: object) -> Outcome:
+        given.update(values)
+        return outcome()
+
+    monkeypatch.setattr(model_tools, "compress", compress, raising=False)
+    words = ["compress", "small", "out", "--bits", "4", "--part", "experts", "--ignore", "a", "--ignore", "b"]
+    code, text, err = sparsebench(*words)
+    assert code == 0 and text == f"{outcome()}\n" and err == "starting to compress small ...\n"
+    assert (given["bits"], given["parts"], given["ignore"]) == (4, ["experts"], ["a", "b"])
+    code, text, _ = sparsebench(*words, "--json")
+    assert code == 0 and json.loads(text) == json.loads(json.dumps(outcome().document()))
+
+
+def test_ctrl_c_is_130(sparsebench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model_tools, "export", stopped, raising=False)
+    code, _, err = sparsebench("export", "small", "out")
+    assert code == 130 and err.splitlines()[-1] == "sparsebench: stopped; nothing was written"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["convert", "no-model", "out", "--experts", "8"], "there is no folder no-model"),
+        (["convert", "no-model", "out", "--preset", "cmoe_3p1of"], "did you mean 'cmoe_3p1of8'?"),
+        (["compress", "no-model", "out"], "nothing to do"),
+        (["compress", "no-model", "out", "--bits", "-4"], "bits=-4 must be a whole number in 2..8"),
+        (["compress", "no-model", "out", "--recipe", "none.yaml"], "there is no recipe none.yaml"),
+        (["compress", "no-model", "out", "--bits", "4", "--target", "("], "is no regular expression"),
+        (["export", "no-model", "full"], "not an empty folder"),
+    ],
+)
+def test_mistakes_of_verbs(words: list[str], message: str, sparsebench, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    code, text, err = sparsebench(*words)
+    assert code == 2 and text == ""
+    assert message in err.splitlines()[-1] and "Traceback" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]

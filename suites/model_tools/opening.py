@@ -1,0 +1,134 @@
+"""A language model and its tokenizer, from a folder or the hub, or a reason in one line."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sparsebench.data import hub
+from sparsebench.models import compression, load, moe  # noqa: F401 - a folder may hold models of ours
+from sparsebench.models.errors import ModelError
+from sparsebench.models.hub.derived_classes import source_of
+from sparsebench.models.hub.own_folders import is_own_folder
+
+from ..llm.backbones import hf
+from .texts import near_path
+
+WEIGHTS = ("*.safetensors",)
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+"""How transformers ends the names of classes that write text from left to right."""
+
+
+@dataclass
+class Opened:
+    """A model in eval mode, its tokenizer, and the folder of its files."""
+
+    model: Any
+    tokenizer: Any
+    folder: Path
+
+
+def open_model(name: str | Path) -> Opened:
+    """The causal language model of a folder, or of a name on the hub, `owner/name[@revision]`; on the CPU.
+
+    Args:
+        name: the folder or name.
+
+    Returns:
+        Model, tokenizer and folder; packed weights stay packed.
+
+    Raises:
+        ModelError: there is no such model, it writes no text from left to right, or has no tokenizer, or its files
+            are damaged.
+    """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    name = str(name)
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = _from_hub(name)
+    _check_causal(folder)
+    if is_own_folder(folder):
+        model: Any = load(folder)
+        return Opened(model, _tokenizer(folder), folder)
+    try:
+        found = hf.load(torch.Generator(), str(folder))
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+    return Opened(found.model, _tokenizer(folder), folder)
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes of the files of weights in a folder, those in other formats that transformers reads left out.
+
+    Args:
+        folder: of a model.
+    """
+    return sum(file.stat().st_size for pattern in WEIGHTS for file in folder.glob(pattern))
+
+
+def is_stock(model: Any) -> bool:
+    """Whether a model is of a class of transformers as it is, so that programs without this package open it.
+
+    Args:
+        model: any model.
+    """
+    return type(model) is source_of(type(model)) and type(model).__module__.startswith("transformers.")
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    repository, _ = hub.split(name)
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
+    try:
+        validate_repo_id(repository)
+    except HFValidationError:
+        looks_local = True
+    if looks_local or ("/" not in name and not hub.folder_here(name)):
+        raise ModelError(f"there is no folder {name}{near_path(Path(name))}; a name on the hub is owner/name")
+    if hub.folder_here(name) is None:
+        hub.fetch(name)
+    folder = hub.folder_here(name)
+    assert folder is not None
+    return folder
+
+
+def _check_causal(folder: Path) -> None:
+    """By `config.json`: transformers makes a causal model of what is none, and draws a head."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise ModelError(f"{folder} has no config.json: no model of transformers or of sparsebench lies there")
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        classes = fields.get("architectures") or []
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{file} is damaged: {error!r}") from error
+    if not any(one.endswith(CAUSAL) for one in classes):
+        what = ", ".join(classes) or "no class by its config.json"
+        raise ModelError(f"{folder} is {what}, no causal language model (a ...ForCausalLM), which these commands take")
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        works = tokenizer.is_fast and len(tokenizer("a text")["input_ids"]) > 0
+    except Exception as error:  # each kind of tokenizer has errors of its own
+        raise ModelError(
+            f"{folder} has no tokenizer that can be read: copy the one of the model there ({_one_line(error)})"
+        ) from error
+    if not works:
+        raise ModelError(
+            f"the tokenizer in {folder} is none of the fast ones of transformers, or has an empty vocabulary"
+        )
+    return tokenizer
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
