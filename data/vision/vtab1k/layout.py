@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...errors import LocalFolderError, UnknownSource
+from ...identity import identity
 from ...local_folders import note_unpinned
 from ...manifest import near
+from ...own.parts import Rejected
 from ...sources import ensure
 from . import checks
 from .checksums import check_sums, read_sums
+from .class_folders import class_folders
 from .images import ImageList
 from .tasks import CLASSES, PARTS, SPARSE, TWINS, sizes
 
@@ -34,6 +37,10 @@ class VtabTask:
     val200: ImageList
     train800val200: ImageList
     test: ImageList
+    names: tuple[str, ...] = ()
+    """Of the classes, where the user's folders name them."""
+    rejected: tuple[Rejected, ...] = ()
+    """Files of class folders that are in no part."""
 
 
 def vtab1k(task: str, root: Path | str | None = None) -> VtabTask:
@@ -60,13 +67,19 @@ def vtab1k(task: str, root: Path | str | None = None) -> VtabTask:
 
 
 def own_images(root: Path | str | None = None) -> VtabTask:
-    """Read and check images of the user's in this layout, with any number of rows and classes.
+    """Read and check images of the user's in this layout, with any number of rows and classes, or in class folders.
 
-    ``root``, which holds the lists itself, defaults to the folder named by ``SPARSEBENCH_OWN_IMAGES``. Classes go from
-    0 to the largest label, and each must be in train800. Images are turned as their EXIF orientation says. Raises as
-    `vtab1k`, and for a test image that is a training image by content.
+    ``root``, which holds the lists or the class folders (`class_folders.py`) itself, defaults to the folder named by
+    ``SPARSEBENCH_OWN_IMAGES``. In lists, classes go from 0 to the largest label, and each must be in train800. Images
+    are turned as their EXIF orientation says. Raises as `vtab1k`, for a test image that is a training image by content,
+    and `TableError` for class folders that cannot be learnt from.
     """
     place = ensure(OWN_IMAGES, root)
+    if not any((place / f"{part}.txt").exists() for part in PARTS):
+        found = class_folders(OWN_IMAGES, place, identity(OWN_IMAGES) if root is None else None)
+        return VtabTask(
+            name=place.name, classes=len(found.names), **found.parts, names=found.names, rejected=found.rejected
+        )
     parts = {part: read_list(OWN_IMAGES, place, place, part, upright=True) for part in PARTS}
     check_sums(read_sums(place), [part.listing for part in parts.values()])
     for part in parts.values():

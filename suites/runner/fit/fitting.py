@@ -1,0 +1,232 @@
+"""`fit`: from data of one's own to a row, how sure it is, and its model in a folder."""
+
+import csv
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from rich.console import Console
+
+from sparsebench.data.own.columns import Columns
+from sparsebench.reports.records.example_files import ExampleReader
+from sparsebench.reports.records.index.database import Index
+from sparsebench.reports.records.record import Link, Record
+from sparsebench.reports.records.store import Store
+
+from ...contracts.context import Context, LoadBackbone
+from ...contracts.method import Method
+from ...contracts.task import Outcome, Task
+from ...prediction.chosen import ChosenOnValidation, with_options
+from ...prediction.task import Predictor
+from ..console import open_console
+from ..discovery.loading import load_parts
+from ..discovery.parts import parts_of
+from ..errors import UsageError
+from ..execution.executors.interface import Options
+from ..execution.placement import default_workers
+from ..execution.scoring import score
+from ..planning.plan_file import planned_records, planned_roles
+from ..run import run
+from ..summary import suite_infos
+from .candidates import candidates_of, matrix_of
+from .recommendation import Recommendation, recommend
+from .report import about_data, lines_of, sentences, to_rich
+from .rows import choose_rows
+from .saved import Description, save
+from .sources import Kind, OwnData, as_source, look_at
+
+RESULTS = "results"
+"""The result folder inside the folder of a fit; `sparsebench report` reads it."""
+REJECTED = "rejected.csv"
+SENTENCES = "recommendation.txt"
+PROBES = 16
+"""Test examples on which the saved model is compared with the one that was scored."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What became of a fit: the folder, the data, the recommendation and its words."""
+
+    folder: Path
+    data: OwnData
+    recommendation: Recommendation
+    sentences: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.sentences)
+
+
+def fit(
+    data: Path | str,
+    out: Path | str | None = None,
+    *,
+    text: str = "",
+    label: str = "",
+    smiles: str = "",
+    targets: Sequence[str] = (),
+    split: str = "",
+    seeds: int = 3,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> Fit:
+    """Compare rows on data of one's own, recommend one, and save its model.
+
+    Rows choose their options on the validation part; the recommendation is made by paired tests on that part; the test
+    part is scored once a row and chooses nothing. The same call goes on where one was stopped.
+
+    Args:
+        data: a folder with a folder of images for each class (or the lists of `own_images`); a table of texts with a
+            label; a table, SMI or SDF file of molecules with properties.
+        out: a new folder; None is `fit-NAME` after the data.
+        text: the column of texts.
+        label: the column of their classes.
+        smiles: the column of molecules.
+        targets: the columns to predict.
+        split: the column that says train, val or test; else texts and images are dealt out by class, molecules by
+            scaffold, three fifths to train on.
+        seeds: of the rows that a seed changes.
+        workers: processes; None takes what the machine has.
+        console: where the progress goes.
+
+    Returns:
+        The folder and the recommendation.
+
+    Raises:
+        UsageError: a folder that is there, an unknown form of data, no row with a score.
+        DataError: data that cannot be learnt from; nothing is written then.
+
+    Example:
+        >>> fit("mydata.csv", smiles="SMILES", targets=["logS"])  # doctest: +SKIP
+    """
+    place = Path(data)
+    folder = Path(out) if out is not None else Path(f"fit-{place.resolve().name.partition('.')[0]}")
+    if folder.exists():
+        raise UsageError(f"{folder} is there already: remove it, or name another folder")
+    columns, kind = _asked(text, label, smiles, targets, split)
+    own = look_at(place, columns, kind)
+    console = console or open_console()
+    profile, notes = choose_rows(own, seeds)
+    for line in [*about_data(own), *notes]:
+        console.print(line, soft_wrap=True)
+    stage = folder.with_name(f".{folder.name}.partial")
+    with _staged(stage, folder), as_source(own, stage):
+        options = Options(workers=workers or default_workers(1))
+        run(profile, stage / RESULTS, options, "exact", console)
+        records = _records(stage / RESULTS)
+        roles = planned_roles(stage / RESULTS).get(own.task.suite, {})
+        matrix = matrix_of(records, roles, own.task.suite)
+        matrix.examples = ExampleReader(Store(stage / RESULTS).read_examples)
+        info = suite_infos()[own.task.suite]
+        candidates, left_out = candidates_of(matrix, info)
+        for name, reason in left_out.items():
+            console.print(f"no candidate: {name}: {reason}", style="yellow", soft_wrap=True)
+        if not any(one.rival for one in candidates):
+            raise UsageError(f"no row has all of its scores: {'; '.join(left_out.values())}")
+        found = recommend(candidates, matrix.columns[0].higher_is_better, own.counts["val"])
+        said = sentences(found, matrix, own)
+        _save(own, found, said, records, stage)
+    console.print(to_rich(lines_of(matrix, info, candidates), matrix, found.chosen.name))
+    for line in said:
+        console.print(line, soft_wrap=True)
+    return Fit(folder, own, found, tuple(said))
+
+
+def _asked(text: str, label: str, smiles: str, targets: Sequence[str], split: str) -> tuple[Columns, Kind | None]:
+    """The columns and the kind that the options say. Raises `UsageError` for options of both kinds."""
+    for_text = bool(text or label)
+    for_molecules = bool(smiles or targets)
+    if for_text and for_molecules:
+        raise UsageError("--text and --label are of texts, --smiles and --target of molecules: say one of the two")
+    named = tuple(targets) or ((label,) if label else ())
+    kind: Kind | None = "text" if for_text else "molecules" if for_molecules else None
+    return Columns(text or smiles, named, split), kind
+
+
+@contextmanager
+def _staged(stage: Path, folder: Path) -> Iterator[None]:
+    """The folder appears when all is in it; what was computed stays in the stage for the next call."""
+    stage.mkdir(parents=True, exist_ok=True)
+    yield
+    stage.rename(folder)
+
+
+def _records(folder: Path) -> list[Record]:
+    """The whole records of the plan, in its order."""
+    store = Store(folder)
+    with Index(store) as index:
+        planned = planned_records(index.entries, folder)
+    return [store.read(entry.id) for entry in planned]
+
+
+def _save(own: OwnData, found: Recommendation, said: Sequence[str], records: Sequence[Record], stage: Path) -> None:
+    """The chosen row's model of its first seed, trained again with the options that it chose."""
+    chosen = found.chosen
+    record = next(
+        one
+        for one in records
+        if (one.cell.label, one.cell.backbone, one.cell.seed) == (chosen.label, chosen.backbone, 0)
+    )
+    links, subject, inputs = _train_again(record)
+    scale = subject.data.scale
+    regression = own.goal == "regression"
+    about = Description(
+        version=version("sparsebench"),
+        kind=own.kind,
+        cell=asdict(replace(record.cell, config=links[0].config, then=links[1:])),
+        goal=own.goal,
+        classes=list(own.classes),
+        targets=list(own.columns.targets),
+        input=own.columns.input,
+        mean=scale.mean.tolist() if regression else [],
+        std=scale.std.tolist() if regression else [],
+        recommendation={"sureness": found.sureness, "reason": found.reason, "record": record.id, "said": list(said)},
+    )
+    save(about, subject, inputs, stage)
+    (stage / SENTENCES).write_text("".join(f"{line}\n" for line in said), encoding="utf-8")
+    with (stage / REJECTED).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([("row", "reason"), *((one.row, one.reason) for one in own.rejected)])
+    shutil.rmtree(stage / RESULTS / "checkpoints", ignore_errors=True)
+
+
+def _train_again(record: Record) -> tuple[list[Link], Predictor, Sequence[Any]]:
+    """The last training of a cell: its methods with the chosen options, the model, some test inputs.
+
+    Raises `UsageError` where the score is not that of the record.
+    """
+    info = record.cell
+    loaded = load_parts(parts_of(info), info.links)
+    task = cast("ChosenOnValidation", loaded.task)
+    chain = with_options(loaded.chain, record.details["choice"]["chosen"])
+    last = _Last(task)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the worker that made the record: sums in another order are other sums
+    try:
+        outcome = score(info, chain, cast("Task", last), loaded.loaders, str(record.environment["device"]))
+    finally:
+        torch.set_num_threads(threads)
+    main = outcome.main_metric
+    if outcome.metrics[main].value != record.metrics[main].value:
+        found, scored = outcome.metrics[main].value, record.metrics[main].value
+        raise UsageError(f"{info.label}: trained again, it scores {main} {found} and not {scored}: not saved")
+    links = [Link(method=link.method, config=asdict(one)) for link, one in zip(info.links, chain, strict=True)]
+    assert last.subject is not None
+    return links, last.subject, task.load().test.inputs[:PROBES]
+
+
+class _Last:
+    """The task as `score` takes one, of which only the last training runs."""
+
+    def __init__(self, task: ChosenOnValidation) -> None:
+        self.task = task
+        self.subject: Predictor | None = None
+
+    def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
+        """The outcome of the last training."""
+        outcome, self.subject = self.task.train_chosen(chain, load_backbone, context)
+        return outcome
