@@ -74,7 +74,8 @@ def _score(record: Record) -> Score:
     return Score(metric.value, metric.stderr, trials_of(metric), read)
 
 
-def _price(matrix: Matrix, row: Row) -> tuple[float, float]:
+def _price(matrix: Matrix, row: Row) -> float:
+    """Operations for an example; the numbers of the model where they are more, since trees only compare."""
     flops = matrix.cost(row, lambda costs: costs.flops)
     parameters = matrix.cost(row, lambda costs: costs.params_total)
-    return flops or 0.0, parameters or 0.0
+    return max(flops or 0.0, parameters or 0.0)

@@ -5,8 +5,8 @@ The test part chooses nothing: it is scored once a row, and what it says of the 
 1. The best row by mean score on the validation part is found, and every pair of rows is compared by a paired test over
    validation examples and seeds (`reports.statistics`). Since the best row was found in the same scores, intervals are
    corrected for all pairs of rows (Bonferroni), not for those with the best row only.
-2. Rows that are not worse than the best one by that test are tied with it; the cheapest of them is recommended: fewest
-   operations for an example, then fewest parameters.
+2. Rows that are not worse than the best one by that test are tied with it; the cheapest of them is recommended, by the
+   operations for an example.
 3. "sure": every other row is worse than it. "as good as the best": some rows are worse, others are tied; the interval
    of its difference to the best row says how much it may cost. "cannot tell": the part has fewer than 30 examples, no
    row is worse than another, or the row is not better than a constant guess.
@@ -25,13 +25,13 @@ LEAST_EXAMPLES = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A row: its scores on the validation part by seed, and what an answer costs (operations, parameters)."""
+    """A row: its scores on the validation part by seed, and what an answer costs (operations)."""
 
     label: str
     backbone: str
     role: str
     validation: Side
-    price: tuple[float, float]
+    price: float
 
     @property
     def name(self) -> str:

@@ -26,9 +26,9 @@ class Line:
     validation: str
     test: str
     outcome: str
-    """Of the paired comparison with the baseline on the test part."""
+    """Of the paired comparison with the baseline on the test part; of a baseline, that it is one."""
+    difference: str
     operations: str
-    training: str
 
 
 def lines_of(matrix: Matrix, info: SuiteInfo, candidates: Sequence[Candidate]) -> list[Line]:
@@ -41,20 +41,19 @@ def lines_of(matrix: Matrix, info: SuiteInfo, candidates: Sequence[Candidate]) -
     for one in ordered:
         row = places[one.name]
         outcome = one.role
+        shown = ""
         if row in compared:
             contrast = compared[row]
+            outcome = contrast.outcome
             shown = formatting.interval(contrast.difference.estimate, column.unit)
-            outcome = f"{contrast.outcome} {shown}"
-        cost = matrix.cost(row, lambda costs: costs.flops)
-        seconds = matrix.training_cost(row, lambda costs: costs.seconds)
         found.append(
             Line(
                 row=one.name,
                 validation=formatting.number(one.mean, column.unit),
                 test=formatting.estimate(matrix.mean(row, [column]), column.unit),
                 outcome=outcome,
-                operations=formatting.count(cost),
-                training=formatting.duration(seconds),
+                difference=shown,
+                operations=formatting.count(one.price),
             )
         )
     return found
@@ -65,9 +64,10 @@ def to_rich(lines: Sequence[Line], matrix: Matrix, chosen: str) -> Table:
     column = matrix.columns[0]
     unit = formatting.shown_unit(column.unit)
     score = f"{column.metric} {unit}".strip()
-    table = Table()
-    for title in ("row", f"validation {score}", f"test {score}", "against the baseline", "operations", "training"):
-        table.add_column(title)
+    caption = f"{score}; outcome and difference: paired with the baseline on the test part; operations for an example"
+    table = Table(caption=caption)
+    for title in ("row", "val", "test", "outcome", "difference", "operations"):
+        table.add_column(title, overflow="fold")
     for line in lines:
         table.add_row(*asdict(line).values(), style="bold" if line.row == chosen else None)
     return table
@@ -95,7 +95,7 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
     ]
     if found.to_best is not None:
         shown = formatting.interval(found.to_best.estimate, column.unit)
-        said.append(f"the best there is {found.best.name}; the recommended row is {shown} {unit} from it".rstrip())
+        said.append(f"the best there is {found.best.name}; the recommended row is {shown} {unit}".rstrip() + " from it")
     row = _row(matrix, found.chosen)
     test = formatting.estimate(matrix.mean(row, [column]), column.unit)
     shown_unit = formatting.shown_unit(column.unit)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sparsebench.reports.records.record import CellInfo
+from sparsebench.reports.records.record import CellInfo, Link
 
 from ...contracts.budget import Budget
 from ...contracts.context import Context, Target
@@ -114,9 +114,8 @@ def save(about: Description, subject: Predictor, inputs: Sequence[Any], folder: 
 def open_fitted(folder: Path) -> Fitted:
     """A fitted row as `save` wrote it. Raises `UsageError` for a folder without one, or one that does not fit."""
     about = read_description(folder)
-    parts = parts_of(build(CellInfo, about.cell, f"{folder / DESCRIPTION}, cell"))
-    info = build(CellInfo, about.cell, f"{folder / DESCRIPTION}, cell")
-    loaded = load_parts(parts, info.links)
+    info = _cell(about, folder / DESCRIPTION)
+    loaded = load_parts(parts_of(info), info.links)
     context = Context(
         suite=info.suite,
         task=info.task,
@@ -148,6 +147,14 @@ def read_description(folder: Path) -> Description:
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         raise UsageError(f"{file} is not of the schema {SCHEMA}")
     return build(Description, found, str(file))
+
+
+def _cell(about: Description, file: Path) -> CellInfo:
+    try:
+        then = [Link(**link) for link in about.cell["then"]]
+        return CellInfo(**{**about.cell, "then": then})
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{file}: its cell is none: {error}") from None
 
 
 EXAMPLES: dict[str, Any] = {

@@ -79,8 +79,8 @@ def look_at(data: Path, columns: Columns, kind: Kind | None) -> OwnData:
         return _images(data)
     if ".jsonl" in data.name.lower():
         raise UsageError(
-            f"{data}: no task of the suites trains on conversations of your own (instruction_tuning reads packaged ones), "
-            "so that there is nothing to compare rows by; of JSONL, texts alone are read, by the task own_text"
+            f"{data}: no task trains on conversations of yours (instruction_tuning reads packaged ones), so that there "
+            "is nothing to compare rows by; of JSONL, texts alone are read, by the task own_text"
         )
     if not is_table(data):
         raise UsageError(f"{data}: give a folder of class folders, or a table (.csv, .tsv, .parquet, .smi, .sdf)")
