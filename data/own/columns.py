@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import TableError
+from ..labelled.dealt import is_split
 from ..manifest import near
-from .parts import is_split
 from .tables import MOLECULE, SMILES, Table
 from .values import are_numbers
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from ..cache.ledger import cached_reads
 from ..errors import TableError
 from ..identity import identity
+from ..labelled.dealt import PARTS, Part, Rejected, complete, deal, named_parts
 from ..labelled.table import normal_form
 from ..local_folders import note_unpinned
 from ..sources import ensure
 from .columns import Columns, Kind, choose_columns
-from .parts import PARTS, Part, Rejected, complete, deal, named_parts
 from .tables import Table, is_table, read_table
 from .values import Goal, Targets, read_classes, read_properties
 
@@ -210,8 +210,9 @@ def _by_scaffold(inputs: Sequence[str], targets: Targets, where: str) -> list[Pa
     """No scaffold is in two parts; of classes, the first of twenty shuffles that has two in each part."""
     from ..molecules.scaffold import scaffold_split
 
+    found: list[Part] = []
     for seed in range(SPLIT_SEEDS):
-        found: list[Part] = ["train"] * len(inputs)
+        found = ["train"] * len(inputs)
         split = scaffold_split(inputs, (0.6, 0.2, 0.2), balanced=seed)
         for part, rows in zip(PARTS, split, strict=True):
             for row in rows:

@@ -89,11 +89,11 @@ def read_properties(columns: Mapping[str, Sequence[str]], where: str) -> Targets
     """
     import numpy as np
 
-    kinds = {name: _kind(values, f"{where}, column {name!r}") for name, values in columns.items()}
+    kinds: dict[str, Goal] = {name: _kind(values, f"{where}, column {name!r}") for name, values in columns.items()}
     if len(set(kinds.values())) > 1:
         said = ", ".join(f"{name!r} is {kind}" for name, kind in kinds.items())
         raise TableError(f"{where}: the columns to predict are of different kinds ({said}): fit them one by one")
-    goal = next(iter(kinds.values()))
+    goal: Goal = next(iter(kinds.values()))
     if goal == "classification":
         if len(columns) > 1:
             raise TableError(f"{where}: several columns of classes cannot be predicted together: fit them one by one")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from sparsebench.data.labelled.dealt import PARTS, Part
 from sparsebench.data.own.columns import Kind
 from sparsebench.data.own.labelled import SOURCES, OwnTable, own_table
-from sparsebench.data.own.parts import PARTS, Part
 from sparsebench.data.sources import source
 
 from ..contracts.context import Context, LoadBackbone, Target

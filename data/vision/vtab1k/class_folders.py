@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ...cache.digests import digest_once
 from ...errors import LocalFolderError, TableError
-from ...own.parts import PARTS, Part, Rejected, complete, deal, part_named
+from ...labelled.dealt import PARTS, Part, Rejected, complete, deal, part_named
 from .images import ImageList, read_rgb
 
 LISTING = "class folders"
@@ -65,7 +65,7 @@ def _read(source: str, root: Path) -> ClassFolders:
     images = _distinct(root, _readable(root, rejected), rejected)
     if not images:
         raise TableError(_nothing(root, rejected))
-    names = tuple(sorted({image.label for image in images}))
+    names: tuple[str, ...] = tuple(sorted({image.label for image in images}))
     if len(names) < 2:
         raise TableError(f"{root} has images of one class, {names[0]!r}; two are needed")
     parts = _parts(root, images)
@@ -138,7 +138,7 @@ def _distinct(root: Path, images: Sequence[_Image], rejected: list[Rejected]) ->
 def _parts(root: Path, images: Sequence[_Image]) -> list[Part]:
     labels = [image.label for image in images]
     keys = [image.digest for image in images]
-    named = [image.named for image in images if image.named is not None]
+    named: list[Part] = [image.named for image in images if image.named is not None]
     if not named:
         return deal(labels, keys, str(root))
     if "train" not in named:

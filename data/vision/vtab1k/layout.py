@@ -7,15 +7,15 @@ The protocol: choose on train800 -> val200, then train on train800val200 and rep
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...errors import LocalFolderError, UnknownSource
 from ...identity import identity
+from ...labelled.dealt import Rejected
 from ...local_folders import note_unpinned
 from ...manifest import near
-from ...own.parts import Rejected
 from ...sources import ensure
 from . import checks
 from .checksums import check_sums, read_sums
@@ -63,7 +63,7 @@ def vtab1k(task: str, root: Path | str | None = None) -> VtabTask:
     if task not in SPARSE:
         checks.check_classes(parts["train800val200"], classes)
         checks.say_absent_classes(parts["train800"], classes)
-    return VtabTask(name=task, classes=classes, **parts)
+    return _task(task, classes, parts)
 
 
 def own_images(root: Path | str | None = None) -> VtabTask:
@@ -77,9 +77,7 @@ def own_images(root: Path | str | None = None) -> VtabTask:
     place = ensure(OWN_IMAGES, root)
     if not any((place / f"{part}.txt").exists() for part in PARTS):
         found = class_folders(OWN_IMAGES, place, identity(OWN_IMAGES) if root is None else None)
-        return VtabTask(
-            name=place.name, classes=len(found.names), **found.parts, names=found.names, rejected=found.rejected
-        )
+        return _task(place.name, len(found.names), found.parts, found.names, found.rejected)
     parts = {part: read_list(OWN_IMAGES, place, place, part, upright=True) for part in PARTS}
     check_sums(read_sums(place), [part.listing for part in parts.values()])
     for part in parts.values():
@@ -89,7 +87,27 @@ def own_images(root: Path | str | None = None) -> VtabTask:
     checks.check_test_apart(parts)
     classes = checks.classes_of(parts)
     checks.check_classes(parts["train800"], classes)
-    return VtabTask(name=place.name, classes=classes, **parts)
+    return _task(place.name, classes, parts)
+
+
+def _task(
+    name: str,
+    classes: int,
+    parts: Mapping[str, ImageList],
+    names: tuple[str, ...] = (),
+    rejected: tuple[Rejected, ...] = (),
+) -> VtabTask:
+    train, val, both, test = (parts[part] for part in PARTS)
+    return VtabTask(
+        name=name,
+        classes=classes,
+        train800=train,
+        val200=val,
+        train800val200=both,
+        test=test,
+        names=names,
+        rejected=rejected,
+    )
 
 
 def read_list(

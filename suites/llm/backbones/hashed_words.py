@@ -5,6 +5,7 @@ of counts as in Salton and Buckley (1988), each text of length one: the baseline
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,14 +30,12 @@ class HashedWords(FeatureExtractor):
         """Float32 (4096,) of each text or pair; zeros for a text without a word."""
         from sklearn.feature_extraction.text import HashingVectorizer
 
-        hashing = HashingVectorizer(
-            n_features=WIDTH, ngram_range=(1, 2), alternate_sign=False, norm=None, token_pattern=r"(?u)\b\w+\b"
-        )
         if not len(raw):
             return []
-        counts = hashing.transform([normal_form(text) for text in raw])
-        counts.data = np.log1p(counts.data)
-        rows = torch.from_numpy(counts.toarray()).float()
+        options: dict[str, Any] = {"norm": None, "token_pattern": r"(?u)\b\w+\b"}
+        hashing = HashingVectorizer(n_features=WIDTH, ngram_range=(1, 2), alternate_sign=False, **options)
+        counts: Any = hashing.transform([normal_form(text) for text in raw])
+        rows = torch.from_numpy(np.log1p(counts.toarray())).float()
         return list(torch.nn.functional.normalize(rows, dim=1))
 
     def forward(self, inputs: Tensor) -> Tensor:

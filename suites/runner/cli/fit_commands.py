@@ -30,6 +30,7 @@ def fit(
     command goes on where it was stopped.
     """
     announce(f"looking at {data}")
+    from ..console import open_console
     from ..fit.fitting import fit as fit_data
 
     end_in_order()
@@ -44,6 +45,7 @@ def fit(
             split=split,
             seeds=seeds,
             workers=workers,
+            console=open_console(),
         )
     except KeyboardInterrupt:
         say("sparsebench: stopped; the same command goes on from here", err=True)
@@ -73,7 +75,9 @@ def predict(
     write_predictions(frame, place)
     counts = frame["status"].value_counts()
     say(f"{', '.join(f'{count} {status}' for status, count in counts.items())}; written to {place}")
-    for _, row in frame[frame["status"] != "ok"].head(5).iterrows():
-        say(f"row {row.name + 1}: {row['status']}: {row['reason']}")
-    if not (frame["status"] == "ok").any():
+    said = list(zip(frame["status"], frame["reason"], strict=True))
+    bad = [f"row {row}: {status}: {reason}" for row, (status, reason) in enumerate(said, start=1) if status != "ok"]
+    for line in bad[:5]:
+        say(line)
+    if len(bad) == len(said):
         raise typer.Exit(1)

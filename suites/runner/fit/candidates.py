@@ -8,6 +8,7 @@ from sparsebench.reports.statistics import Score, Side, example_scores
 from sparsebench.reports.tables.matrix import Matrix, Row, matrices, trials_of
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
+from ..discovery.registry import suite
 from .recommendation import Candidate
 
 OF_VALIDATION = "val "
@@ -17,6 +18,19 @@ def matrix_of(records: Sequence[Record], roles: Mapping[str, str], suite: str) -
     """The records of the one task of a fit as the rows of a table."""
     (matrix,) = matrices(records, roles={suite: roles})
     return matrix
+
+
+def suite_info(name: str) -> SuiteInfo:
+    """How tables of a suite are made; roles are those that the profile `fit` gives its rows."""
+    about = suite(name)
+    return SuiteInfo(
+        title=about.title,
+        description=about.description,
+        baseline=about.baseline,
+        unit=about.unit,
+        group_baselines=about.group_baselines,
+        margins=about.margins,
+    )
 
 
 def candidates_of(matrix: Matrix, info: SuiteInfo) -> tuple[list[Candidate], dict[str, str]]:

@@ -23,7 +23,6 @@ from ...contracts.method import Method
 from ...contracts.task import Outcome, Task
 from ...prediction.chosen import ChosenOnValidation, with_options
 from ...prediction.task import Predictor
-from ..console import open_console
 from ..discovery.loading import load_parts
 from ..discovery.parts import parts_of
 from ..errors import UsageError
@@ -32,8 +31,7 @@ from ..execution.placement import default_workers
 from ..execution.scoring import score
 from ..planning.plan_file import planned_records, planned_roles
 from ..run import run
-from ..summary import suite_infos
-from .candidates import candidates_of, matrix_of
+from .candidates import candidates_of, matrix_of, suite_info
 from .recommendation import Recommendation, recommend
 from .report import about_data, lines_of, sentences, to_rich
 from .rows import choose_rows
@@ -109,7 +107,7 @@ def fit(
         raise UsageError(f"{folder} is there already: remove it, or name another folder")
     columns, kind = _asked(text, label, smiles, targets, split)
     own = look_at(place, columns, kind)
-    console = console or open_console()
+    console = console or Console(markup=False, emoji=False, highlight=False)
     profile, notes = choose_rows(own, seeds)
     for line in [*about_data(own), *notes]:
         console.print(line, soft_wrap=True)
@@ -121,7 +119,7 @@ def fit(
         roles = planned_roles(stage / RESULTS).get(own.task.suite, {})
         matrix = matrix_of(records, roles, own.task.suite)
         matrix.examples = ExampleReader(Store(stage / RESULTS).read_examples)
-        info = suite_infos()[own.task.suite]
+        info = suite_info(own.task.suite)
         candidates, left_out = candidates_of(matrix, info)
         for name, reason in left_out.items():
             console.print(f"no candidate: {name}: {reason}", style="yellow", soft_wrap=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from sparsebench.data.errors import TableError
+from sparsebench.data.labelled.dealt import PARTS, Rejected
 from sparsebench.data.own.columns import INPUT_NAMES, Columns
 from sparsebench.data.own.labelled import COLUMNS_FILE, OwnTable, columns_text, learnable
-from sparsebench.data.own.parts import PARTS, Rejected
 from sparsebench.data.own.tables import Table, is_table, read_table
 from sparsebench.data.sources import source
 
