@@ -131,6 +131,8 @@ def learnable(table: Table, kind: Kind, given: Columns) -> OwnTable:
     bad |= _unreadable(kind, inputs, bad)
     if kind == "text":
         bad |= _repeated(inputs, targets, named, bad)
+    elif named is not None:
+        bad |= _in_a_later_part(inputs, named, bad)
     kept = [row for row in range(len(inputs)) if row not in bad]
     if not kept:
         raise TableError(f"{where}: none of its {len(inputs)} rows can be used; of the first: {bad[0]}")
@@ -176,6 +178,23 @@ def _repeated(
         if named is not None:
             rows = sorted(rows, key=lambda row: -PARTS.index(named[row]))
         found |= dict.fromkeys(rows[1:], f"the same text as row {rows[0] + 1}")
+    return found
+
+
+def _in_a_later_part(inputs: Sequence[str], named: Sequence[Part], known: Iterable[int]) -> dict[int, str]:
+    """Molecules that stand in a later part, too, by their canonical SMILES: what is tested was not trained on."""
+    from rdkit.Chem import CanonSmiles
+
+    rows = [row for row in range(len(inputs)) if row not in known]
+    canonical = {row: CanonSmiles(inputs[row]) for row in rows}
+    last: dict[str, int] = {}
+    for row in sorted(rows, key=lambda row: PARTS.index(named[row])):
+        last[canonical[row]] = row
+    found = {}
+    for row in rows:
+        other = last[canonical[row]]
+        if named[other] != named[row]:
+            found[row] = f"the same molecule as row {other + 1}, which is in {named[other]}"
     return found
 
 

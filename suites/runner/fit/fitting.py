@@ -2,12 +2,12 @@
 
 import csv
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from rich.console import Console
@@ -17,6 +17,8 @@ from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.record import Link, Record
 from sparsebench.reports.records.store import Store
+from sparsebench.reports.tables.matrix import Matrix
+from sparsebench.reports.tables.suite_table import SuiteInfo
 
 from ...contracts.context import Context, LoadBackbone
 from ...contracts.method import Method
@@ -32,7 +34,7 @@ from ..execution.scoring import score
 from ..planning.plan_file import planned_records, planned_roles
 from ..run import run
 from .candidates import candidates_of, matrix_of, suite_info
-from .recommendation import Recommendation, recommend
+from .recommendation import Candidate, Recommendation, recommend
 from .report import about_data, lines_of, sentences, to_rich
 from .rows import choose_rows
 from .saved import Description, save
@@ -113,25 +115,48 @@ def fit(
         console.print(line, soft_wrap=True)
     stage = folder.with_name(f".{folder.name}.partial")
     with _staged(stage, folder), as_source(own, stage):
-        options = Options(workers=workers or default_workers(1))
-        run(profile, stage / RESULTS, options, "exact", console)
-        records = _records(stage / RESULTS)
-        roles = planned_roles(stage / RESULTS).get(own.task.suite, {})
-        matrix = matrix_of(records, roles, own.task.suite)
-        matrix.examples = ExampleReader(Store(stage / RESULTS).read_examples)
-        info = suite_info(own.task.suite)
-        candidates, left_out = candidates_of(matrix, info)
-        for name, reason in left_out.items():
+        run(profile, stage / RESULTS, Options(workers=workers or default_workers(1)), "exact", console)
+        compared = _compared(own, stage / RESULTS)
+        for name, reason in compared.left_out.items():
             console.print(f"no candidate: {name}: {reason}", style="yellow", soft_wrap=True)
-        if not any(one.rival for one in candidates):
-            raise UsageError(f"no row has all of its scores: {'; '.join(left_out.values())}")
-        found = recommend(candidates, matrix.columns[0].higher_is_better, own.counts["val"])
-        said = sentences(found, matrix, own)
-        _save(own, found, said, records, stage)
-    console.print(to_rich(lines_of(matrix, info, candidates), matrix, found.chosen.name))
+        found = compared.recommendation
+        said = sentences(found, compared.matrix, own)
+        table = to_rich(
+            lines_of(compared.matrix, compared.info, compared.candidates), compared.matrix, found.chosen.name
+        )
+        said += _save(own, found, said, compared.records, stage)
+        (stage / SENTENCES).write_text("".join(f"{line}\n" for line in said), encoding="utf-8")
+    console.print(table)
     for line in said:
         console.print(line, soft_wrap=True)
     return Fit(folder, own, found, tuple(said))
+
+
+class _Compared(NamedTuple):
+    """The records of a run as rows, the choice among them, and the rows that are no candidates."""
+
+    records: Sequence[Record]
+    matrix: Matrix
+    info: SuiteInfo
+    candidates: Sequence[Candidate]
+    left_out: Mapping[str, str]
+    recommendation: Recommendation
+
+
+def _compared(own: OwnData, results: Path) -> _Compared:
+    """Raises `UsageError` where no row has all of its scores."""
+    store = Store(results)
+    with Index(store) as index:
+        planned = planned_records(index.entries, results)
+    records = [store.read(entry.id) for entry in planned]
+    matrix = matrix_of(records, planned_roles(results).get(own.task.suite, {}), own.task.suite)
+    matrix.examples = ExampleReader(store.read_examples)
+    info = suite_info(own.task.suite)
+    candidates, left_out = candidates_of(matrix, info)
+    if not any(one.rival for one in candidates):
+        raise UsageError(f"no row has all of its scores: {'; '.join(left_out.values())}")
+    found = recommend(candidates, matrix.columns[0].higher_is_better, own.counts["val"])
+    return _Compared(records, matrix, info, candidates, left_out, found)
 
 
 def _asked(text: str, label: str, smiles: str, targets: Sequence[str], split: str) -> tuple[Columns, Kind | None]:
@@ -153,29 +178,20 @@ def _staged(stage: Path, folder: Path) -> Iterator[None]:
     stage.rename(folder)
 
 
-def _records(folder: Path) -> list[Record]:
-    """The whole records of the plan, in its order."""
-    store = Store(folder)
-    with Index(store) as index:
-        planned = planned_records(index.entries, folder)
-    return [store.read(entry.id) for entry in planned]
-
-
-def _save(own: OwnData, found: Recommendation, said: Sequence[str], records: Sequence[Record], stage: Path) -> None:
-    """The chosen row's model of its first seed, trained again with the options that it chose."""
+def _save(
+    own: OwnData, found: Recommendation, said: Sequence[str], records: Sequence[Record], stage: Path
+) -> list[str]:
+    """The chosen row's model of its first seed, trained again with the chosen options; what is to be said of it."""
     chosen = found.chosen
-    record = next(
-        one
-        for one in records
-        if (one.cell.label, one.cell.backbone, one.cell.seed) == (chosen.label, chosen.backbone, 0)
-    )
-    links, subject, inputs = _train_again(record)
-    scale = subject.data.scale
+    row = (chosen.label, chosen.backbone)
+    record = next(one for one in records if (one.cell.label, one.cell.backbone) == row and one.cell.seed == 0)
+    again = _train_again(record)
+    scale = again.subject.data.scale
     regression = own.goal == "regression"
     about = Description(
         version=version("sparsebench"),
         kind=own.kind,
-        cell=asdict(replace(record.cell, config=links[0].config, then=links[1:])),
+        cell=asdict(replace(record.cell, config=again.links[0].config, then=again.links[1:])),
         goal=own.goal,
         classes=list(own.classes),
         targets=list(own.columns.targets),
@@ -184,19 +200,29 @@ def _save(own: OwnData, found: Recommendation, said: Sequence[str], records: Seq
         std=scale.std.tolist() if regression else [],
         recommendation={"sureness": found.sureness, "reason": found.reason, "record": record.id, "said": list(said)},
     )
-    save(about, subject, inputs, stage)
-    (stage / SENTENCES).write_text("".join(f"{line}\n" for line in said), encoding="utf-8")
+    save(about, again.subject, again.inputs, stage)
     with (stage / REJECTED).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([("row", "reason"), *((one.row, one.reason) for one in own.rejected)])
     shutil.rmtree(stage / RESULTS / "checkpoints", ignore_errors=True)
+    assert record.main_metric is not None
+    compared = record.metrics[record.main_metric].value
+    if again.score == compared:
+        return []
+    return [f"the saved model was trained again and scores {record.main_metric} {again.score:.6g}, not {compared:.6g}"]
 
 
-def _train_again(record: Record) -> tuple[list[Link], Predictor, Sequence[Any]]:
-    """The last training of a cell: its methods with the chosen options, the model, some test inputs.
+class _Again(NamedTuple):
+    """The last training of a cell: its methods with the chosen options, the model, some test inputs, the test score."""
 
-    Raises `UsageError` where the score is not that of the record.
-    """
+    links: list[Link]
+    subject: Predictor
+    inputs: Sequence[Any]
+    score: float
+
+
+def _train_again(record: Record) -> _Again:
+    """On the processor, its score is that of the record to the last digit."""
     info = record.cell
     loaded = load_parts(parts_of(info), info.links)
     task = cast("ChosenOnValidation", loaded.task)
@@ -208,13 +234,9 @@ def _train_again(record: Record) -> tuple[list[Link], Predictor, Sequence[Any]]:
         outcome = score(info, chain, cast("Task", last), loaded.loaders, str(record.environment["device"]))
     finally:
         torch.set_num_threads(threads)
-    main = outcome.main_metric
-    if outcome.metrics[main].value != record.metrics[main].value:
-        found, scored = outcome.metrics[main].value, record.metrics[main].value
-        raise UsageError(f"{info.label}: trained again, it scores {main} {found} and not {scored}: not saved")
     links = [Link(method=link.method, config=asdict(one)) for link, one in zip(info.links, chain, strict=True)]
     assert last.subject is not None
-    return links, last.subject, task.load().test.inputs[:PROBES]
+    return _Again(links, last.subject, task.load().test.inputs[:PROBES], outcome.metrics[outcome.main_metric].value)
 
 
 class _Last:

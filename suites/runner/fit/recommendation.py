@@ -7,6 +7,8 @@ The test part chooses nothing: it is scored once a row, and what it says of the 
    corrected for all pairs of rows (Bonferroni), not for those with the best row only.
 2. Rows that are not worse than the best one by that test are tied with it; the cheapest of them is recommended, by the
    operations for an example.
+   A row's score is that of the best of its own trials on this part, at most six; that flatters rows with many trials a
+   little, and the test column shows by how much.
 3. "sure": every other row is worse than it. "as good as the best": some rows are worse, others are tied; the interval
    of its difference to the best row says how much it may cost. "cannot tell": the part has fewer than 30 examples, no
    row is worse than another, or the row is not better than a constant guess.

@@ -101,6 +101,7 @@ def save(about: Description, subject: Predictor, inputs: Sequence[Any], folder: 
     Raises:
         UsageError: what is read back is another model.
     """
+    subject.model.cpu()
     state = {name: value.detach().clone().contiguous() for name, value in subject.model.state_dict().items()}
     save_file(state, folder / WEIGHTS)
     (folder / DESCRIPTION).write_text(json.dumps(asdict(about), indent=1, allow_nan=False), encoding="utf-8")
