@@ -6,6 +6,7 @@ An SDF file has the columns `molecule` (SMILES of the drawn structure), `name` a
 
 import csv
 import gzip
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,8 +82,13 @@ def _frame(file: Path, name: str) -> "pd.DataFrame":
     if name.endswith(".parquet"):
         return pd.read_parquet(file)
     separator = "\t" if ".tsv" in name else ","
-    with _opened(file) as lines:
-        return pd.read_csv(lines, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    with _opened(file) as lines, warnings.catch_warnings():
+        # pandas would cut off what stands beyond the header, or take the first column for names of rows.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.read_csv(lines, sep=separator, dtype=str, keep_default_na=False, index_col=False)
+        except pd.errors.ParserWarning:
+            raise TableError(f"{file} cannot be read as a table: its rows have more fields than its header") from None
 
 
 def _opened(file: Path) -> Any:
