@@ -73,7 +73,7 @@ def to_rich(lines: Sequence[Line], matrix: Matrix, chosen: str) -> Table:
     return table
 
 
-def test_differences(matrix: Matrix, found: Recommendation) -> dict[str, Difference]:
+def differences_on_test(matrix: Matrix, found: Recommendation) -> dict[str, Difference]:
     """Chosen minus each other row on the test part, which chose nothing, corrected for their number."""
     column = matrix.columns[0]
     places = {f"{row.label} · {row.backbone}": row for row in matrix.rows}
@@ -104,7 +104,7 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
     )
     others = [
         f"{formatting.interval(one.estimate, column.unit)} {unit} against {name} ({one.outcome})".replace("  ", " ")
-        for name, one in test_differences(matrix, found).items()
+        for name, one in differences_on_test(matrix, found).items()
         if name == found.best.name or name.startswith("constant")
     ]
     said.append("; ".join([test_line, *others]))
