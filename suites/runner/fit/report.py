@@ -110,7 +110,7 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
     said.append("; ".join([test_line, *others]))
     if found.sureness == "cannot tell":
         said.append(
-            "cannot tell which row is best: the recommended one is the cheapest of those that may be; more labelled "
+            "cannot tell which row is best: of those that may be, the recommended one is cheapest; more labelled "
             "examples would decide"
         )
     return said
