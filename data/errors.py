@@ -41,6 +41,10 @@ class LocalFolderError(DataError):
     """A folder that the user must supply is not given, or a file in it is missing or malformed."""
 
 
+class TableError(DataError, ValueError):
+    """A table or a class folder of the user's that cannot be learnt from: its columns, labels or parts."""
+
+
 class MoleculeError(DataError, ValueError):
     """A SMILES string that RDKit cannot read, named by its row."""
 

@@ -15,7 +15,7 @@ The record has the validation score of the chosen trial as "val <metric>"; all t
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -55,6 +55,8 @@ class Trial:
     reason: str = ""
     took: Mapping[str, float | None] = field(default_factory=dict)
     """Seconds and operations of its training."""
+    examples: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Outcomes by example of the validation part."""
 
     def better_than(self, other: "Trial") -> bool:
         """Whether its score is higher, or lower where less is better; the earlier of two equal trials stays."""
@@ -67,6 +69,10 @@ class Trial:
 
 class ChosenOnValidation(PredictionTask):
     """Base of the tasks with this protocol; a subclass states `target`, the sources and `load`, as of any task."""
+
+    keeps_validation: ClassVar[bool] = False
+    """Whether the record keeps the outcomes of the chosen trial on each validation example (`details["validation"]`),
+    so that rows can be chosen among by them."""
 
     def train_and_val(self, splits: Splits) -> Examples:
         """Training and validation part as one; the validation rows come last."""
@@ -87,14 +93,29 @@ class ChosenOnValidation(PredictionTask):
             _attempt(_Stage(self, on_val), trial, load_backbone, _numbered(whole, number))
 
         trials, best = choose(chain, attempt)
-        last = _Stage(self, Splits(self.train_and_val(splits), splits.val, splits.test), measured=True)
         folder = None if context.folder is None else context.folder / "last"
-        outcome = last.run_seeded(best.chain, load_backbone, replace(context, folder=folder))
+        last, outcome = self._train_last(splits, best.chain, load_backbone, replace(context, folder=folder))
         assert best.score is not None
         metrics = {**outcome.metrics, f"val {outcome.main_metric}": best.score}
         found = last.protocol(_plain(best.options))
         details = {**outcome.details, **to_details(found), "choice": _report(trials, best)}
+        if self.keeps_validation:
+            details["validation"] = {name: list(values) for name, values in best.examples.items()}
         return replace(outcome, metrics=metrics, details=details)
+
+    def train_chosen(
+        self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context
+    ) -> tuple[Outcome, Predictor]:
+        """The last training alone, with methods whose options are chosen: the outcome, and the model that it is of."""
+        last, outcome = self._train_last(self.load(), chain, load_backbone, context)
+        assert last.subject_scored is not None
+        return outcome, last.subject_scored
+
+    def _train_last(
+        self, splits: Splits, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context
+    ) -> "tuple[_Stage, Outcome]":
+        last = _Stage(self, Splits(self.train_and_val(splits), splits.val, splits.test), measured=True)
+        return last, last.run_seeded(chain, load_backbone, context)
 
 
 def choose(chain: Sequence[Method], attempt: Callable[[Trial, int], None]) -> tuple[list[Trial], Trial]:
@@ -165,6 +186,7 @@ class _Stage(PredictionTask):
         self.measured = measured
         self.trained = self.head = 0
         self.inputs = ""
+        self.subject_scored: Predictor | None = None
 
     def run_seeded(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
         """As `run`. Global generators (dropout) start as in every other stage, however many came before."""
@@ -188,6 +210,7 @@ class _Stage(PredictionTask):
         head = subject.model.get_submodule("head")
         self.head = sum(parameter.numel() for parameter in head.parameters())
         self.inputs = self.whole.about(subject.data.body)
+        self.subject_scored = subject
         return self._scores(subject, subject.data.test, context)
 
     def protocol(self, chosen: Mapping[str, object]) -> Protocol:
@@ -214,6 +237,7 @@ def _attempt(stage: _Stage, trial: Trial, load_backbone: LoadBackbone, context: 
     try:
         outcome = stage.run_seeded(trial.chain, load_backbone, context)
         trial.score = outcome.metrics[outcome.main_metric]
+        trial.examples = outcome.examples
     except FloatingPointError as error:
         trial.reason = " ".join(str(error).split())
     costs = context.ledger.costs()
@@ -225,6 +249,19 @@ def _numbered(context: Context, number: int) -> Context:
     """The context of a trial: costs and checkpoints of its own."""
     folder = None if context.folder is None else context.folder / f"trial {number}"
     return replace(context, ledger=TrainingLedger(), folder=folder)
+
+
+def with_options(chain: Sequence[Method], options: Mapping[str, Any]) -> list[Method]:
+    """The methods of a row of one link with the options that were chosen for it (`details["choice"]["chosen"]`).
+
+    Raises ValueError for a row of several links, whose options are chosen together.
+    """
+    if not options:
+        return list(chain)
+    if len(chain) != 1:
+        raise ValueError("options of a chain of several methods were chosen together: the record does not say whose")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    return [replace(chain[0], **values)]
 
 
 def _with(best: Trial, chain: Sequence[Method], name: str, value: object) -> Trial:

@@ -46,6 +46,8 @@ class PublishedVTAB1KTask(PublishedFolderTask, VTAB1KTask):
 class OwnImagesTask(PublishedFolderTask):
     """Images of the user's, from the folder that `SPARSEBENCH_OWN_IMAGES` names; any number of them and of classes."""
 
+    keeps_validation = True
+
     @property
     def target(self) -> Target:  # type: ignore[override]
         """One output for each class of the lists. Raises `NotApplicable` where there are none."""

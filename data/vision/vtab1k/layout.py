@@ -7,16 +7,19 @@ The protocol: choose on train800 -> val200, then train on train800val200 and rep
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...errors import LocalFolderError, UnknownSource
+from ...identity import identity
+from ...labelled.dealt import Rejected
 from ...local_folders import note_unpinned
 from ...manifest import near
 from ...sources import ensure
 from . import checks
 from .checksums import check_sums, read_sums
+from .class_folders import class_folders
 from .images import ImageList
 from .tasks import CLASSES, PARTS, SPARSE, TWINS, sizes
 
@@ -34,6 +37,10 @@ class VtabTask:
     val200: ImageList
     train800val200: ImageList
     test: ImageList
+    names: tuple[str, ...] = ()
+    """Of the classes, where the user's folders name them."""
+    rejected: tuple[Rejected, ...] = ()
+    """Files of class folders that are in no part."""
 
 
 def vtab1k(task: str, root: Path | str | None = None) -> VtabTask:
@@ -56,17 +63,24 @@ def vtab1k(task: str, root: Path | str | None = None) -> VtabTask:
     if task not in SPARSE:
         checks.check_classes(parts["train800val200"], classes)
         checks.say_absent_classes(parts["train800"], classes)
-    return VtabTask(name=task, classes=classes, **parts)
+    return _task(task, classes, parts)
 
 
 def own_images(root: Path | str | None = None) -> VtabTask:
-    """Read and check images of the user's in this layout, with any number of rows and classes.
+    """Read and check images of the user's in this layout, with any number of rows and classes, or in class folders.
 
-    ``root``, which holds the lists itself, defaults to the folder named by ``SPARSEBENCH_OWN_IMAGES``. Classes go from
-    0 to the largest label, and each must be in train800. Images are turned as their EXIF orientation says. Raises as
-    `vtab1k`, and for a test image that is a training image by content.
+    ``root``, which holds the lists or the class folders (`class_folders.py`) itself, defaults to the folder named by
+    ``SPARSEBENCH_OWN_IMAGES``. In lists, classes go from 0 to the largest label, and each must be in train800. Images
+    are turned as their EXIF orientation says. Raises as `vtab1k`, for a test image that is a training image by content,
+    and `TableError` for class folders that cannot be learnt from.
     """
     place = ensure(OWN_IMAGES, root)
+    if not any((place / f"{part}.txt").exists() for part in PARTS):
+        below = sorted(place.glob(f"*/{PARTS[0]}.txt"))
+        if below:
+            raise LocalFolderError(f"{place / below[0].name} is missing; there is {below[0]}: name {below[0].parent}")
+        found = class_folders(OWN_IMAGES, place, identity(OWN_IMAGES) if root is None else None)
+        return _task(place.name, len(found.names), found.parts, found.names, found.rejected)
     parts = {part: read_list(OWN_IMAGES, place, place, part, upright=True) for part in PARTS}
     check_sums(read_sums(place), [part.listing for part in parts.values()])
     for part in parts.values():
@@ -76,7 +90,27 @@ def own_images(root: Path | str | None = None) -> VtabTask:
     checks.check_test_apart(parts)
     classes = checks.classes_of(parts)
     checks.check_classes(parts["train800"], classes)
-    return VtabTask(name=place.name, classes=classes, **parts)
+    return _task(place.name, classes, parts)
+
+
+def _task(
+    name: str,
+    classes: int,
+    parts: Mapping[str, ImageList],
+    names: tuple[str, ...] = (),
+    rejected: tuple[Rejected, ...] = (),
+) -> VtabTask:
+    train, val, both, test = (parts[part] for part in PARTS)
+    return VtabTask(
+        name=name,
+        classes=classes,
+        train800=train,
+        val200=val,
+        train800val200=both,
+        test=test,
+        names=names,
+        rejected=rejected,
+    )
 
 
 def read_list(

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from .._markov import markov_documents
 from ..bits_per_byte.task import BitsPerByteTask
-from ._markov import markov_documents
 
 
 class SyntheticText(BitsPerByteTask):

@@ -13,6 +13,7 @@ from sparsebench.reports.records.visible import visible
 
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
+from .fit_commands import fit, predict
 from .list_commands import check, doctor, list_, show
 from .model_commands import compress, convert, export, import_
 from .options import VersionOption
@@ -49,6 +50,8 @@ for _name, _function in (
     ("convert", convert),
     ("compress", compress),
     ("export", export),
+    ("fit", fit),
+    ("predict", predict),
     ("reproduce", reproduce),
     ("check", check),
     ("doctor", doctor),

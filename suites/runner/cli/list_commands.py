@@ -12,7 +12,7 @@ from .selection import only
 
 def list_(context: typer.Context, suite: SuiteOption = None, json: JsonOption = False) -> None:
     """Methods, tasks, backbones and profiles."""
-    from ..listing import list_document, list_text
+    from ..show.listing import list_document, list_text
 
     document = list_document(only(context, suite) or list(suites()))
     if json:

@@ -53,7 +53,7 @@ def plan(
     request = _request(context, profile, suite, method, task, backbone, seeds, limit, set_, dtype, device)
     selection = select(request, out)
     _say(selection.notes)
-    from ..plan_view import plan_document, plan_text
+    from ..show.plan_view import plan_document, plan_text
 
     document = plan_document(selection.profile, selection.folder)
     if json:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from sparsebench.suites.llm._markov import markov_documents
 from sparsebench.suites.llm.bits_per_byte.domains import DomainsTask
-from sparsebench.suites.llm.tasks._markov import markov_documents
 
 
 class LetterDomains:

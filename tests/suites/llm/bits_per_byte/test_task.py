@@ -8,9 +8,9 @@ import torch
 from sparsebench.reports.statistics import example_scores
 from sparsebench.reports.statistics.sampling import examples_part
 from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.llm._markov import markov_documents
 from sparsebench.suites.llm.bits_per_byte.task import WINDOW, check_bytes, ratio, window_bits
 from sparsebench.suites.llm.language.task import CausalLM, cut
-from sparsebench.suites.llm.tasks._markov import markov_documents
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 
 

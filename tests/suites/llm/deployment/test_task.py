@@ -12,9 +12,9 @@ from sparsebench.models.counting import stored_bytes
 from sparsebench.reports.panels.deployment import PANEL
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
+from sparsebench.suites.llm._markov import markov_documents
 from sparsebench.suites.llm.backbones import tiny, tiny_mixture
 from sparsebench.suites.llm.deployment.task import DIFFERENCE, DISK, DeploymentTask
-from sparsebench.suites.llm.tasks._markov import markov_documents
 from sparsebench.suites.methods.baselines.dense import Dense
 from sparsebench.suites.methods.compression.quantise import Quantise
 from sparsebench.suites.methods.moe.moe_shared import SharedSplit

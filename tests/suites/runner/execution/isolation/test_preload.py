@@ -24,7 +24,7 @@ def read(path):
     with open(path) as file: return file.read()
 warm_up([text, toy], lambda: asked.append(1) or True)
 found = {"library": "transformers" in sys.modules, "task": "sparsebench.suites.llm.tasks.synthetic" in sys.modules,
-    "data": sys.modules["sparsebench.suites.llm.tasks._markov"].markov_documents.cache_info().currsize,
+    "data": sys.modules["sparsebench.suites.llm._markov"].markov_documents.cache_info().currsize,
     "threads": [name for name in map(read, glob.glob("/proc/self/task/*/comm")) if "jemalloc" not in name],
     "asked": len(asked), "plug-in in server": "toybench.toy_fine" in sys.modules}
 import_cell(toy)

@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 
-from sparsebench.suites.llm.tasks._markov import ALPHABET, markov_documents
+from sparsebench.suites.llm._markov import ALPHABET, markov_documents
 
 
 def test_halves_of_the_synthetic_text_differ() -> None:

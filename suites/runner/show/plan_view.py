@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sparsebench.reports.records.record import Link
 
-from .documents import CellDocument, LinkDocument, PlanDocument
-from .planning.plan import Planned
-from .planning.profile import Profile
+from ..documents import CellDocument, LinkDocument, PlanDocument
+from ..planning.plan import Planned
+from ..planning.profile import Profile
 
 
 def plan_document(profile: Profile, folder: Path) -> PlanDocument:
@@ -23,9 +23,9 @@ def _document(profile: Profile, folder: Path) -> PlanDocument:
     from sparsebench.reports.records.store import MARKER, Store
     from sparsebench.reports.records.vouchers import CodePath, Vouchers
 
-    from .execution.placement import default_workers
-    from .planning.durations import Durations
-    from .planning.plan import compare, count_states, expand, to_run
+    from ..execution.placement import default_workers
+    from ..planning.durations import Durations
+    from ..planning.plan import compare, count_states, expand, to_run
 
     entries = []
     covered: set[CodePath] = set()
@@ -74,7 +74,7 @@ def _link(link: Link) -> LinkDocument:
 
 def plan_text(plan: PlanDocument) -> str:
     """The document for people: a line for each cell, and a last one with the sums."""
-    from .planning.durations import clock
+    from ..planning.durations import clock
 
     lines = [f"{cell['state']:<8} {_title(cell)}{_why(cell['reason'])}" for cell in plan["cells"]]
     states = ", ".join(f"{count} {state}" for state, count in plan["states"].items())
@@ -88,8 +88,8 @@ def plan_text(plan: PlanDocument) -> str:
 
 def _random(cells: Sequence[CellDocument]) -> Iterator[str]:
     """A line for each backbone that a file of weights could be named for, and none is."""
-    from .discovery.registry import find
-    from .identity.weights import weight_files
+    from ..discovery.registry import find
+    from ..identity.weights import weight_files
 
     named = {(cell["suite"], name) for cell in cells for name in (cell["backbone"], *cell["further_backbones"])}
     for suite, backbone in sorted(named):

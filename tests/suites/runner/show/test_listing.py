@@ -3,7 +3,7 @@
 import pytest
 
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.listing import list_document, list_text
+from sparsebench.suites.runner.show.listing import list_document, list_text
 
 
 def test_a_list_has_methods_and_what_the_suites_have() -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from ..contracts.suite import Suite
-from .discovery.registry import Entry, entries, methods_of, plugin_problems, suite
-from .documents import EntryDocument, ListDocument, SuiteDocument
-from .planning.profile import built_in
+from ...contracts.suite import Suite
+from ..discovery.registry import Entry, entries, methods_of, plugin_problems, suite
+from ..documents import EntryDocument, ListDocument, SuiteDocument
+from ..planning.profile import built_in
 
 
 def list_document(names: Sequence[str]) -> ListDocument:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sparsebench.suites.runner.plan_view import plan_document, plan_text
 from sparsebench.suites.runner.planning.profile import load_profile
+from sparsebench.suites.runner.show.plan_view import plan_document, plan_text
 
 
 def test_a_plan_ends_with_the_states(tmp_path: Path) -> None:

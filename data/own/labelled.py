@@ -1,0 +1,269 @@
+"""The user's own texts with a label, and own molecules with properties, in their three parts.
+
+The folder that `SPARSEBENCH_OWN_LABELLED_TEXT` or `SPARSEBENCH_OWN_MOLECULES` names holds one table (`tables.py`), and,
+where the columns cannot be guessed, `columns.json`: {"input": "SMILES", "targets": ["logS"], "split": ""}. `sparsebench
+fit` makes such a folder.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..cache.ledger import cached_reads
+from ..errors import TableError
+from ..identity import identity
+from ..labelled.dealt import PARTS, Part, Rejected, complete, deal, named_parts
+from ..labelled.table import normal_form
+from ..local_folders import note_unpinned
+from ..sources import ensure
+from .columns import Columns, Kind, choose_columns
+from .tables import Table, is_table, read_table
+from .values import Goal, Targets, read_classes, read_properties
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SOURCES: dict[Kind, str] = {"text": "own-labelled-text", "molecules": "own-molecules"}
+COLUMNS_FILE = "columns.json"
+SPLIT_SEEDS = 20
+"""Scaffold splits that are tried until each part of a table of classes has two of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnTable:
+    """N usable rows: `inputs`, targets as in `Targets.values`, the part of each; what was left out, and why."""
+
+    columns: Columns
+    inputs: tuple[str, ...]
+    values: "np.ndarray"
+    goal: Goal
+    classes: tuple[str, ...]
+    parts: tuple[Part, ...]
+    rejected: tuple[Rejected, ...]
+
+    @property
+    def outputs(self) -> int:
+        """Classes, or predicted columns."""
+        return len(self.classes) or self.values.shape[1]
+
+    def rows(self, part: Part) -> list[int]:
+        """Rows of a part, in the order of the table."""
+        return [row for row, own in enumerate(self.parts) if own == part]
+
+
+def own_table(kind: Kind, folder: Path | None = None) -> OwnTable:
+    """What the user's folder holds; read once for each content.
+
+    Args:
+        kind: texts or molecules.
+        folder: the folder; None is the one that the environment variable of the source names.
+
+    Returns:
+        The table.
+
+    Raises:
+        LocalFolderError: there is no such folder.
+        TableError: one that cannot be learnt from.
+    """
+    place = ensure(SOURCES[kind], folder)
+    return _read(kind, place, identity(SOURCES[kind]) if folder is None else "")
+
+
+@cached_reads(maxsize=4)
+def _read(kind: Kind, place: Path, content: str) -> OwnTable:
+    """`content` is that of the folder: when it changes, what was read before is not given again."""
+    tables = [file for file in sorted(place.iterdir()) if is_table(file) and not file.name.startswith(".")]
+    if len(tables) != 1:
+        raise TableError(f"{place} has {len(tables)} tables (.csv, .smi, .sdf, ...), and one is expected")
+    given = Columns("", ())
+    described = place / COLUMNS_FILE
+    if described.is_file():
+        note_unpinned(SOURCES[kind], place, described)
+        given = read_columns(described)
+    note_unpinned(SOURCES[kind], place, tables[0])
+    return learnable(read_table(tables[0]), kind, given)
+
+
+def read_columns(file: Path) -> Columns:
+    """The columns as a file names them. Raises `TableError` for one that does not."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        texts = [found["input"], found.get("split", ""), *found["targets"]]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(found["targets"], list):
+            raise TypeError
+    except (ValueError, KeyError, TypeError):
+        raise TableError(f'{file} must be as {{"input": "SMILES", "targets": ["logS"], "split": ""}}') from None
+    return Columns(found["input"], tuple(found["targets"]), found.get("split", ""))
+
+
+def columns_text(columns: Columns) -> str:
+    """What `read_columns` reads."""
+    return json.dumps(asdict(columns))
+
+
+def learnable(table: Table, kind: Kind, given: Columns) -> OwnTable:
+    """The rows of a table that can be learnt from, in their parts; every other row is in `rejected`.
+
+    Args:
+        table: all rows.
+        kind: what its inputs are.
+        given: the columns that were named.
+
+    Returns:
+        The table.
+
+    Raises:
+        TableError: columns, labels or parts that cannot be learnt from.
+    """
+    columns = choose_columns(table, kind, given)
+    where = str(table.file)
+    if kind == "text":
+        targets = read_classes(table.columns[columns.targets[0]], f"{where}, column {columns.targets[0]!r}")
+        if len(columns.targets) > 1:
+            raise TableError(f"{where}: texts have one label, not {len(columns.targets)}")
+    else:
+        targets = read_properties({name: table.columns[name] for name in columns.targets}, where)
+    inputs = [text.strip() for text in table.columns[columns.input]]
+    named = named_parts(table.columns[columns.split], where) if columns.split else None
+    bad = {**targets.bad, **table.broken}
+    bad |= _unreadable(kind, inputs, bad)
+    if kind == "text":
+        bad |= _repeated(inputs, targets, named, bad)
+    elif named is not None:
+        bad |= _in_a_later_part(inputs, named, bad)
+    kept = [row for row in range(len(inputs)) if row not in bad]
+    if not kept:
+        raise TableError(f"{where}: none of its {len(inputs)} rows can be used; of the first: {bad[0]}")
+    chosen = _take(targets, kept, where)
+    texts = [inputs[row] for row in kept]
+    parts = _parts(kind, texts, chosen, None if named is None else [named[row] for row in kept], where)
+    rejected = tuple(Rejected(f"row {row + 1}", bad[row]) for row in sorted(bad))
+    found = OwnTable(columns, tuple(texts), chosen.values, chosen.goal, chosen.classes, tuple(parts), rejected)
+    _check_parts(found, where)
+    return found
+
+
+def _unreadable(kind: Kind, inputs: Sequence[str], known: Iterable[int]) -> dict[int, str]:
+    """Why an input cannot be used."""
+    from ..molecules.table import parse_failure
+
+    found = {}
+    for row, text in enumerate(inputs):
+        if row in known:
+            continue
+        if not text:
+            found[row] = "no text" if kind == "text" else "no SMILES"
+        elif kind == "molecules" and (reason := parse_failure(text)):
+            found[row] = f"RDKit cannot read {text!r}: {reason}"
+    return found
+
+
+def _repeated(
+    inputs: Sequence[str], targets: Targets, named: Sequence[Part] | None, known: Iterable[int]
+) -> dict[int, str]:
+    """Texts that stand twice: of one label, the first of test, val and train stays; of several labels, none."""
+    import numpy as np
+
+    same: dict[str, list[int]] = {}
+    for row in range(len(inputs)):
+        if row not in known:
+            same.setdefault(normal_form(inputs[row]), []).append(row)
+    found = {}
+    for rows in same.values():
+        if len(np.unique(targets.values[rows])) > 1:
+            found |= dict.fromkeys(rows, f"rows {', '.join(str(row + 1) for row in rows[:5])} are one text, two labels")
+            continue
+        if named is not None:
+            rows = sorted(rows, key=lambda row: -PARTS.index(named[row]))
+        found |= dict.fromkeys(rows[1:], f"the same text as row {rows[0] + 1}")
+    return found
+
+
+def _in_a_later_part(inputs: Sequence[str], named: Sequence[Part], known: Iterable[int]) -> dict[int, str]:
+    """Molecules that stand in a later part, too, by their canonical SMILES: what is tested was not trained on."""
+    from rdkit.Chem import CanonSmiles
+
+    rows = [row for row in range(len(inputs)) if row not in known]
+    canonical = {row: CanonSmiles(inputs[row]) for row in rows}
+    last: dict[str, int] = {}
+    for row in sorted(rows, key=lambda row: PARTS.index(named[row])):
+        last[canonical[row]] = row
+    found = {}
+    for row in rows:
+        other = last[canonical[row]]
+        if named[other] != named[row]:
+            found[row] = f"the same molecule as row {other + 1}, which is in {named[other]}"
+    return found
+
+
+def _take(targets: Targets, kept: Sequence[int], where: str) -> Targets:
+    """The targets of the rows that stay, without classes that none of them has. Raises `TableError` for one class."""
+    import numpy as np
+
+    values = targets.values[list(kept)]
+    if targets.goal != "classification":
+        return replace(targets, values=values)
+    used, numbers = np.unique(values, return_inverse=True)
+    if len(used) < 2:
+        raise TableError(f"{where}: its usable rows have one class, {targets.classes[used[0]]!r}; two are needed")
+    return replace(targets, values=numbers.astype(np.int64), classes=tuple(targets.classes[place] for place in used))
+
+
+def _parts(
+    kind: Kind, inputs: Sequence[str], targets: Targets, named: Sequence[Part] | None, where: str
+) -> Sequence[Part]:
+    labels: list[Any] = ["all"] * len(inputs)
+    if targets.goal == "classification":
+        labels = [targets.classes[number] for number in targets.values]
+    keys = [normal_form(text) for text in inputs] if kind == "text" else list(inputs)
+    if named is not None:
+        return complete(named, labels, keys, where)
+    if kind == "text":
+        return deal(labels, keys, where)
+    return _by_scaffold(inputs, targets, where)
+
+
+def _by_scaffold(inputs: Sequence[str], targets: Targets, where: str) -> list[Part]:
+    """No scaffold is in two parts; of classes, the first of twenty shuffles that has two in each part."""
+    from ..molecules.scaffold import scaffold_split
+
+    found: list[Part] = []
+    for seed in range(SPLIT_SEEDS):
+        found = ["train"] * len(inputs)
+        split = scaffold_split(inputs, (0.6, 0.2, 0.2), balanced=seed)
+        for part, rows in zip(PARTS, split, strict=True):
+            for row in rows:
+                found[row] = part
+        if _fault(targets, found) is None:
+            return found
+    raise TableError(
+        f"{where}: no split by scaffold works ({_fault(targets, found)}): add molecules, or name a column of parts"
+    )
+
+
+def _check_parts(table: OwnTable, where: str) -> None:
+    fault = _fault(Targets(table.goal, table.values, table.classes, {}), table.parts)
+    if fault is not None:
+        raise TableError(f"{where}: {fault}")
+
+
+def _fault(targets: Targets, parts: Sequence[Part]) -> str | None:
+    """Why parts cannot be trained on and scored."""
+    import numpy as np
+
+    for part in PARTS:
+        rows = [row for row, own in enumerate(parts) if own == part]
+        if len(rows) < 2:
+            return f"its part {part} has {len(rows)} rows, and two are needed"
+        values = targets.values[rows]
+        if targets.goal == "classification":
+            if part == "train" and len(np.unique(values)) < len(targets.classes):
+                absent = sorted(set(range(len(targets.classes))) - set(values.tolist()))
+                return f"the class {targets.classes[absent[0]]!r} has no training example"
+            continue
+        counts = [len(np.unique(column[~np.isnan(column)])) for column in values.T]
+        if (targets.goal == "multilabel" and max(counts) < 2) or (part == "train" and min(counts) < 1):
+            return f"a column to predict has too few different values in its part {part}"
+    return None

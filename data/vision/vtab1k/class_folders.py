@@ -1,0 +1,152 @@
+"""Images in a folder for each class, as torchvision, timm and datasets take them.
+
+    <root>/<class>/*.jpg                 dealt out by class and content: a fifth to choose on, a fifth to test on
+    <root>/{train,val,test}/<class>/...  the user's own parts; of one that is missing, a fifth of the training images
+
+Files lie at any depth below their class folder. What is no image, and a second copy of an image, is in no part, and is
+listed with the reason. One image in two classes is refused.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from ...cache.digests import digest_once
+from ...errors import LocalFolderError, TableError
+from ...labelled.dealt import PARTS, Part, Rejected, complete, deal, part_named
+from .images import ImageList, read_rgb
+
+LISTING = "class folders"
+"""Stands where the layout of lists has the name of a list."""
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """Names of the classes in the order of their numbers, the four parts by name, and what is in none of them."""
+
+    names: tuple[str, ...]
+    parts: Mapping[str, ImageList]
+    rejected: tuple[Rejected, ...]
+
+
+class _Image(NamedTuple):
+    file: Path
+    label: str
+    named: Part | None
+    digest: str
+
+
+def class_folders(source: str, root: Path, content: str | None) -> ClassFolders:
+    """The images below a folder; each is opened once for each content of the folder.
+
+    Args:
+        source: whose folder it is.
+        root: the folder.
+        content: what identifies its content; None looks at it again.
+
+    Returns:
+        Four parts, all of which have images.
+
+    Raises:
+        TableError: no class folders, a class with too few images, one image in two classes.
+    """
+    return _remembered(source, root, content) if content is not None else _read(source, root)
+
+
+@functools.lru_cache(4)
+def _remembered(source: str, root: Path, content: str) -> ClassFolders:
+    return _read(source, root)
+
+
+def _read(source: str, root: Path) -> ClassFolders:
+    rejected: list[Rejected] = []
+    images = _distinct(root, _readable(root, rejected), rejected)
+    if not images:
+        raise TableError(_nothing(root, rejected))
+    names = sorted({image.label for image in images})
+    if len(names) < 2:
+        raise TableError(f"{root} has images of one class, {names[0]!r}; two are needed")
+    parts = _parts(root, images)
+    chosen = {part: [image for image, own in zip(images, parts, strict=True) if own == part] for part in PARTS}
+    absent = sorted(set(names) - {image.label for image in chosen["train"]})
+    if absent:
+        raise TableError(f"{root}: the class {absent[0]!r} has no training image")
+
+    def listed(members: Sequence[_Image]) -> ImageList:
+        files = tuple(image.file for image in members)
+        labels = tuple(names.index(image.label) for image in members)
+        return ImageList(source=source, root=root, listing=root / LISTING, files=files, labels=labels, upright=True)
+
+    both = [*chosen["train"], *chosen["val"]]
+    members = {"train800": chosen["train"], "val200": chosen["val"], "train800val200": both, "test": chosen["test"]}
+    return ClassFolders(tuple(names), {name: listed(part) for name, part in members.items()}, tuple(rejected))
+
+
+def _readable(root: Path, rejected: list[Rejected]) -> list[_Image]:
+    """Every image below a class folder that can be read."""
+    tops = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
+    if not tops:
+        raise TableError(f"{root} has neither the four lists nor a folder for each class")
+    in_parts = all(part_named(top.name) for top in tops)
+    found = []
+    for file in sorted(root.rglob("*")):
+        path = file.relative_to(root)
+        if file.is_dir() or any(step.startswith(".") for step in path.parts):
+            continue
+        above = path.parts[1:-1] if in_parts else path.parts[:-1]
+        if not above:
+            rejected.append(Rejected(path.as_posix(), "it lies in no class folder"))
+            continue
+        reason = _fault(file, root)
+        if reason:
+            rejected.append(Rejected(path.as_posix(), reason))
+            continue
+        named = part_named(path.parts[0]) if in_parts else None
+        found.append(_Image(file, above[0], named, digest_once(file)))
+    return found
+
+
+def _fault(file: Path, root: Path) -> str:
+    """Why a file cannot be used, or nothing."""
+    if not file.resolve().is_relative_to(root.resolve()):
+        return "a link out of the folder: put the image itself there"
+    if not file.is_file():
+        return "no plain file"
+    try:
+        read_rgb(file, upright=True)
+    except LocalFolderError as error:
+        return str(error).removeprefix(f"{file} is ").removesuffix(": copy it again")
+    return ""
+
+
+def _distinct(root: Path, images: Sequence[_Image], rejected: list[Rejected]) -> list[_Image]:
+    """Each image once; a copy in a later part stays, so that what is tested was not trained on."""
+    found: dict[str, _Image] = {}
+    for image in sorted(images, key=lambda image: -PARTS.index(image.named or "train")):
+        known = found.setdefault(image.digest, image)
+        if known is image:
+            continue
+        here, there = image.file.relative_to(root).as_posix(), known.file.relative_to(root).as_posix()
+        if known.label != image.label:
+            raise TableError(f"{root}: one image has two labels, {there} and {here}")
+        rejected.append(Rejected(here, f"the same image as {there}"))
+    return sorted(found.values(), key=lambda image: image.file)
+
+
+def _parts(root: Path, images: Sequence[_Image]) -> list[Part]:
+    labels = [image.label for image in images]
+    keys = [image.digest for image in images]
+    named: list[Part] = [image.named for image in images if image.named is not None]
+    if not named:
+        return deal(labels, keys, str(root))
+    if "train" not in named:
+        raise TableError(f"{root} has no readable image in its folder of training images")
+    return complete(named, labels, keys, str(root))
+
+
+def _nothing(root: Path, rejected: Sequence[Rejected]) -> str:
+    if not rejected:
+        return f"{root} has class folders, and no file in them"
+    return f"{root}: none of its {len(rejected)} files is an image that can be read, first {rejected[0].row}"

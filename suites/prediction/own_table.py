@@ -1,0 +1,86 @@
+"""Tasks on a table of the user's own, by the protocol of `chosen.py`: texts with a label, molecules with properties."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from sparsebench.data.labelled.dealt import PARTS, Part
+from sparsebench.data.own.columns import Kind
+from sparsebench.data.own.labelled import SOURCES, OwnTable, own_table
+from sparsebench.data.sources import source
+
+from ..contracts.context import Context, LoadBackbone, Target
+from ..contracts.method import Method, NotApplicable
+from ..contracts.task import Outcome
+from .chosen import ChosenOnValidation
+from .data import Examples, Splits
+from .task import MAIN_METRICS
+
+
+class OwnTableTask(ChosenOnValidation):
+    """What the table is, it says itself: n/a without one, `TableError` for one that cannot be learnt from.
+
+    The content of the folder is in the key of each cell. `details["own data"]` says how many rows each part has,
+    and how many rows of the table are in none.
+    """
+
+    kind: ClassVar[Kind]
+    keeps_validation: ClassVar[bool] = True
+
+    @property
+    def target(self) -> Target:  # type: ignore[override]
+        """As the values of the table say. Raises `NotApplicable` without one."""
+        table = self.table()
+        return Target(table.goal, table.outputs)
+
+    @property
+    def part_metrics(self) -> tuple[str, ...]:
+        """The one that the table is scored by; without it, all that might be."""
+        if self.missing() is not None:
+            return tuple(dict.fromkeys(MAIN_METRICS.values()))
+        return super().part_metrics
+
+    def missing(self) -> str | None:
+        """Why there is nothing to read, or None."""
+        about = source(SOURCES[self.kind])
+        if os.environ.get(about.environment):
+            return None
+        return f"{about.name} is a folder of yours: set {about.environment} to it; {about.note}"
+
+    def check_data(self) -> None:
+        """Read the table, if it is there. Raises `DataError` for what is wrong with it."""
+        if self.missing() is None:
+            self.table()
+
+    def table(self) -> OwnTable:
+        """The table, read once for each content. Raises `NotApplicable` without one."""
+        reason = self.missing()
+        if reason is not None:
+            raise NotApplicable(reason)
+        return own_table(self.kind)
+
+    def load(self) -> Splits:
+        """The three parts, in the order of the table."""
+        table = self.table()
+
+        def part(name: Part) -> Examples:
+            rows = table.rows(name)
+            return Examples([table.inputs[row] for row in rows], table.values[rows])
+
+        return Splits(part("train"), part("val"), part("test"))
+
+    def load_shared(self) -> None:
+        """The table; RDKit takes seconds to find the scaffolds of thousands of molecules."""
+        if self.missing() is None:
+            self.table()
+
+    def describe(self) -> dict[str, int]:
+        """Rows by part, and those of no part."""
+        table = self.table()
+        return {part: len(table.rows(part)) for part in PARTS} | {"rejected": len(table.rejected)}
+
+    def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
+        """As every task with this protocol; the record says what became of the rows."""
+        outcome = super().run(chain, load_backbone, context)
+        return replace(outcome, details={**outcome.details, "own data": self.describe()})

@@ -1,0 +1,102 @@
+"""New inputs to predict, each with its status: nothing is dropped."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sparsebench.data.errors import LocalFolderError
+from sparsebench.data.molecules.table import parse_failure
+from sparsebench.data.own.columns import input_column
+from sparsebench.data.own.tables import read_table
+from sparsebench.data.vision.vtab1k.images import read_rgb
+
+from ..errors import UsageError
+
+Status = Literal["ok", "unreadable", "refused"]
+CHUNK = 256
+"""Rows that are read at once: images of any number need not fit into memory."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One row: the raw input, or None and why there is none."""
+
+    value: Any
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class NewData:
+    """N rows: columns to repeat beside their predictions, and how to read a range of inputs."""
+
+    columns: Mapping[str, Sequence[str]]
+    sources: Sequence[Any]
+    kind: str
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def chunks(self) -> Iterator[list[Input]]:
+        """The inputs, some hundreds at a time, in order."""
+        for start in range(0, len(self), CHUNK):
+            yield [_input(self.kind, value) for value in self.sources[start : start + CHUNK]]
+
+
+def new_data(place: Path, kind: str, column: str) -> NewData:
+    """What lies at a place.
+
+    Args:
+        place: a table; of images a folder, with files at any depth, or one file.
+        kind: what the model takes.
+        column: the input column that the model was fitted on; another one is guessed where there is no such column.
+
+    Returns:
+        The rows.
+
+    Raises:
+        UsageError: there is nothing.
+        TableError: a table that cannot be read, or has no column to be meant.
+    """
+    if not place.exists():
+        raise UsageError(f"there is no {place}")
+    if kind == "images":
+        return _files(place)
+    if place.is_dir():
+        raise UsageError(f"{place} is a folder: give a table of {kind} (.csv, .tsv, .parquet, .smi, .sdf)")
+    table = read_table(place)
+    name = column if column in table.columns else input_column(table, "text" if kind == "text" else "molecules")
+    inputs: list[Any] = list(table.columns[name])
+    for row, reason in table.broken.items():
+        inputs[row] = Input(None, reason)
+    return NewData(table.columns, inputs, kind)
+
+
+def _files(place: Path) -> NewData:
+    files = [place]
+    if place.is_dir():
+        found = sorted(place.rglob("*"))
+        files = [file for file in found if file.is_file() and not _hidden(file.relative_to(place))]
+    if not files:
+        raise UsageError(f"{place} has no file")
+    names = [file.relative_to(place).as_posix() if place.is_dir() else file.name for file in files]
+    return NewData({"file": names}, files, "images")
+
+
+def _hidden(path: Path) -> bool:
+    return any(step.startswith(".") for step in path.parts)
+
+
+def _input(kind: str, value: Any) -> Input:
+    if isinstance(value, Input):
+        return value
+    if kind == "images":
+        try:
+            return Input(read_rgb(value, upright=True))
+        except LocalFolderError as error:
+            return Input(None, str(error).removeprefix(f"{value} is ").removesuffix(": copy it again"))
+    text = value.strip()
+    if not text:
+        return Input(None, "no text" if kind == "text" else "no SMILES")
+    reason = parse_failure(text) if kind == "molecules" else None
+    return Input(None, reason) if reason else Input(text)

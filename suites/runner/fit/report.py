@@ -1,0 +1,138 @@
+"""What a fit says in the end: the table, the recommendation, how sure it is."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from rich.table import Table
+
+from sparsebench.reports.statistics import Difference, difference
+from sparsebench.reports.tables import formatting
+from sparsebench.reports.tables.comparison import contrasts
+from sparsebench.reports.tables.matrix import Matrix, Row
+from sparsebench.reports.tables.suite_table import SuiteInfo
+
+from .recommendation import Candidate, Recommendation
+from .sources import OwnData
+
+MOST_NAMED = 5
+"""Rejected rows that are named on the terminal; all are in a file."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table, as texts."""
+
+    row: str
+    validation: str
+    test: str
+    outcome: str
+    """Of the paired comparison with the baseline on the test part; of a baseline, that it is one."""
+    difference: str
+    operations: str
+
+
+def lines_of(matrix: Matrix, info: SuiteInfo, candidates: Sequence[Candidate]) -> list[Line]:
+    """A line for each row with all scores, the best by validation score first."""
+    column = matrix.columns[0]
+    compared = {contrast.row: contrast for contrast in contrasts(matrix, info)}
+    places = {f"{row.label} · {row.backbone}": row for row in matrix.rows}
+    ordered = sorted(candidates, key=lambda one: one.mean, reverse=column.higher_is_better)
+    found = []
+    for one in ordered:
+        row = places[one.name]
+        outcome = one.role
+        shown = ""
+        if row in compared:
+            contrast = compared[row]
+            outcome = contrast.outcome
+            shown = formatting.interval(contrast.difference.estimate, column.unit)
+        found.append(
+            Line(
+                row=one.name,
+                validation=formatting.number(one.mean, column.unit),
+                test=formatting.estimate(matrix.mean(row, [column]), column.unit),
+                outcome=outcome,
+                difference=shown,
+                operations=formatting.count(one.price),
+            )
+        )
+    return found
+
+
+def to_rich(lines: Sequence[Line], matrix: Matrix, chosen: str) -> Table:
+    """The lines for a terminal; the recommended row is bold."""
+    column = matrix.columns[0]
+    unit = formatting.shown_unit(column.unit)
+    score = f"{column.metric} {unit}".strip()
+    caption = f"{score}; outcome and difference: paired with the baseline on the test part; operations for an example"
+    table = Table(caption=caption)
+    for title in ("row", "val", "test", "outcome", "difference", "operations"):
+        table.add_column(title, overflow="fold")
+    for line in lines:
+        table.add_row(*asdict(line).values(), style="bold" if line.row == chosen else None)
+    return table
+
+
+def differences_on_test(matrix: Matrix, found: Recommendation) -> dict[str, Difference]:
+    """Chosen minus each other row on the test part, which chose nothing, corrected for their number."""
+    column = matrix.columns[0]
+    places = {f"{row.label} · {row.backbone}": row for row in matrix.rows}
+    differences = {}
+    for name in found.differences:
+        pairings = matrix.paired(places[found.chosen.name], places[name], [column])
+        differences[name] = difference(pairings, column.higher_is_better).corrected(len(found.differences))
+    return differences
+
+
+def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
+    """The recommendation in words."""
+    column = matrix.columns[0]
+    unit = formatting.points(column.unit)
+    seeds = len(found.chosen.validation.scores)
+    said = [
+        f"recommended: {found.chosen.name} ({found.sureness}: {found.reason})",
+        f"chosen by {column.metric} on {found.examples} validation examples, {_seeds(found, seeds)}",
+    ]
+    if found.to_best is not None:
+        shown = formatting.interval(found.to_best.estimate, column.unit)
+        said.append(f"the best there is {found.best.name}; the recommended row is {shown} {unit}".rstrip() + " from it")
+    row = _row(matrix, found.chosen)
+    test = formatting.estimate(matrix.mean(row, [column]), column.unit)
+    shown_unit = formatting.shown_unit(column.unit)
+    test_line = (
+        f"on {own.counts['test']} test examples, which chose nothing: {column.metric} {test} {shown_unit}".rstrip()
+    )
+    others = [
+        f"{formatting.interval(one.estimate, column.unit)} {unit} against {name} ({one.outcome})".replace("  ", " ")
+        for name, one in differences_on_test(matrix, found).items()
+        if name == found.best.name or name.startswith("constant")
+    ]
+    said.append("; ".join([test_line, *others]))
+    if found.sureness == "cannot tell":
+        said.append(
+            "cannot tell which row is best: of those that may be, the recommended one is cheapest; more labelled "
+            "examples would decide"
+        )
+    return said
+
+
+def about_data(own: OwnData) -> list[str]:
+    """What the data are, and what was left out of them."""
+    counts = ", ".join(f"{count} {part}" for part, count in own.counts.items())
+    what = f"{len(own.classes)} classes" if own.classes else f"{own.goal} of {', '.join(own.columns.targets)}"
+    said = [f"{own.place}: {own.kind}, {what}, {counts}"]
+    if own.rejected:
+        first = "; ".join(f"{one.row}: {one.reason}" for one in own.rejected[:MOST_NAMED])
+        more = "" if len(own.rejected) <= MOST_NAMED else "; ..."
+        said.append(f"{len(own.rejected)} rows are in no part: {first}{more}")
+    return said
+
+
+def _seeds(found: Recommendation, seeds: int) -> str:
+    if found.chosen.validation.stochastic:
+        return f"{seeds} seeds"
+    return "one seed, which changes nothing of this row"
+
+
+def _row(matrix: Matrix, chosen: Candidate) -> Row:
+    return next(row for row in matrix.rows if (row.label, row.backbone) == (chosen.label, chosen.backbone))

@@ -1,0 +1,165 @@
+"""What kind of data the user has, and the task that it becomes."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sparsebench.data.errors import TableError
+from sparsebench.data.labelled.dealt import PARTS, Rejected
+from sparsebench.data.own.columns import INPUT_NAMES, Columns
+from sparsebench.data.own.labelled import COLUMNS_FILE, OwnTable, columns_text, learnable
+from sparsebench.data.own.tables import Table, is_table, read_table
+from sparsebench.data.sources import source
+
+from ..errors import UsageError
+
+Kind = Literal["images", "text", "molecules"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """The task behind a kind of data: its suite, its name, the source that its cells read."""
+
+    suite: str
+    name: str
+    source: str
+
+
+TASKS: dict[Kind, Task] = {
+    "images": Task("vtab", "own_images", "own-images"),
+    "text": Task("llm", "own_labelled_text", "own-labelled-text"),
+    "molecules": Task("molecules", "own_molecules", "own-molecules"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnData:
+    """Data that can be learnt from: rows by part, names of classes or of predicted columns, rows of no part."""
+
+    kind: Kind
+    place: Path
+    counts: dict[str, int]
+    goal: str
+    classes: tuple[str, ...]
+    columns: Columns
+    rejected: tuple[Rejected, ...]
+    side: int = 0
+    """Of images: the median of their longer sides, in pixels."""
+
+    @property
+    def task(self) -> Task:
+        """The task behind it."""
+        return TASKS[self.kind]
+
+
+def look_at(data: Path, columns: Columns, kind: Kind | None) -> OwnData:
+    """What there is to learn from.
+
+    Args:
+        data: a folder of images, or a table.
+        columns: those that were named; empty names are guessed.
+        kind: what the inputs of a table are, where that was said.
+
+    Returns:
+        The data, read whole once.
+
+    Raises:
+        UsageError: a form that no task learns from.
+        DataError: data that cannot be learnt from.
+    """
+    if not data.exists():
+        raise UsageError(f"there is no {data}")
+    if data.is_dir():
+        if columns != Columns("", ()):
+            raise UsageError(f"{data} is a folder of images, which has no columns")
+        return _images(data)
+    if ".jsonl" in data.name.lower():
+        raise UsageError(
+            f"{data}: no task trains on conversations of yours (instruction_tuning reads packaged ones), so that there "
+            "is nothing to compare rows by; of JSONL, texts alone are read, by the task own_text"
+        )
+    if not is_table(data):
+        raise UsageError(f"{data}: give a folder of class folders, or a table (.csv, .tsv, .parquet, .smi, .sdf)")
+    table = read_table(data)
+    kind = kind or kind_of(table)
+    assert kind != "images"
+    found = learnable(table, kind, columns)
+    return _table(data, kind, found)
+
+
+def kind_of(table: Table) -> Kind:
+    """Molecules or texts, by the names of the columns. Raises `TableError` where nobody can say."""
+    if table.file.name.lower().endswith((".smi", ".sdf")):
+        return "molecules"
+    names = {name.lower() for name in table.columns}
+    molecules = bool(names & set(INPUT_NAMES["molecules"]))
+    texts = bool(names & set(INPUT_NAMES["text"]))
+    if molecules == texts:
+        listed = ", ".join(map(repr, list(table.columns)[:12]))
+        raise TableError(f"{table.file}: are its rows texts or molecules? Say --text or --smiles with one of {listed}")
+    return "molecules" if molecules else "text"
+
+
+def _images(folder: Path) -> OwnData:
+    from sparsebench.data.vision.vtab1k import own_images
+
+    found = own_images(folder)
+    parts = {"train": found.train800, "val": found.val200, "test": found.test}
+    return OwnData(
+        kind="images",
+        place=folder,
+        counts={name: len(part) for name, part in parts.items()},
+        goal="classification",
+        classes=found.names or tuple(map(str, range(found.classes))),
+        columns=Columns("", ()),
+        rejected=found.rejected,
+        side=_median_side(found.train800.files),
+    )
+
+
+def _median_side(files: Sequence[Path]) -> int:
+    """Of the longer sides of a hundred images."""
+    from PIL import Image
+
+    sides = []
+    for file in files[:: max(1, len(files) // 100)]:
+        with Image.open(file) as image:
+            sides.append(max(image.size))
+    return sorted(sides)[len(sides) // 2]
+
+
+def _table(file: Path, kind: Kind, table: OwnTable) -> OwnData:
+    return OwnData(
+        kind=kind,
+        place=file,
+        counts={part: len(table.rows(part)) for part in PARTS},
+        goal=table.goal,
+        classes=table.classes,
+        columns=table.columns,
+        rejected=table.rejected,
+    )
+
+
+@contextmanager
+def as_source(own: OwnData, stage: Path) -> Iterator[None]:
+    """The data as the source of its task, inside the block; of a table, a copy with its columns in `stage`/data."""
+    place = own.place
+    if own.kind != "images":
+        place = stage / "data"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        shutil.copyfile(own.place, place / own.place.name)
+        (place / COLUMNS_FILE).write_text(columns_text(own.columns), encoding="utf-8")
+    variable = source(own.task.source).environment
+    before = os.environ.get(variable)
+    os.environ[variable] = str(place.resolve())
+    try:
+        yield
+    finally:
+        del os.environ[variable]
+        if before is not None:
+            os.environ[variable] = before

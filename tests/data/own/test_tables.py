@@ -1,0 +1,73 @@
+"""Tables of any form come out as columns of texts; what is none is one line."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from sparsebench.data.errors import TableError
+from sparsebench.data.own.tables import read_table
+
+SDF = """water
+     RDKit          2D
+
+  1  0  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 O   0  0
+M  END
+>  <logS>
+1.5
+
+$$$$
+broken
+     RDKit          2D
+
+  1  0  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.0000 Zz  0  0
+M  END
+$$$$
+"""
+
+
+def test_the_same_rows_in_every_form(tmp_path: Path) -> None:
+    import pandas as pd
+
+    lines = 'SMILES,y\nCCO,1\n"C,C",\nNA,nan\n'
+    (tmp_path / "a.csv").write_text("\ufeff" + lines, encoding="utf-8")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(lines.encode()))
+    (tmp_path / "a.tsv").write_text("SMILES\ty\nCCO\t1\nC,C\t\nNA\tnan\n")
+    expected = {"SMILES": ("CCO", "C,C", "NA"), "y": ("1", "", "nan")}
+    for name in ("a.csv", "a.csv.gz", "a.tsv"):
+        assert read_table(tmp_path / name).columns == expected, name
+    pd.DataFrame({"SMILES": ["CCO", None], "y": [1.5, 2.0]}).to_parquet(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet").columns == {"SMILES": ("CCO", ""), "y": ("1.5", "2.0")}
+    (tmp_path / "a.smi").write_text("CCO ethanol 1.5\n\nCC\n")
+    columns = {"smiles": ("CCO", "CC"), "column 2": ("ethanol", ""), "column 3": ("1.5", "")}
+    assert read_table(tmp_path / "a.smi").columns == columns
+
+
+def test_a_broken_record_of_an_sdf_file_keeps_its_row(tmp_path: Path) -> None:
+    (tmp_path / "a.sdf").write_text(SDF)
+    table = read_table(tmp_path / "a.sdf")
+    assert table.columns == {"molecule": ("O", ""), "name": ("water", ""), "logS": ("1.5", "")}
+    assert list(table.broken) == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "No columns"),
+        ("a.csv", b"smiles,y\n", "has no row"),
+        ("a.csv", b"a,b\n1,2,3,4\n1,2\n1,2,3,4,5\n", "cannot be read as a table"),
+        ("a.csv", b"a,b\n1,2,3\n4,5,6\n", "more fields than its header"),
+        ("a.csv", b"\xff\xfe\x00a", "cannot be read as a table"),
+        ("a.csv.gz", b"no gzip", "cannot be read as a table"),
+        ("a.parquet", b"no parquet", "cannot be read as a table"),
+        ("a.smi", b"", "has no row"),
+        ("a.xlsx", b"x", "a table ends in"),
+    ],
+)
+def test_what_is_no_table_is_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TableError, match=message) as caught:
+        read_table(tmp_path / name)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,55 @@
+"""What is to be predicted, by the values: numbers, yes or no, classes; rows without a target say why."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparsebench.data.errors import TableError
+from sparsebench.data.own.values import read_classes, read_properties
+
+
+def test_numbers_with_gaps_are_regressed() -> None:
+    found = read_properties({"a": ["1.5", "", "nan", "-2e1"], "b": ["1", "2", "N/A", "3"]}, "file")
+    assert found.goal == "regression" and found.classes == ()
+    np.testing.assert_array_equal(found.values, [[1.5, 1], [np.nan, 2], [np.nan, np.nan], [-20, 3]])
+    assert found.bad == {2: "no value"}
+
+
+def test_a_few_bad_numbers_are_rows_with_a_reason() -> None:
+    values = [str(number) for number in range(20)]
+    found = read_properties({"a": [*values, ">5", "inf"]}, "file")
+    assert found.goal == "regression"
+    assert found.bad == {20: "'>5' is no finite number", 21: "'inf' is no finite number"}
+
+
+def test_zero_and_one_are_yes_or_no_and_names_are_classes() -> None:
+    assert read_properties({"a": ["0", "1", "1.0", ""]}, "file").goal == "multilabel"
+    found = read_properties({"a": ["low", "high", "low", ""]}, "file")
+    assert found.goal == "classification" and found.classes == ("high", "low")
+    assert found.values[:3].tolist() == [1, 0, 1] and found.bad == {3: "no label"}
+
+
+def test_classes_of_whole_numbers_are_in_their_order() -> None:
+    assert read_classes(["10", "9", " 10 "], "file").classes == ("9", "10")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a": ["1", "2", "x", "y"]}, r"mixes numbers and names \(2 of 4"),
+        ({"a": ["1", "1", ""]}, "one value only"),
+        ({"a": ["", "nan"]}, "has no value"),
+        ({"a": ["x", "x"]}, "has 1 class"),
+        ({"a": ["1.5", "2"], "b": ["0", "1"]}, "different kinds"),
+        ({"a": ["x", "y"], "b": ["x", "y"]}, "several columns of classes"),
+    ],
+)
+def test_what_cannot_be_predicted(columns: Any, message: str) -> None:
+    with pytest.raises(TableError, match=message):
+        read_properties(columns, "file")
+
+
+def test_a_label_with_a_fraction_is_no_class() -> None:
+    with pytest.raises(TableError, match="no classes"):
+        read_classes(["0.5", "1.5"], "file")

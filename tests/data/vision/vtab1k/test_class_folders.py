@@ -1,0 +1,78 @@
+"""Class folders: parts by class and content, or the user's; what is no image is listed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sparsebench.data.errors import TableError
+from sparsebench.data.vision.vtab1k import own_images
+from sparsebench.data.vision.vtab1k.class_folders import class_folders
+
+PARTS = ("train800", "val200", "test")
+
+
+def draw(file: Path, shade: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((4, 4), shade, np.uint8)).save(file)
+
+
+def classes(root: Path, count: int = 5) -> Path:
+    for place, name in enumerate(("cat", "dog")):
+        for number in range(count):
+            draw(root / name / f"{number}.png", 100 * place + number)
+    return root
+
+
+def test_each_class_is_in_each_part_and_each_image_in_one(tmp_path: Path) -> None:
+    root = classes(tmp_path)
+    (root / "cat" / "notes.txt").write_text("no image")
+    (root / "cat" / ".hidden").write_text("not looked at")
+    draw(root / "dog" / "deep" / "copy.png", 100)
+    (root / "README").write_text("in no class")
+    found = own_images(root)
+    assert found.names == ("cat", "dog") and found.classes == 2
+    assert [sorted(getattr(found, part).labels) for part in PARTS] == [[0] * 3 + [1] * 3, [0, 1], [0, 1]]
+    assert len({file for part in PARTS for file in getattr(found, part).files}) == 10
+    assert found.train800val200.files == found.train800.files + found.val200.files
+    reasons = {one.row: one.reason for one in found.rejected}
+    assert reasons.keys() == {"README", "cat/notes.txt", "dog/deep/copy.png"}
+    assert reasons["dog/deep/copy.png"] == "the same image as dog/0.png"
+    assert reasons["README"] == "it lies in no class folder"
+    assert reasons["cat/notes.txt"].startswith("no readable image")
+    pixels, label = found.test[0]
+    assert pixels.shape == (4, 4, 3) and label == 0
+
+
+def test_parts_of_the_user_s(tmp_path: Path) -> None:
+    classes(tmp_path / "train")
+    for place, name in enumerate(("cat", "dog")):
+        draw(tmp_path / "test" / name / "a.png", 200 + place)
+    draw(tmp_path / "train" / "cat" / "tested.png", 200)
+    found = class_folders("own-images", tmp_path, None)
+    assert [file.parent.parent.name for file in found.parts["test"].files] == ["test", "test"]
+    assert [len(found.parts[part]) for part in PARTS] == [8, 2, 2]
+    assert [one.row for one in found.rejected] == ["train/cat/tested.png"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: None, "neither the four lists nor a folder for each class"),
+        (lambda root: (root / "cat").mkdir(), "no file in them"),
+        (lambda root: draw(root / "cat" / "a.png", 1), "images of one class"),
+        (lambda root: classes(root, 2), "class 'cat' has 2 of the 3"),
+        (lambda root: [classes(root), draw(root / "dog" / "x.png", 0)], "one image has two labels"),
+        (lambda root: [(root / "cat").mkdir(), (root / "cat" / "a.png").write_bytes(b"x")], "none of its 1 files"),
+        (
+            lambda root: [classes(root / "val"), (root / "train" / "cat").mkdir(parents=True)],
+            "folder of training images",
+        ),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_one_line(tmp_path: Path, make, message: str) -> None:
+    make(tmp_path)
+    with pytest.raises(TableError, match=message) as caught:
+        own_images(tmp_path)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,37 @@
+"""New inputs keep their order and their number; what cannot be read says why."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.fit.inputs import new_data
+
+
+def test_molecules_by_another_column_name(tmp_path: Path) -> None:
+    (tmp_path / "a.smi").write_text("CCO a\nxx b\n")
+    new = new_data(tmp_path / "a.smi", "molecules", "SMILES")
+    (chunk,) = new.chunks()
+    assert [(one.value, one.reason) for one in chunk] == [("CCO", ""), (None, "not a SMILES string")]
+    assert new.columns["column 2"] == ("a", "b")
+
+
+def test_images_at_any_depth(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    Image.fromarray(np.zeros((3, 5), np.uint8)).save(tmp_path / "deep" / "b.png")
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / ".hidden").write_text("x")
+    new = new_data(tmp_path, "images", "")
+    (chunk,) = new.chunks()
+    assert new.columns["file"] == ["a.txt", "deep/b.png"]
+    assert chunk[0].value is None and chunk[0].reason.startswith("no readable image")
+    assert chunk[1].value.shape == (3, 5, 3)
+    assert len(new_data(tmp_path / "deep" / "b.png", "images", "")) == 1
+
+
+def test_nothing_to_predict(tmp_path: Path) -> None:
+    for place, kind in ((tmp_path / "no", "text"), (tmp_path, "molecules"), (tmp_path, "images")):
+        with pytest.raises(UsageError):
+            new_data(place, kind, "")

@@ -1,0 +1,53 @@
+"""The words and the table of a fit, from made records."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from sparsebench.data.labelled.dealt import Rejected
+from sparsebench.data.own.columns import Columns
+from sparsebench.suites.runner.fit.candidates import candidates_of, matrix_of, suite_info
+from sparsebench.suites.runner.fit.recommendation import recommend
+from sparsebench.suites.runner.fit.report import about_data, lines_of, sentences, to_rich
+from sparsebench.suites.runner.fit.sources import OwnData
+
+from .test_candidates import scored
+
+OWN = OwnData(
+    kind="images",
+    place=Path("photos"),
+    counts={"train": 12, "val": 4, "test": 4},
+    goal="classification",
+    classes=("cat", "dog"),
+    columns=Columns("", ()),
+    rejected=tuple(Rejected(f"cat/{number}.txt", "no image") for number in range(7)),
+)
+
+
+def test_the_words_and_the_table() -> None:
+    records = [scored("linear_probe", 0, 0.5, 1, flops=5e6), scored("tuned", 0, 0.75, 1, flops=7e6)]
+    matrix = matrix_of(records, {}, "vtab")
+    info = suite_info("vtab")
+    candidates, _ = candidates_of(matrix, info)
+    found = recommend(candidates, True, 4)
+    said = sentences(found, matrix, OWN)
+    assert said[0].startswith("recommended: linear_probe · vit-tiny (cannot tell: 4 validation examples")
+    assert said[1] == "chosen by accuracy on 4 validation examples, one seed, which changes nothing of this row"
+    assert said[2].startswith("the best there is tuned · vit-tiny; the recommended row is −25.0 [")
+    assert said[3].startswith("on 4 test examples, which chose nothing: accuracy 50.0")
+    assert said[4].startswith("cannot tell which row is best")
+    lines = lines_of(matrix, info, candidates)
+    assert [(line.row, line.outcome, line.operations) for line in lines] == [
+        ("tuned · vit-tiny", "undecided", "7 M"),
+        ("linear_probe · vit-tiny", "baseline", "5 M"),
+    ]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(to_rich(lines, matrix, found.chosen.name))
+    assert all(len(line) <= 80 for line in console.export_text().splitlines())
+
+
+def test_what_is_left_out_is_counted_and_the_first_are_named() -> None:
+    data, rejected = about_data(OWN)
+    assert data == "photos: images, 2 classes, 12 train, 4 val, 4 test"
+    assert rejected.startswith("7 rows are in no part: cat/0.txt: no image; ") and rejected.endswith("; ...")

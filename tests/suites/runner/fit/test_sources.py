@@ -1,0 +1,83 @@
+"""What data are, by their look; what cannot be learnt from is one line, and nothing is written."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sparsebench.data.errors import DataError
+from sparsebench.data.own.columns import Columns
+from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.fit.sources import as_source, look_at
+
+NONE = Columns("", ())
+TEXTS = "".join(f"word{number},{'ab'[number % 2]}\n" for number in range(20))
+
+
+def test_kinds(molecules: Path, tmp_path: Path) -> None:
+    own = look_at(molecules, NONE, None)
+    assert (own.kind, own.goal, own.columns) == ("molecules", "regression", Columns("SMILES", ("size",)))
+    assert [one.row for one in own.rejected] == ["row 37"] and sum(own.counts.values()) == 36
+    (tmp_path / "a.csv").write_text("text,label\n" + TEXTS)
+    own = look_at(tmp_path / "a.csv", NONE, None)
+    assert (own.kind, own.classes, own.counts) == ("text", ("a", "b"), {"train": 12, "val": 4, "test": 4})
+    (tmp_path / "b.csv").write_text("what,kind\n" + TEXTS)
+    with pytest.raises(DataError, match="Say --text or --smiles with one of 'what', 'kind'"):
+        look_at(tmp_path / "b.csv", NONE, None)
+    assert look_at(tmp_path / "b.csv", Columns("what", ("kind",)), "text").kind == "text"
+
+
+def test_images(tmp_path: Path) -> None:
+    for number in range(10):
+        file = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 9), number, np.uint8)).save(file)
+    own = look_at(tmp_path / "photos", NONE, None)
+    assert (own.kind, own.classes, own.side) == ("images", ("a", "b"), 9)
+    with pytest.raises(UsageError, match="has no columns"):
+        look_at(tmp_path / "photos", Columns("text", ()), "text")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"messages": []}\n'),
+        ("a.xlsx", "x"),
+        ("a.csv", ""),
+        ("a.csv", "text,label\n"),
+        ("a.csv", "text,label\n" + TEXTS.replace(",b", ",a")),
+        ("a.csv", "text,label\nx,a\n" + TEXTS.replace("a\n", "b\n")),
+        ("a.csv", "smiles\nC\n"),
+        ("a.csv", "smiles,y\nC,1\nCC,x\nCCC,y\n"),
+        ("a.csv", "smiles,y\nC,nan\nCC,\n"),
+        ("a.csv", "smiles,y\nC,1\nCC,1\n"),
+        ("a.csv", "smiles,y,z\nC,1,2\nCC,2,3\n"),
+        ("a.csv", "smiles,y\nxx,1\nyy,2\n"),
+        ("a.csv", "smiles,smiles\nC,1\n"),
+        ("a.smi", "CCO\nCC\n"),
+        ("a.sdf", "nothing"),
+        ("a.parquet", "nothing"),
+        ("missing", None),
+        ("empty folder", None),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_one_line(tmp_path: Path, name: str, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    elif name != "missing":
+        (tmp_path / name).mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises((UsageError, DataError)) as caught:
+        look_at(tmp_path / name, NONE, None)
+    assert "\n" not in str(caught.value) and str(tmp_path / name) in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_table_is_a_source_with_its_columns(molecules: Path, tmp_path: Path) -> None:
+    own = look_at(molecules, NONE, None)
+    with as_source(own, tmp_path):
+        place = Path(os.environ["SPARSEBENCH_OWN_MOLECULES"])
+        assert {file.name for file in place.iterdir()} == {"mine.csv", "columns.json"}
+    assert "SPARSEBENCH_OWN_MOLECULES" not in os.environ
