@@ -13,6 +13,7 @@ from sparsebench.reports.records.visible import visible
 
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
+from .export_command import export_results
 from .list_commands import check, doctor, list_, show
 from .model_commands import import_
 from .options import VersionOption
@@ -45,6 +46,7 @@ for _name, _function in (
     ("verify", verify),
     ("vouch", vouch),
     ("freeze", freeze),
+    ("export-results", export_results),
     ("import", import_),
     ("reproduce", reproduce),
     ("check", check),
