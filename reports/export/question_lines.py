@@ -31,15 +31,16 @@ def question_lines(record: Record, log: Mapping[str, Any], examples: ExampleRead
     results = zip(record.metrics.items(), log["evaluation_results"], strict=True)
     for (name, metric), result in results:
         found = examples.scores(record.id, name, metric.value)
-        if found is None or not _right_or_wrong(found):
+        if found is None or not _right_or_wrong(found, metric.unit):
             continue
         for place, value in enumerate(found.values.tolist()):
             lines.append(_line(record, log, result, place, value, found))
     return lines
 
 
-def _right_or_wrong(found: ExampleScores) -> bool:
-    return set(found.values.tolist()) <= {0.0, 1.0}
+def _right_or_wrong(found: ExampleScores, unit: str) -> bool:
+    """Whether the score is a fraction of answers; of other scores the contributions can be 0 and 1 by chance."""
+    return unit == "share" and len(found.weights) == 1 and set(found.values.tolist()) <= {0.0, 1.0}
 
 
 def _line(
