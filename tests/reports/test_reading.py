@@ -35,3 +35,14 @@ def test_what_holds_no_results_is_refused(tmp_path: Path) -> None:
         read_results()
     with pytest.raises(AttributeError, match="nothing"):
         sparsebench.reports.nothing  # noqa: B018
+
+
+def test_the_example_of_the_readme(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    text = (Path(__file__).parents[2] / "reports" / "README.md").read_text(encoding="utf-8")
+    code = text.partition("## Results as data")[2].partition("```python\n")[2].partition("```")[0]
+    store = Store(tmp_path / "reports" / "results" / "quick").create()
+    for record in (*make.side("a", [0.25, 0.75], "digits"), make.record("b", "digits", status="oom")):
+        store.write(record)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert [line.split()[-2:] for line in capsys.readouterr().out.splitlines()][-1] == ["a", "0.5"]
