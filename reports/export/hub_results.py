@@ -1,7 +1,7 @@
 """Scores in the hub's form for models: `.eval_results/*.yaml` in the repository of a model, a file for each task.
 
 The form is that of https://huggingface.co/docs/hub/eval-results. A model here is a row on its backbone; the value of a
-task is the mean over seeds of its main metric, as recorded (a share is 0 to 1), and the notes say the metric, its
+task is the mean over seeds of its main metric, as recorded ("share" is 0 to 1), and the notes say the metric, its
 direction, the interval, the seeds, the settings and the ids of the records.
 """
 
