@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from html import escape
 
 from torch import Tensor, nn
 
@@ -62,6 +63,16 @@ class AdapterSet:
             f"AdapterSet({self.name!r} on {type(self.model).__name__}: {layers} layers, {self.count():,} parameters, "
             f"head {head:,}, {self.config})"
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: that line, and the added modules with their parameters."""
+        import pandas
+
+        rows = []
+        for name, module in self.modules().items():
+            size = sum(parameter.numel() for parameter in module.parameters())
+            rows.append({"module": name, "class": type(module).__name__, "parameters": size})
+        return f"<p>{escape(repr(self))}</p>{pandas.DataFrame(rows).to_html(max_rows=20, index=False)}"
 
     def layers(self) -> Iterator[tuple[str, AdapterLayer]]:
         """Adapter layers by the name of their place in the model without wrappers, in order."""

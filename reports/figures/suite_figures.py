@@ -15,7 +15,7 @@ from ..routers.health import is_of_routers
 from ..statistics import estimate_mean
 from ..tables import formatting
 from ..tables.matrix import Column, Matrix
-from ..tables.suite_table import Family, SuiteTable
+from ..tables.suite_entries import Family, SuiteTable
 from . import Figure, plots
 from .plots import Mark
 

@@ -22,7 +22,8 @@ from ..tables.comparison import Contrast, contrasts
 from ..tables.matrix import Matrix, Row
 from ..tables.published import PublishedTable, published_tables
 from ..tables.published_comparison import PublishedComparison, compare_published
-from ..tables.suite_table import SuiteInfo, SuiteTable, suite_table
+from ..tables.suite_entries import SuiteTable
+from ..tables.suite_table import SuiteInfo, suite_table
 from ..tables.summary import Summary, summaries
 from .provenance import Notes, Provenance, notes, provenance
 from .speed import SpeedReport

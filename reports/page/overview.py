@@ -11,7 +11,8 @@ from ..statistics import Outcome
 from ..tables import formatting
 from ..tables.comparison import contrasts
 from ..tables.matrix import Matrix, Row
-from ..tables.suite_table import Family, SuiteInfo
+from ..tables.suite_entries import Family
+from ..tables.suite_table import SuiteInfo
 
 MAX_DOTS = 12
 """Rows of one plot, the best first; the baselines are among them."""

@@ -16,7 +16,7 @@ from typing import Any
 from ..records.index.slim import Whole, already_whole
 from ..records.record import Record, RecordError
 from ..tables.matrix import Matrix
-from ..tables.suite_table import SuiteTable
+from ..tables.suite_entries import SuiteTable
 from .panel import Content, Entry, Panel
 
 CONTRACT = "panel"

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, ClassVar, Literal
 
 from . import earlier_curves
+from .html_table import html_table
 from .record_limits import RecordError, counts, finite, is_finite
 
 SCHEMA_VERSION = 4
@@ -265,6 +266,23 @@ class Record:
             for point in points:
                 if not all(map(is_finite, point)):
                     raise RecordError(f"record {self.id}: curve {name!r} has a point that is not finite or too large")
+
+    def __str__(self) -> str:
+        """One line: what was run, and its main score or why there is none."""
+        cell = self.cell
+        place = " on ".join(filter(None, [cell.label, cell.backbone, f"{cell.suite} {cell.task}"]))
+        result = f"{self.status}: {self.reason}"
+        if self.main_metric is not None:
+            result = f"{self.main_metric} {self.metrics[self.main_metric].value:.6g}"
+        return f"{self.id}: {place}, seed {cell.seed}: {result}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the scores."""
+        rows = []
+        for name, one in self.metrics.items():
+            numbers = ("" if value is None else f"{value:.6g}" for value in (one.value, one.stderr, one.n))
+            rows.append([name, *numbers, one.unit, "higher" if one.higher_is_better else "lower"])
+        return html_table(["metric", "value", "standard error", "examples", "unit", "better"], rows, str(self))
 
 
 def to_json(record: Record) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..records.html_table import Cell, html_table
 from ..records.visible import visible
 from . import formatting
 from .comparison import Contrast
 from .cost_columns import COSTS
 from .matrix import Column, Row
-from .suite_table import RIVALS, Entry, Family, Line, SuiteTable
-from .table_formats import average_title, column_title, entry_text
+from .suite_entries import RIVALS, Entry, Family, Line, SuiteTable, average_title, column_title, entry_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +22,7 @@ LATENCY = len(COSTS)
 """Where the two costs stand among those of a line."""
 Outcomes = Mapping[tuple[str, Row], Contrast]
 """By the name of a family and the row."""
+TITLES = ("row", "score", "against the baseline", "active params", "latency")
 STYLES = {"better": "green", "worse": "red", "not comparable": "dim"}
 
 
@@ -50,6 +51,28 @@ class Brief:
     def first(self) -> Column:
         """The column that says metric, unit and direction for all."""
         return self.family.columns[0]
+
+    @property
+    def shown_title(self) -> str:
+        """The title, with the backbone that all rows share."""
+        backbones = {one.line.row.backbone for one in self.lines}
+        return " on ".join(filter(None, [self.title, *backbones])) if len(backbones) == 1 else self.title
+
+    def texts(self) -> list[list[str]]:
+        """What people read of each row under `TITLES`."""
+        several = len({one.line.row.backbone for one in self.lines}) > 1
+        found = []
+        for one in self.lines:
+            costs = formatting.count(one.line.costs[ACTIVE]), formatting.milliseconds(one.line.costs[LATENCY])
+            found.append([_name(one.line, several), _score_text(one, self.first.unit), _outcome(one), *costs])
+        return found
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the rows, the best score bold."""
+        rows = []
+        for one, (name, score, *rest) in zip(self.lines, self.texts(), strict=True):
+            rows.append([name, Cell(score, one.score.best), *rest])
+        return html_table(TITLES, rows, self.shown_title)
 
 
 def briefs(table: SuiteTable, contrasts: Iterable[Contrast]) -> list[Brief]:
@@ -113,29 +136,21 @@ def to_terminal(brief: Brief, most: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    backbones = {one.line.row.backbone for one in brief.lines}
-    title = brief.title
-    if len(backbones) == 1:
-        title = " on ".join(filter(None, [title, *backbones]))
     shown = Table(
-        title=visible(title),
+        title=visible(brief.shown_title),
         title_style="bold",
         title_justify="left",
         caption_justify="left",
         box=SIMPLE,
         pad_edge=False,
     )
-    for title in ("row", "score", "against the baseline", "active params", "latency"):
+    for title in TITLES:
         shown.add_column(
             title, justify="left" if title in ("row", "against the baseline") else "right", overflow="fold"
         )
-    for one in brief.lines[:most]:
-        score = Text(_score_text(one, brief.first.unit), _style(one.score))
-        outcome = _outcome(one)
-        costs = formatting.count(one.line.costs[ACTIVE]), formatting.milliseconds(one.line.costs[LATENCY])
-        shown.add_row(
-            Text(_name(one.line, len(backbones) > 1)), score, Text(outcome, _outcome_style(one)), *map(Text, costs)
-        )
+    for one, (name, score, outcome, *costs) in zip(brief.lines[:most], brief.texts()[:most], strict=True):
+        styled = Text(score, _style(one.score)), Text(outcome, _outcome_style(one))
+        shown.add_row(Text(name), *styled, *map(Text, costs))
     if len(brief.lines) > most:
         shown.caption = f"and {len(brief.lines) - most} more rows: all are on the page"
     return shown

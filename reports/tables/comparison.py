@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..records.example_files import ExampleReader
+from ..records.html_table import html_table
 from ..records.record import Record
 from ..statistics import Difference, Outcome, difference, pair
+from . import formatting
 from .matrix import Column, Matrix, Row, differences, matrices
-from .suite_table import Family, SuiteInfo, row_name
+from .suite_entries import Family
+from .suite_table import SuiteInfo, row_name
 
 ONE_SEED = "the seed changes a row, and one says nothing of the others: give --seeds 3 or more"
+TITLES = ("suite", "task", "difference [95 %]", "over", "p", "pairs", "outcome")
+"""Of the columns of comparisons."""
 Margins = Mapping[str, Mapping[str, float]]
 """Suite to unit to the margin below which a difference counts as none."""
 
@@ -37,6 +42,31 @@ class Comparison:
         if self.difference is None:
             return "not comparable"
         return self.difference.outcome
+
+    def texts(self) -> tuple[str, ...]:
+        """What people read under `TITLES`: the interval and what it covers, p, the pairs with those that were lost."""
+        words: str = self.outcome
+        effect, covers, p, pairs = "–", "–", "–", "0"
+        result = self.difference
+        if result is not None:
+            words = formatting.outcome(self.outcome, result.margin, self.unit)
+            effect = f"{formatting.interval(result.estimate, self.unit)} {formatting.points(self.unit)}".strip()
+            covers = result.estimate.covers
+            p = formatting.p_value(result.p)
+            if result.p is not None:
+                p += f" ({result.test})"
+            pairs = f"{result.pairs}, {result.lost} lost" if result.lost else str(result.pairs)
+        if self.reason:
+            words += f": {self.reason}"
+        return self.suite, self.name, effect, covers, p, pairs, words
+
+    def __str__(self) -> str:
+        """One line."""
+        return " · ".join(filter(None, [*self.texts(), self.note]))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return html_table(TITLES, [self.texts()], self.note)
 
 
 @dataclass(frozen=True, kw_only=True)

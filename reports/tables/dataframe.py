@@ -53,12 +53,16 @@ def to_frame(records: Iterable[Record]) -> DataFrame:
     """
     import pandas
 
+    return pandas.DataFrame(list(all_rows(records)), columns=list(COLUMNS))
+
+
+def all_rows(records: Iterable[Record]) -> Iterator[tuple[Any, ...]]:
+    """One row for each record and metric, one for a record without scores, in the order of `COLUMNS`."""
     texts = _Texts()
-    rows: list[tuple[Any, ...]] = []
     for record in records:
         head, scores, tail = _parts(record, texts)
-        rows += [(*head, *score, *tail) for score in scores]
-    return pandas.DataFrame(rows, columns=list(COLUMNS))
+        for score in scores:
+            yield (*head, *score, *tail)
 
 
 def write_csv(records: Iterable[Record], file: IO[str]) -> None:

@@ -7,12 +7,11 @@ outcome bit by bit. The same records make the same bytes, whatever was frozen be
 from __future__ import annotations
 
 import contextlib
-import io
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..records import frozen_examples
 from ..records.example_files import Columns
@@ -23,23 +22,10 @@ from ..records.record import Record
 from ..records.store import Store, StoreError, explain_os_error
 from ..records.sums import compare, forget, seal
 from .dataframe import COLUMNS, main_rows
+from .parquet_bytes import to_parquet
 
-if TYPE_CHECKING:
-    import pyarrow
-
-COMPRESSION_LEVEL = 19
-"""Frozen once and cloned often: the texts of 1,758 records take 4.3 MB where level 9 gives 5.6 MB."""
 STAGE = ".freezing"
 """Folder of files that are not yet checked, inside the result folder."""
-INTEGERS = (
-    *("seed", "n", "params_total", "params_trainable", "params_active", "params_nonzero", "bytes", "bytes_trained"),
-    *("peak_rss", "training_params", "training_peak_memory", "teacher_params_total", "teacher_params"),
-)
-FLOATS = (
-    *("value", "stderr", "chance", "flops", "latency_ms", "seconds", "training_flops", "training_seconds"),
-    *("teacher_flops", "teacher_seconds"),
-)
-BOOLEANS = ("higher_is_better",)
 ABOUT = ("suite", "task", "label", "backbone", "seed")
 """What the rows of examples say of their record."""
 
@@ -173,39 +159,5 @@ def _example_rows(records: Iterable[Record], outcomes: Mapping[str, Columns | No
 
 def _write(path: Path, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """The rows as a file, or no file where there are none. Raises `OSError`."""
-    import pyarrow
-    from pyarrow import parquet
-
-    if not rows:
-        return
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    columns.pop("main", None)  # says nothing here: a row is a record
-    columns["seed"] = tuple(map(_in_64_bits, columns["seed"]))
-    content = io.BytesIO()
-    parquet.write_table(
-        pyarrow.table({name: pyarrow.array(values, _type(name)) for name, values in columns.items()}),
-        content,
-        compression="zstd",
-        compression_level=COMPRESSION_LEVEL,
-        write_page_checksum=True,
-        write_statistics=False,  # they stand outside the checksums
-    )
-    write_whole(path, content.getvalue())
-
-
-def _in_64_bits(seed: int) -> int | None:
-    """A seed may be any whole number; one that no table holds stands in the text alone."""
-    return seed if abs(seed) < 2**63 else None
-
-
-def _type(name: str) -> pyarrow.DataType:
-    import pyarrow
-
-    if name == "numbers":
-        return pyarrow.list_(pyarrow.float32())
-    if name == "texts":
-        return pyarrow.list_(pyarrow.string())
-    for names, kind in ((INTEGERS, pyarrow.int64()), (FLOATS, pyarrow.float64()), (BOOLEANS, pyarrow.bool_())):
-        if name in names:
-            return kind
-    return pyarrow.string()
+    if rows:
+        write_whole(path, to_parquet(names, rows, without=("main",)))  # `main` says nothing here: a row is a record

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from ..statistics import Score, estimate
 from . import formatting
-from . import table_formats as printing
 from .matrix import Column, Matrix, trials_of
 from .published import MISSING, PublishedTable, same_name
-from .suite_table import Entry, Line, SuiteTable
+from .suite_entries import Entry, Line, SuiteTable, entry_text
 
 MAX_ROWS = 12
 
@@ -74,14 +73,14 @@ def _ours(
         if published.tasks.count(published.tasks[theirs]) > 1:
             texts.append(_metric_text(matrix, line, column, entry, published.metrics[theirs]))
         else:
-            texts.append(printing.entry_text(entry, column.unit, {}))
+            texts.append(entry_text(entry, column.unit, {}))
     return tuple(texts)
 
 
 def _metric_text(matrix: Matrix, line: Line, column: Column, entry: Entry, name: str) -> str:
     """Our metric of the published name, per cent only where the published one is; a dash if we have none."""
     if entry.kind != "value":
-        return printing.entry_text(entry, column.unit, {})
+        return entry_text(entry, column.unit, {})
     scores = []
     unit = ""
     for record in matrix.cells[line.row, column]:

@@ -5,35 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from ..records.record import Link, Record
 from ..statistics import Estimate, Outcome, at_chance, difference, estimate, vtab_averages
 from .cost_columns import cost_titles, costs_of, training_columns, training_of
 from .matrix import Column, Matrix, Row
+from .suite_entries import RIVALS, Average, Entry, Family, Kind, Line, Role, SuiteTable
 
-Role = Literal["baseline", "control", "ceiling", "method"]
-RIVALS = ("baseline", "method")
-"""The roles that may win. A control takes the idea out of a method; a ceiling is what no method is meant to pass."""
 TIED = ("undecided", "one seed", "equivalent", "identical")
-Kind = Literal["value", "n/a", "failed", "oom", "timeout", "missing"]
-
-
-@dataclass(frozen=True)
-class Family:
-    """Tasks whose scores may be averaged; `title` says of what, `baseline` is the row that others are compared with."""
-
-    columns: tuple[Column, ...]
-    title: str
-    baseline: str
-
-    @property
-    def name(self) -> str:
-        """The title, or the task itself where there is only one."""
-        first = self.columns[0]
-        if len(self.columns) > 1:
-            return self.title
-        return f"{first.task} ({first.metric})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,60 +73,6 @@ class SuiteInfo:
             title = f"{own} {family_title(columns)}".strip()
             families.append(Family(tuple(columns), title, self.group_baselines.get(own, self.baseline)))
         return families
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One score in the table, or why there is none.
-
-    `best`: cannot be distinguished from the best of its column. `lost`: seeds that failed while others went well.
-    """
-
-    kind: Kind
-    estimate: Estimate | None = None
-    best: bool = False
-    at_chance: bool = False
-    lost: int = 0
-    reason: str | None = None
-    ids: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Average:
-    """An average column: the mean over the tasks of one family, or the mean of its group means."""
-
-    title: str
-    columns: tuple[Column, ...]
-    of_groups: bool
-
-
-@dataclass(frozen=True)
-class Line:
-    """A row of the table with all that is printed in it."""
-
-    row: Row
-    name: str
-    role: Role
-    entries: tuple[Entry, ...]
-    averages: tuple[Entry, ...]
-    costs: tuple[float | None, ...]
-    training: tuple[float | None, ...] = ()
-
-
-@dataclass(frozen=True)
-class SuiteTable:
-    """The comparison table, independent of how it is printed."""
-
-    title: str
-    columns: tuple[Column, ...]
-    families: tuple[Family, ...]
-    averages: tuple[Average, ...]
-    cost_titles: tuple[str, ...]
-    lines: tuple[Line, ...]
-    training_titles: tuple[str, ...] = ()
-    """Empty if no record says what its training took."""
-    processors: tuple[str, ...] = ()
-    """Types of processor that the times are of, in the order of their columns."""
 
 
 def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:

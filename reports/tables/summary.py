@@ -10,7 +10,8 @@ from ..statistics import Outcome
 from . import formatting
 from .comparison import Contrast
 from .matrix import Matrix, Row
-from .suite_table import RIVALS, Family, SuiteInfo, row_name
+from .suite_entries import RIVALS, Family
+from .suite_table import SuiteInfo, row_name
 
 MAX_NAMES = 4
 COSTS: tuple[tuple[str, Callable[[Costs], float | None], bool], ...] = (

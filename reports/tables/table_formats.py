@@ -11,9 +11,9 @@ from ..records.visible import visible
 from . import formatting
 from .claims import Finding
 from .claims.document import effects, verdict_of
-from .comparison import Comparison
+from .comparison import TITLES, Comparison
 from .cost_columns import TEACHER, TRAINING, columns_of
-from .suite_table import RIVALS, Average, Column, Entry, SuiteTable
+from .suite_entries import Entry, SuiteTable, average_title, column_title, entry_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,20 +33,6 @@ _LATEX |= {"°": r"$^\circ$"}
 _LATEX |= {"$": r"\$", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "·": r"$\cdot$"}
 _LATEX |= {"\n": " ", "\r": " "}
 _LATEX |= {"^": r"\textasciicircum{}", "×": r"$\times$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--"}
-
-
-def column_title(column: Column) -> str:
-    """Task, unit and the direction that is better: "piqa (%) ↑"."""
-    unit = formatting.shown_unit(column.unit) or column.metric
-    if not unit:
-        return column.task
-    return f"{column.task} ({unit}) {_arrow(column)}"
-
-
-def average_title(average: Average) -> str:
-    """ "mean accuracy (%) ↑"."""
-    unit = formatting.shown_unit(average.columns[0].unit)
-    return f"{average.title} ({unit}) {_arrow(average.columns[0])}"
 
 
 def footnotes(table: SuiteTable) -> dict[str, int]:
@@ -71,22 +57,6 @@ def legend(table: SuiteTable) -> str:
     first, *others = table.processors
     notes = "".join(f"; [P{number}]: {name}" for number, name in enumerate(others, start=2))
     return f"{LEGEND} Times: {first}{notes}."
-
-
-def entry_text(entry: Entry, unit: str, notes: dict[str, int]) -> str:
-    """What stands in a cell, without emphasis: 42.0 ± 1.3†, n/a [1], failed, –."""
-    if entry.kind == "value" and entry.estimate is not None:
-        text = formatting.estimate(entry.estimate, unit)
-        if entry.at_chance:
-            text += "†"
-        if entry.lost:
-            text += "!"
-        return text
-    if entry.reason in notes and entry.kind == "n/a":
-        return f"n/a [{notes[entry.reason]}]"
-    if entry.kind == "missing":
-        return "–"
-    return entry.kind
 
 
 def cost_texts(costs: Sequence[float | None]) -> list[str]:
@@ -157,7 +127,7 @@ def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
 
     shown = Table(title=f"{a} minus {b} (positive: {a} is better)", title_style="bold", header_style="bold")
     numbers = ("difference [95 %]", "p", "pairs")
-    for title in ("suite", "task", "difference [95 %]", "over", "p", "pairs", "outcome"):
+    for title in TITLES:
         shown.add_column(title, overflow="fold")
         if title in numbers:
             shown.columns[-1].justify = "right"
@@ -166,33 +136,9 @@ def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
     notes = dict.fromkeys(line.note for line in lines if line.note)
     shown.caption = Text("\n".join([*notes, COMPARED]))
     for line in lines:
-        cells = (line.suite, line.name, *_difference_texts(line))
-        shown.add_row(*map(Text, cells), Text(_outcome_text(line), styles.get(line.outcome, "")))
+        *cells, outcome = line.texts()
+        shown.add_row(*map(Text, cells), Text(outcome, styles.get(line.outcome, "")))
     return shown
-
-
-def _difference_texts(line: Comparison) -> tuple[str, ...]:
-    """The interval and what it covers, p, and the pairs with those that were lost."""
-    result = line.difference
-    if result is None:
-        return "–", "–", "–", "0"
-    effect = f"{formatting.interval(result.estimate, line.unit)} {formatting.points(line.unit)}".strip()
-    p = formatting.p_value(result.p)
-    if result.p is not None:
-        p += f" ({result.test})"
-    pairs = str(result.pairs)
-    if result.lost:
-        pairs += f", {result.lost} lost"
-    return effect, result.estimate.covers, p, pairs
-
-
-def _outcome_text(line: Comparison) -> str:
-    words: str = line.outcome
-    if line.difference:
-        words = formatting.outcome(line.outcome, line.difference.margin, line.unit)
-    if line.reason:
-        words += f": {line.reason}"
-    return words
 
 
 def claims_table(findings: Iterable[Finding]) -> Table:
@@ -220,10 +166,7 @@ def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[li
     units = [c.unit for c in table.columns] + [a.columns[0].unit for a in table.averages]
     rows = []
     for line in table.lines:
-        name = line.name
-        if line.role not in RIVALS:
-            name += f" ({line.role})"
-        row = [escape(visible(name))]
+        row = [escape(line.shown_name)]
         for entry, unit in zip((*line.entries, *line.averages), units, strict=True):
             # Escaped before it is made bold: the braces of `\textbf` are not the text's own.
             text = escape(entry_text(entry, unit, notes))
@@ -233,10 +176,6 @@ def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[li
         row += map(escape, [*cost_texts(line.costs), *training_texts(line.training)])
         rows.append(row)
     return list(map(visible, titles)), rows
-
-
-def _arrow(column: Column) -> str:
-    return "↑" if column.higher_is_better else "↓"
 
 
 def _escape(text: str) -> str:

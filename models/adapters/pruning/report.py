@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 from ...sparsity.bottleneck_units import Pair, dead_units
 from ...sparsity.masked import Masked
@@ -57,6 +58,12 @@ class Report:
     def dead_units(self) -> int:
         """Units without input or output weights, in all pairs."""
         return sum(unit.dead for unit in self.units)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what `print` does, and the layers."""
+        import pandas
+
+        return f"<p>{escape(repr(self))}</p>{pandas.DataFrame(self.layers).to_html(max_rows=20, index=False)}"
 
 
 def describe_pruning(

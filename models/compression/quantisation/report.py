@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 
 from ..scarce import is_scarce
 
@@ -76,6 +77,27 @@ class QuantisationReport:
         if not errors:
             return None
         return sum(errors) / len(errors)
+
+    def __repr__(self) -> str:
+        """One line, however many matrices there are; `summary` names them."""
+        parts = [f"{len(self.weights)} matrices by {self.method}, {self.bytes_before:,} -> {self.bytes_after:,} bytes"]
+        error = self.error()
+        if error is not None:
+            parts.append(f"mean output error {error:.3g}")
+        for number, what in (
+            (len(self.fallbacks), "rounded to nearest for want of tokens"),
+            (len(self.not_scaled), "not scaled"),
+            (len(self.read_dense), "multiplied as dense ones"),
+        ):
+            if number:
+                parts.append(f"{number} {what}")
+        return f"QuantisationReport({'; '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: that line, and the matrices."""
+        import pandas
+
+        return f"<p>{escape(repr(self))}</p>{pandas.DataFrame(self.weights).to_html(max_rows=20, index=False)}"
 
     def summary(self) -> str:
         """One line for people."""

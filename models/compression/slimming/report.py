@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 
 from ..scarce import is_scarce
+
+SHOWN = 8
+"""Linear maps that are named in a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +90,19 @@ class PruningReport:
             f"({self.sparsity:.2%}; asked for {self.asked}). The matrices are as large as before: no bytes are saved."
         ]
         if self.fallen_back:
-            few = ", ".join(f"{one.name} ({one.tokens})" for one in self.fallen_back)
+            few = ", ".join(f"{one.name} ({one.tokens})" for one in self.fallen_back[:SHOWN])
+            if len(self.fallen_back) > SHOWN:
+                few += f" and {len(self.fallen_back) - SHOWN} more"
             lines.append(f"pruned by magnitude, for want of calibration tokens (their number): {few}")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        fallen = f"; {len(self.fallen_back)} maps by magnitude, for want of tokens" if self.fallen_back else ""
+        what = f"{self.zeros:,} of {self.entries:,} weights in {len(self.linears)} linear maps are 0"
+        return f"PruningReport({self.method}: {what}{fallen})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what `print` does, and the linear maps."""
+        import pandas
+
+        return f"<p>{escape(str(self))}</p>{pandas.DataFrame(self.linears).to_html(max_rows=20, index=False)}"

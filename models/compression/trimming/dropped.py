@@ -15,6 +15,8 @@ from .absent import without
 
 Part = Literal["mlp", "attention", "block"]
 """What of a block goes; "block": all of it."""
+SHOWN = 8
+"""Blocks that are named in a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,14 @@ class Dropped:
     paths: tuple[str, ...]
     parameters: int
     bytes: int
+
+    def __repr__(self) -> str:
+        """One line; of many blocks the first ones."""
+        shown = ", ".join(map(str, self.blocks[:SHOWN]))
+        if len(self.blocks) > SHOWN:
+            shown += f" and {len(self.blocks) - SHOWN} more"
+        sizes = f"{self.parameters:,} parameters, {self.bytes:,} bytes fewer"
+        return f"Dropped({self.part} of blocks {shown or 'none'}; {sizes})"
 
 
 def drop_parts(model: nn.Module, blocks: Iterable[int], part: Literal["mlp", "attention"]) -> Dropped:

@@ -13,6 +13,7 @@ from sparsebench.reports.records.visible import visible
 
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
+from .export_command import export_results
 from .fit_commands import fit, predict
 from .list_commands import check, doctor, list_, show
 from .model_commands import compress, convert, export, import_
@@ -46,6 +47,7 @@ for _name, _function in (
     ("verify", verify),
     ("vouch", vouch),
     ("freeze", freeze),
+    ("export-results", export_results),
     ("import", import_),
     ("convert", convert),
     ("compress", compress),

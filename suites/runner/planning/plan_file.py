@@ -19,7 +19,7 @@ from sparsebench.reports.records.files import write_whole
 from sparsebench.reports.records.record import Record
 from sparsebench.reports.tables.claims import Claim
 from sparsebench.reports.tables.dataframe import Found, newest
-from sparsebench.reports.tables.suite_table import Role
+from sparsebench.reports.tables.suite_entries import Role
 
 from ..discovery.validation import build
 from ..errors import UsageError

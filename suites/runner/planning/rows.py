@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, get_args
 
 from sparsebench.reports.records.record import Link
-from sparsebench.reports.tables.suite_table import Role
+from sparsebench.reports.tables.suite_entries import Role
 
 from ..errors import UsageError, near
 from . import values

@@ -16,7 +16,8 @@ from sparsebench.reports.page.speed import speed_or_reason
 from sparsebench.reports.tables.brief import Brief, briefs, to_document, to_terminal
 from sparsebench.reports.tables.claims import Finding
 from sparsebench.reports.tables.comparison import Comparison, compare, select
-from sparsebench.reports.tables.suite_table import Role, SuiteInfo
+from sparsebench.reports.tables.suite_entries import Role
+from sparsebench.reports.tables.suite_table import SuiteInfo
 from sparsebench.reports.tables.table_formats import claims_table, comparison_table
 
 from ..console import open_console

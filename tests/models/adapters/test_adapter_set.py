@@ -402,5 +402,6 @@ def test_a_set_prints_in_one_line(build: Build) -> None:
     text = repr(adapters)
     assert "\n" not in text and len(text) < 300
     assert "'mine' on VisionTransformer: 2 layers" in text and f"{adapters.count():,} parameters" in text
+    assert all(name in adapters._repr_html_() for name in adapters.modules())
     report = sparsify(adapters, method="magnitude", sparsity=0.5)
-    assert len(repr(report)) < 200 and report.layers
+    assert len(repr(report)) < 200 and report.layers[0].name in report._repr_html_()

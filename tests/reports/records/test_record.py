@@ -177,3 +177,11 @@ def test_a_budget_key_of_an_earlier_version_is_read_under_its_name_of_today(make
     content = json.loads(to_json(make.record()))
     content["cell"]["budget"] = {"epochs": 3, "train_share": 0.1}
     assert from_json(json.dumps(content)).cell.budget == {"epochs": 3, "train_fraction": 0.1}
+
+
+def test_a_record_prints_as_one_line_and_shows_its_scores(make):
+    record = make.record("<a>", "digits", seed=3, score=make.metric(0.5, n=7, stderr=None))
+    assert str(record) == f"{record.id}: <a> on vit-tiny on vtab digits, seed 3: accuracy 0.5"
+    shown = record._repr_html_()
+    assert "&lt;a&gt;" in shown and "<th>accuracy</th><td>0.5</td><td></td><td>7</td>" in shown
+    assert str(make.record(status="oom", reason="over 4 GB")).endswith("seed 0: oom: over 4 GB")

@@ -36,6 +36,9 @@ def test_a_row_has_its_score_its_outcome_and_two_costs(make):
     assert a["low"] < a["score"] < a["high"]
     assert a["difference_low"] < a["difference"] == pytest.approx(a["score"] - base["score"])
     assert document["tasks"] == ["t@1"] and document["higher_is_better"]
+    html = brief._repr_html_()
+    assert html.startswith("<table><caption>Vision: t (%) ↑ on vit-tiny</caption>")
+    assert "<th>a [red]x</th><td><b>81.0 ± " in html and "<td>better</td>" in html
 
 
 def test_a_row_with_a_part_of_the_tasks_says_which(make):

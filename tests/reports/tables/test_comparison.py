@@ -164,3 +164,11 @@ def test_such_groups_have_averages_of_their_own_and_all_baselines_come_first(mak
     assert [len(average.columns) for average in shown.averages] == [2, 2]
     assert {line.row.label for line in shown.lines[:2]} == {"base", "probe"}
     assert shown.cost_titles[-1] == "speed / base or probe"
+
+
+def test_a_line_prints_and_shows_what_the_test_says(make):
+    (line,) = compare(make.side("a", [0.80, 0.81, 0.83]), make.side("<b>", [0.70, 0.71, 0.72]))
+    assert str(line).startswith("vtab · t · +10.3 [8.9, 11.8] points · ") and str(line).endswith(" · 3 · better")
+    assert "<td>+10.3 [8.9, 11.8] points</td>" in line._repr_html_()
+    (line,) = compare(make.side("a", [0.8]), make.side("b", [0.8], dtype="bfloat16"))
+    assert str(line).endswith("not comparable: dtype float32 against bfloat16")

@@ -5,6 +5,7 @@ import pytest
 from sparsebench.reports.records.record import Costs
 from sparsebench.reports.tables import table_formats as printing
 from sparsebench.reports.tables.matrix import matrices
+from sparsebench.reports.tables.suite_entries import entry_text
 from sparsebench.reports.tables.suite_table import SuiteInfo, suite_table
 
 INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image")
@@ -70,7 +71,7 @@ def test_a_lost_seed_is_marked(make):
     records = [make.record("base", seed=0), make.record("base", seed=1, status="failed")]
     entry = by_name(records)["base"].entries[0]
     assert (entry.kind, entry.lost) == ("value", 1)
-    assert "!" in printing.entry_text(entry, "share", {})
+    assert "!" in entry_text(entry, "share", {})
 
 
 def test_reasons_become_numbered_footnotes(make):
@@ -84,7 +85,7 @@ def test_reasons_become_numbered_footnotes(make):
     shown = table(records)
     text = printing.to_markdown(shown)
     assert printing.footnotes(shown) == {"no attention": 1, "no MLP": 2}
-    assert printing.entry_text(shown.lines[1].entries[0], "share", {}) == "n/a"
+    assert entry_text(shown.lines[1].entries[0], "share", {}) == "n/a"
     assert "| a | n/a [1] | n/a [2] |" in text
     assert "| b | n/a [1] | – |" in text
     assert "[1] n/a: no attention\n[2] n/a: no MLP\n" in text
@@ -175,7 +176,7 @@ def test_times_of_another_type_of_processor_have_columns_of_their_own(make):
 def test_a_table_says_what_its_intervals_cover(make):
     records = [make.record("base", "t", score=0.5), *make.side("base", [0.5, 0.6], "u")]
     records += [make.record("base", "v", s, make.metric(v, stderr=None)) for s, v in enumerate((0.5, 0.6))]
-    texts = [printing.entry_text(entry, "share", {}) for entry in table(records).lines[0].entries]
+    texts = [entry_text(entry, "share", {}) for entry in table(records).lines[0].entries]
     assert [text[-1] for text in texts] == ["*", "6", "°"]
     assert "covers seeds and test examples; * test examples alone" in printing.to_markdown(table(records))
 

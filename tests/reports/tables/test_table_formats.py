@@ -9,6 +9,7 @@ from sparsebench.reports.records.record import Costs
 from sparsebench.reports.tables import table_formats as printing
 from sparsebench.reports.tables.comparison import compare
 from sparsebench.reports.tables.matrix import matrices
+from sparsebench.reports.tables.suite_entries import column_title
 from sparsebench.reports.tables.suite_table import SuiteInfo, suite_table
 
 INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image")
@@ -63,7 +64,7 @@ def test_terminal_form(make):
 def test_columns_say_what_is_better(make):
     lower = make.metric(1.5, higher_is_better=False, unit="bits/byte")
     shown = table([make.record("base", "a"), make.record("base", "b", score=lower)])
-    assert [printing.column_title(column) for column in shown.columns] == ["a (%) ↑", "b (bits/byte) ↓"]
+    assert [column_title(column) for column in shown.columns] == ["a (%) ↑", "b (bits/byte) ↓"]
 
 
 def test_csv_holds_no_formulas(make):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 import torch
 from torch import nn
@@ -57,6 +58,15 @@ class ExpertDropReport:
         text = f"{dropped} of {kept + dropped} experts dropped, {saved:.1f} MiB saved"
         unseen = sum(len(layer.unseen) for layer in self.layers)
         return f"{text}; {unseen} had seen no calibration token" if unseen else text
+
+    def __repr__(self) -> str:
+        return f"ExpertDropReport({self})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: that line, and what became of each mixture."""
+        import pandas
+
+        return f"<p>{escape(str(self))}</p>{pandas.DataFrame(self.layers).to_html(max_rows=20, index=False)}"
 
 
 def expert_drop(

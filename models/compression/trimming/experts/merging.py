@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Literal, get_args
 
 import torch
@@ -36,6 +37,23 @@ class MergeReport:
     groups: dict[str, tuple[tuple[int, ...], ...]]
     bytes_before: int
     bytes_after: int
+
+    def __repr__(self) -> str:
+        """One line, however many mixtures there are."""
+        before = sum(len(group) for groups in self.groups.values() for group in groups)
+        after = sum(map(len, self.groups.values()))
+        sizes = f"{self.bytes_before:,} -> {self.bytes_after:,} bytes"
+        return f"MergeReport({before} experts of {len(self.groups)} mixtures merged into {after}; {sizes})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: that line, and the groups of each mixture."""
+        import pandas
+
+        rows = [
+            {"mixture": name, "experts": sum(map(len, groups)), "left": len(groups), "groups": groups}
+            for name, groups in self.groups.items()
+        ]
+        return f"<p>{escape(repr(self))}</p>{pandas.DataFrame(rows).to_html(max_rows=20, index=False)}"
 
 
 def merge_similar(

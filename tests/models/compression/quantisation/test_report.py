@@ -31,3 +31,15 @@ def test_weights_that_make_nothing_faster_are_counted_with_the_reason() -> None:
     assert report.summary() == (
         "1 matrices by rtn, 80 -> 20 bytes; 2 weights are multiplied as dense ones (no compiler)"
     )
+
+
+def test_thousands_of_matrices_print_as_one_line() -> None:
+    report = QuantisationReport(method="gptq", weights=[weight()] * 2999 + [weight("rtn", None)], bytes_before=10**6)
+    report.not_scaled = {f"layers.{number}.norm": "<b>why" for number in range(900)}
+    text = str(report)
+    assert text == repr(report) and "\n" not in text and len(text) < 200
+    assert "3000 matrices by gptq, 1,000,000 -> 0 bytes" in text and "mean output error 0.1" in text
+    assert "1 rounded to nearest" in text and "900 not scaled" in text
+    shown = report._repr_html_()
+    assert "layers.0.experts.down" in shown and shown.count("<tr") < 30
+    assert report == QuantisationReport(**vars(report)) != QuantisationReport()

@@ -23,3 +23,12 @@ def test_sums_and_maps_that_fell_back() -> None:
 def test_nothing_fell_back() -> None:
     report = PruningReport(method="wanda", linears=(linear("a"),))
     assert report.fallen_back == () and "magnitude" not in str(report)
+
+
+def test_many_maps_are_counted_where_few_are_named() -> None:
+    fell = [linear(f"<{number}>", criterion="magnitude", tokens=0) for number in range(500)]
+    report = PruningReport(method="wanda", linears=(linear("a"), *fell))
+    assert len(str(report)) < 500 and "and 492 more" in str(report)
+    assert repr(report).startswith("PruningReport(wanda: 6,012 of 12,024 weights in 501 linear maps are 0; 500 maps by")
+    shown = report._repr_html_()
+    assert "&lt;499&gt;" in shown and "<499>" not in shown and shown.count("<tr") < 30

@@ -1,5 +1,6 @@
 """Removal of parts: all or nothing, and reported."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,3 +61,14 @@ def test_blocks_that_are_not_there_are_refused(blocks: list[int]) -> None:
     with pytest.raises(ModelError, match=r"must be different blocks of 0\.\.1"):
         drop_parts(model, blocks, "mlp")
     assert checked([1, 0], describe(model)) == (0, 1)
+
+
+def test_many_blocks_print_as_one_line() -> None:
+    blocks = tuple(range(80))
+    paths = tuple(f"model.layers.{block}.mlp" for block in blocks)
+    report = Dropped(part="mlp", blocks=blocks, paths=paths, parameters=12345, bytes=24690)
+    assert repr(report) == (
+        "Dropped(mlp of blocks 0, 1, 2, 3, 4, 5, 6, 7 and 72 more; 12,345 parameters, 24,690 bytes fewer)"
+    )
+    assert repr(replace(report, blocks=())).startswith("Dropped(mlp of blocks none;")
+    assert report == replace(report) != replace(report, paths=())

@@ -243,3 +243,5 @@ def test_a_report_says_what_went() -> None:
     model = model_of("Mixtral")
     report = expert_drop(model, statistics_of("Mixtral", model), 5)
     assert str(report).startswith("2 of 12 experts dropped, 0.0 MiB saved")
+    assert repr(report) == f"ExpertDropReport({report})"
+    assert all(layer.layer in report._repr_html_() for layer in report.layers)

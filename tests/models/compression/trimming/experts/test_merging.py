@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from sparsebench.models.compression.trimming.experts.merging import (
+    MergeReport,
     aligned,
     around_the_busiest,
     average_linkage,
@@ -168,3 +169,10 @@ def test_cosine_of_vectors_from_their_products() -> None:
     vectors = torch.tensor([[1.0, 0, 1], [2, 0, 2], [0, 3, 0], [0, 0, 0]], dtype=torch.float64)
     expected = torch.tensor([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=torch.float64)
     torch.testing.assert_close(cosine(vectors @ vectors.T), expected)
+
+
+def test_a_report_prints_as_one_line_and_shows_the_groups() -> None:
+    report = MergeReport({f"layers.{number}": ((0, 2), (1,)) for number in range(40)}, 2000, 1500)
+    assert str(report) == "MergeReport(120 experts of 40 mixtures merged into 80; 2,000 -> 1,500 bytes)"
+    shown = report._repr_html_()
+    assert "layers.39" in shown and "(0, 2)" in shown and shown.count("<tr") < 30

@@ -1,0 +1,1 @@
+"""Results in the forms of others: a Parquet file, the hub's `.eval_results`, and Every Eval Ever."""
