@@ -1,6 +1,7 @@
 """Small trainable modules on a frozen model, and their pruning at initialisation."""
 
 from ..hub.parts import register_folder_part
+from ..sparsity.scoring import register_criterion
 from .adapter_set import AdapterSet, adapter_sets
 from .attachment import attach
 from .config import AdapterConfig, CombinedConfig
@@ -50,6 +51,7 @@ __all__ = [
     "load_adapters",
     "load_peft",
     "preset",
+    "register_criterion",
     "remove_dead_units",
     "save_adapters",
     "save_peft",

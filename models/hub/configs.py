@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .derived_classes import source_of
-from .folder_card import AUTO_MAP, write_opener
+from .folder_card import AUTO_MAP, packages_in, write_opener
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig as _Source
@@ -54,7 +54,8 @@ class ChangedConfig(_Source):
         """Write what transformers writes, with a model card and the code that `auto_map` names."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
-        write_opener(folder, next(iter(self.architectures or ()), ""))
+        packages = packages_in(self.sparsebench.get("parts", {}))
+        write_opener(folder, next(iter(self.architectures or ()), ""), packages)
         super().save_pretrained(save_directory, *args, **keywords)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 CARD = "README.md"
 OPENER = "configuration_sparsebench.py"
@@ -59,14 +61,25 @@ def name_own_weights(folder: Path) -> None:
     file.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def write_opener(folder: Path, architecture: str) -> None:
+def packages_in(parts: Mapping[str, Any]) -> str:
+    """What a card says of the packages of others that the parts of a model name; "" where they name none."""
+    found = [needed for part in parts.values() if isinstance(part, dict) for needed in part.get("packages", ())]
+    lines = [
+        f"\nThe {needed['kind']} {needed['name']!r} is of the package `{needed['package']}` ({needed['version']}), "
+        f"module `{needed['module']}`: install that, too.\n"
+        for needed in found
+    ]
+    return "".join(lines)
+
+
+def write_opener(folder: Path, architecture: str, packages: str = "") -> None:
     """Write the code that `AUTO_MAP` names, and a card that says how the Auto classes open a model of this class."""
     (folder / OPENER).write_text(_OPENER, encoding="utf-8")
     auto = auto_class(architecture)
     code = (
         f'import sparsebench.models\nfrom transformers import {auto}\n\nmodel = {auto}.from_pretrained("this folder")'
     )
-    write_card(folder, architecture or "A model changed by sparsebench", code, _TRUST)
+    write_card(folder, architecture or "A model changed by sparsebench", code, packages + _TRUST)
 
 
 def auto_class(architecture: str) -> str:

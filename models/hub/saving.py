@@ -13,7 +13,7 @@ from ..errors import ModelError
 from .atomic_folder import written
 from .comparison import check_outputs, few_rows
 from .declaration import declare
-from .folder_card import name_own_weights, write_card
+from .folder_card import name_own_weights, packages_in, write_card
 from .loading import assembled
 from .model_classes import base_recipe
 from .models import ChangedModel
@@ -83,7 +83,7 @@ def save(
             base: Any = model
             base.save_pretrained(new, max_shard_size=max_shard_size)
         else:
-            write_card(new, _title(model, recipe), OPENED)
+            write_card(new, _title(model, recipe), OPENED, packages_in(recipe))
             if config is not None:
                 config.save_pretrained(new)
                 name_own_weights(new)
