@@ -2,7 +2,8 @@
 
 A module is parsed, not imported, so that `sparsebench list` needs no torch. Entry points: `sparsebench.methods`
 (`name = "package.module"`), `sparsebench.tasks` and `sparsebench.backbones` (`"suite.name" = "package.module"`).
-A task is a file, or a row of a file with a table (`table.py`).
+A task is a file, or a row of a file with a table (`table.py`). Routers, splits and criteria of others come by entry
+points, too (`sparsebench.routers`, `.splits`, `.criteria`).
 """
 
 import functools
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from ...contracts.suite import Suite
 from ..errors import UsageError, near
-from .entry import Entry, Kind
+from .built_in import built_in
+from .entry import PARTS, Entry, Kind
 from .plugins import misplaced, read_plugins
 
 ROOT = Path(__file__).parents[2]
@@ -48,12 +50,27 @@ def broken_plugins(kind: Kind, suite: str = "") -> Mapping[str, str]:
 
 def plugin_problems() -> list[str]:
     """One line for each thing that an installed package brings and that cannot be used."""
-    lines = list(broken_plugins("method").values())
+    lines: list[str] = []
+    for kind in ("method", *PARTS):
+        lines += broken_plugins(kind).values()
     for kind in ("task", "backbone"):
         lines += misplaced(kind, suites())
         for name in suites():
             lines += broken_plugins(kind, name).values()
     return lines
+
+
+def called(name: str) -> list[Entry]:
+    """The methods and parts of that name. Raises `UsageError` where nothing that `check` knows has it."""
+    kinds: tuple[Kind, ...] = ("method", *PARTS)
+    found = [entries(kind)[name] for kind in kinds if name in entries(kind)]
+    for kind in kinds:
+        if not found and name in broken_plugins(kind):
+            raise UsageError(broken_plugins(kind)[name])
+    if not found:
+        known = {other for kind in kinds for other in entries(kind)}
+        raise UsageError(f"no method, router, split or criterion is called {name!r}{near(name, known)}")
+    return found
 
 
 def methods_of(names: Iterable[str]) -> Mapping[str, Entry]:
@@ -75,6 +92,9 @@ def _by_name(files: Iterator[Entry]) -> dict[str, Entry]:
 
 
 def _own_files(kind: Kind, suite: str) -> Iterator[Entry]:
+    if kind in PARTS:
+        yield from built_in(kind)
+        return
     paths: list[Path] = []
     for folder in _folders(kind, suite):
         paths += folder.glob("[!_]*.py")
