@@ -8,10 +8,12 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import ManifestError, UnknownSource
+from .further_sources import manifest_files
 from .own_files import is_own_file, own_place
 
 MOST_LISTED = 20
@@ -189,9 +191,72 @@ def _load(folder: Path) -> Mapping[str, Source]:
     return {source.name: source for source in map(parse, sorted(folder.glob("*.toml")))}
 
 
+_registered: dict[str, Source] = {}
+
+
+def register_source(entry: Source) -> None:
+    """Add a source in this process; a package has an entry point instead (`further_sources`).
+
+    Args:
+        entry: what a manifest file would say.
+
+    Raises:
+        ManifestError: its name is taken, or it says what no source is.
+    """
+    known = _registered.get(entry.name, entry)
+    if entry.name in _load(FOLDER) or known != entry:
+        raise ManifestError(f"there is a source {entry.name!r} already: take another name")
+    _check(Path(f"{entry.name}.toml"), entry)
+    _refuse_procedural(entry)
+    _registered[entry.name] = entry
+
+
+def is_further(name: str) -> bool:
+    """Whether a source is of another package, or was registered in this process."""
+    return name not in _load(FOLDER) and (name in _registered or name in manifest_files())
+
+
+def source_problems() -> list[str]:
+    """One line for each source of another package that cannot be used."""
+    lines: list[str] = []
+    for name in manifest_files():
+        try:
+            _further(name)
+        except ManifestError as error:
+            lines.append(f"the source {name!r} of another package cannot be used: {error}")
+    return lines
+
+
+def _further(name: str) -> Source | None:
+    """The source of that name that is not ours; None where there is none. Raises `ManifestError`."""
+    if name in _registered:
+        return _registered[name]
+    file = manifest_files().get(name)
+    if file is None:
+        return None
+    if name in _load(FOLDER):
+        raise ManifestError(f"the name {name!r} is built in")
+    if not file.is_file():
+        raise ManifestError(f"there is no file {file}: reinstall that package")
+    entry = parse(file)
+    _refuse_procedural(entry)
+    return entry
+
+
+def _refuse_procedural(entry: Source) -> None:
+    if entry.kind == "procedural":
+        raise ManifestError(f"{entry.name}: kind 'procedural' is for what this package draws; draw yours in the task")
+
+
 def catalogue() -> dict[str, Source]:
-    """All sources by name."""
-    return dict(_load(FOLDER))
+    """All sources by name, those of other packages too, if they can be used."""
+    found = dict(_load(FOLDER))
+    for name in (*_registered, *manifest_files()):
+        with suppress(ManifestError):
+            entry = _further(name)
+            if entry is not None:
+                found.setdefault(name, entry)
+    return found
 
 
 def source(name: str) -> Source:
@@ -202,13 +267,15 @@ def source(name: str) -> Source:
 
     Raises:
         UnknownSource: no such source.
+        ManifestError: another package brings it, and it cannot be used.
     """
     if is_own_file(name):
         return _own_file(name)
     known = _load(FOLDER)
-    if name not in known:
-        raise UnknownSource(f"unknown source {name!r}{near(name, known)}")
-    return known[name]
+    entry = known[name] if name in known else _further(name)
+    if entry is None:
+        raise UnknownSource(f"unknown source {name!r}{near(name, catalogue())}")
+    return entry
 
 
 def _own_file(name: str) -> Source:

@@ -105,9 +105,22 @@ class Registry(Generic[Thing]):
         if name in self._built_in:
             return None
         self.get(name)
-        module = self._modules[name]
-        point = self._points.get(name)
-        package = module.partition(".")[0] if point is None or point.dist is None else point.dist.name
+        return self.needed_of(name, self._modules[name])
+
+    def needed_of(self, name: str, module: str) -> Needed:
+        """What a saved model says of a thing of that name and module, whoever brings it.
+
+        Args:
+            name: of the thing.
+            module: that defines it.
+
+        Returns:
+            The package of its entry point, or else the one that the module lies in.
+        """
+        point = self._points.get(name) or self._entry_points().get(name)
+        package = module.partition(".")[0]
+        if point is not None and point.value == module and point.dist is not None:
+            package = point.dist.name
         return Needed(kind=self.kind, name=name, module=module, package=package, version=_version(package))
 
     def check_needed(self, needed: Mapping[str, Any]) -> None:

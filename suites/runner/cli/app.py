@@ -13,7 +13,7 @@ from sparsebench.reports.records.visible import visible
 
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
-from .list_commands import check, doctor, list_, show
+from .list_commands import check, doctor, list_, new, show
 from .model_commands import import_
 from .options import VersionOption
 from .output import use_plain_signs
@@ -47,6 +47,7 @@ for _name, _function in (
     ("freeze", freeze),
     ("import", import_),
     ("reproduce", reproduce),
+    ("new", new),
     ("check", check),
     ("doctor", doctor),
 ):

@@ -52,6 +52,14 @@ def kind_names(context: typer.Context) -> Iterator[str]:
 
 
 @_completes
+def template_names(context: typer.Context) -> Iterator[str]:
+    """What `new` writes."""
+    from ..new.writing import KINDS
+
+    yield from KINDS
+
+
+@_completes
 def checked_names(context: typer.Context) -> Iterator[str]:
     """Methods, routers, splits and criteria."""
     for kind in ("method", *PARTS):

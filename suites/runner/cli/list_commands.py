@@ -1,5 +1,6 @@
-"""`list`, `show`, `check` and `doctor`: what there is, and whether it works."""
+"""`list`, `show`, `check`, `doctor`: what there is, and whether it works; `new`: something of one's own."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -74,3 +75,18 @@ def doctor(json: JsonOption = False) -> None:
         print_json(document)
     else:
         say(doctor_text(document))
+
+
+def new(
+    kind: Annotated[
+        str, typer.Argument(autocompletion=completion.template_names, help="method, task, router or adapter.")
+    ],
+    name: Annotated[str, typer.Argument(help="What it is called, in small letters: my_router.")],
+    folder: Annotated[Path | None, typer.Argument(help="A new folder; the name, here, unless given.")] = None,
+    suite: Annotated[str, typer.Option("--suite", "-s", help="Of a task: vtab or molecules.")] = "vtab",
+) -> None:
+    """Write a package of your own: one module, its entry point, and a test that passes once it is installed."""
+    from ..new.writing import commands, write_package
+
+    target = write_package(kind, name, folder, suite)
+    say(f"{target} is written; next:\n\n{commands(kind, name, target, suite)}")

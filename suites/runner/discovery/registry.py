@@ -11,6 +11,8 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from sparsebench.data.sources import source_problems
+
 from ...contracts.suite import Suite
 from ..errors import UsageError, near
 from .built_in import built_in
@@ -50,7 +52,7 @@ def broken_plugins(kind: Kind, suite: str = "") -> Mapping[str, str]:
 
 def plugin_problems() -> list[str]:
     """One line for each thing that an installed package brings and that cannot be used."""
-    lines: list[str] = []
+    lines = source_problems()
     for kind in ("method", *PARTS):
         lines += broken_plugins(kind).values()
     for kind in ("task", "backbone"):
