@@ -129,8 +129,8 @@ class Registry(Generic[Thing]):
             return
         number = f" {needed['version']}" if needed["version"] else ""
         raise ModelError(
-            f"the model has a {self.kind} {needed['name']!r} of the package {needed['package']}{number}, which is not "
-            f"here: install it, or import {needed['module']} before"
+            f"the model needs the {self.kind} {needed['name']!r} of the package {needed['package']}{number}, which is "
+            f"not here: install it, or import {needed['module']} before"
         )
 
     def _check_name(self, name: str) -> None:

@@ -70,7 +70,7 @@ def test_a_name_that_nobody_has() -> None:
 
 def test_what_a_saved_model_needs_is_named_with_its_package() -> None:
     needed = {"kind": "colour", "name": "blue", "module": "a.blue", "package": "my-colours", "version": "2.1"}
-    with pytest.raises(ModelError, match=r"a colour 'blue' of the package my-colours 2\.1, which is not here: install"):
+    with pytest.raises(ModelError, match=r"needs the colour 'blue' of the package my-colours 2\.1, which is not here"):
         colours().check_needed(needed)
     colours().check_needed(needed | {"name": "red"})
 

@@ -46,7 +46,7 @@ def suite_names(context: typer.Context) -> Iterator[str]:
 @_completes
 def kind_names(context: typer.Context) -> Iterator[str]:
     """What can be listed by itself."""
-    from ..listing import KINDS
+    from ..show.listing import KINDS
 
     yield from KINDS
 

@@ -25,7 +25,7 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """Methods, tasks, backbones, profiles; routers, splits, criteria; data sources."""
-    from ..listing import KINDS, PLAIN, list_document, list_text
+    from ..show.listing import KINDS, PLAIN, list_document, list_text
 
     chosen = only(context, suite)
     document = list_document(chosen or list(suites()), kind or (PLAIN if chosen else KINDS))
@@ -59,7 +59,7 @@ def check(
     """The conformance battery: determinism, save and load, gradients, bf16, for each suite that a method serves."""
     found = [entry for one in name or [] for entry in called(one)]  # a wrong name is said before anything is imported
     announce("checking: the first takes some seconds to import")
-    from ..check_parts import check
+    from ..conformance.parts import check
     from ..console import open_console
 
     raise typer.Exit(check(found or list(entries("method").values()), open_console()))

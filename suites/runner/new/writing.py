@@ -4,6 +4,7 @@ import importlib.util
 import keyword
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +75,10 @@ def write_package(kind: str, name: str, folder: Path | None, suite: str) -> Path
     target = folder or Path(name)
     if target.exists():
         raise UsageError(f"{target} is there already: name a new folder")
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent} to write into")
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.absolute().parent))
+    partial.chmod(0o755)
     try:
         for place, text in _files(brief).items():
             (partial / place).parent.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,8 @@ from ..discovery.options import Option, options_of
 from ..discovery.registry import Entry, entries, find, methods_of, suites
 from ..errors import UsageError, near
 from ..identity.fingerprint import versions
-from ..listing import PLAIN, list_document, list_text
 from ..planning.rows import JOIN, chain_of
+from .listing import PLAIN, list_document, list_text
 from .metrics import OF_VALIDATION, explain
 
 WIDTH = 110

@@ -112,7 +112,7 @@ def test_a_router_of_a_package_and_what_is_said_without_it(
     monkeypatch.setattr(sys, "path", [path for path in sys.path if not str(path).startswith(str(tmp_path))])
     FURTHER._found.clear()
     for read in (load, transformers.AutoModelForCausalLM.from_pretrained):
-        with pytest.raises(ModelError, match=r"^the model has a router 'cosine' of the package mine 1, which is not"):
+        with pytest.raises(ModelError, match=r"^the model needs the router 'cosine' of the package mine 1, which"):
             read(folder)
 
 

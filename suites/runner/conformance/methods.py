@@ -15,14 +15,14 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from ..contracts.applicability import reason_against
-from ..contracts.budget import Budget
-from ..contracts.context import Context, Setup
-from ..contracts.method import Method, NotApplicable
-from ..contracts.traits import EXPERTS
-from ..training.method import TrainedMethod
-from .discovery.loading import backbone_loader, load_method, load_task
-from .discovery.registry import Entry, entries, find, suites
+from ...contracts.applicability import reason_against
+from ...contracts.budget import Budget
+from ...contracts.context import Context, Setup
+from ...contracts.method import Method, NotApplicable
+from ...contracts.traits import EXPERTS
+from ...training.method import TrainedMethod
+from ..discovery.loading import backbone_loader, load_method, load_task
+from ..discovery.registry import Entry, entries, find, suites
 
 TASK = "synthetic"
 TASKS = (TASK, "synthetic_generation")

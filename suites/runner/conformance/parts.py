@@ -21,8 +21,8 @@ from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.kinds import router_class
 from sparsebench.models.sparsity.scoring import Evidence, criterion
 
-from .check import NonconformingError, check_method, report, require
-from .discovery.entry import Entry, PartKind
+from ..discovery.entry import Entry, PartKind
+from .methods import NonconformingError, check_method, report, require
 
 EXPERTS = 4
 Rule = Callable[[str], str | None]

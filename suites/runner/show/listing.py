@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from sparsebench.data.sources import catalogue
 from sparsebench.models.registry import plural
 
-from ..contracts.suite import Suite
-from .discovery.entry import PARTS
-from .discovery.registry import Entry, Kind, entries, methods_of, plugin_problems, suite
-from .documents import EntryDocument, ListDocument, SourceDocument, SuiteDocument
-from .errors import UsageError, near
-from .planning.profile import built_in
+from ...contracts.suite import Suite
+from ..discovery.entry import PARTS
+from ..discovery.registry import Entry, Kind, entries, methods_of, plugin_problems, suite
+from ..documents import EntryDocument, ListDocument, SourceDocument, SuiteDocument
+from ..errors import UsageError, near
+from ..planning.profile import built_in
 
 OF_SUITES = ("tasks", "backbones", "profiles")
 """Kinds that each suite has of its own."""
