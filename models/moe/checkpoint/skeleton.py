@@ -87,7 +87,8 @@ def _check_router(router: nn.Module, kind: str) -> None:
     if found is not None:
         raise ModelError(
             f"the model has {found}: what is written would open with a {router_class(kind).__name__}, and compute "
-            "something else; give the class a name by register_router and all its tensors in `rows` and `tensors`, and convert with that name"
+            "something else; give the class a name by register_router and all its tensors in `rows` and `tensors`, and "
+            "convert with that name"
         )
 
 

@@ -60,12 +60,11 @@ def test_what_is_written_is_listed_and_shown(packages: list[Path], monkeypatch: 
         assert {"README.md", "pyproject.toml", f"{folder.name}.py", f"tests/test_{folder.name}.py"} <= set(files)
 
 
-@pytest.mark.parametrize("which", range(len(PACKAGES)), ids=["-".join(package) for package in PACKAGES])
-def test_its_own_test_passes(which: int, packages: list[Path]) -> None:
-    folder = packages[which]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "SPARSEBENCH_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+def test_their_own_tests_pass(packages: list[Path], tmp_path: Path) -> None:
+    path = os.pathsep.join(map(str, packages))
+    environment = {**os.environ, "PYTHONPATH": path, "SPARSEBENCH_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *packages]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
 
 

@@ -9,7 +9,7 @@ from sparsebench.suites.runner.show.describe import describe
 def test_a_method_with_every_option() -> None:
     text = describe("sparse_adapter")
     assert "    criterion = 'snip'    ['snip' | 'grasp' | 'synflow' | 'magnitude' | 'random' | 'er' | str]\n" in text
-    assert "        What decides which weights stay.\n" in text
+    assert "        What decides which weights stay; a criterion of another package, too.\n" in text
     assert "    blocks = 'all'    ['all' | int]\n" in text
 
 
