@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .cache.digests import digest_once
-from .manifest import fingerprint, source
+from .manifest import fingerprint, is_further, source
 from .own_files import is_own_file, own_place
 
 BY_LISTS = ("vtab-1k",)
@@ -27,7 +27,7 @@ def identity(name: str) -> str:
     """
     if is_own_file(name):
         return _of_own_file(name)
-    if name in (*BY_CONTENT, *BY_LISTS):
+    if name in BY_LISTS or _is_by_content(name):
         named = os.environ.get(source(name).environment)
         if named and Path(named).expanduser().is_dir():
             patterns = LISTS if name in BY_LISTS else ("**/*",)
@@ -45,7 +45,14 @@ def _of_own_file(name: str) -> str:
 
 def is_unpinned(name: str) -> bool:
     """Whether a source is whatever its owner puts there, and is identified by the content of all of its files."""
-    return name in BY_CONTENT or is_own_file(name)
+    return _is_by_content(name) or is_own_file(name)
+
+
+def _is_by_content(name: str) -> bool:
+    """So is a folder that another package's source lets the user name, where no sums are pinned."""
+    if name in BY_CONTENT:
+        return True
+    return is_further(name) and bool(source(name).environment) and not source(name).pinned
 
 
 def _folder_digest(folder: Path, patterns: Sequence[str]) -> str:

@@ -10,10 +10,22 @@ from .cache.seal import check, read_seal, reseal_if_only_times_differ
 from .errors import ChecksumError, OfflineError, UnknownSource
 from .fetching import fetch
 from .local_folders import local_folder
-from .manifest import Source, catalogue, fingerprint, near, source
+from .manifest import Source, catalogue, fingerprint, near, register_source, source, source_problems
 from .offline import offline
 
-__all__ = ["Source", "catalogue", "ensure", "fingerprint", "folder_of", "path", "paths", "prepare", "source"]
+__all__ = [
+    "Source",
+    "catalogue",
+    "ensure",
+    "fingerprint",
+    "folder_of",
+    "path",
+    "paths",
+    "prepare",
+    "register_source",
+    "source",
+    "source_problems",
+]
 
 
 def folder_of(entry: Source) -> Path:

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..hub.parts import register_folder_part
+from ..sparsity.scoring import register_criterion
 from .adapter_set import AdapterSet, adapter_sets
 from .attach_by_name import attach_by_name
 from .attachment import attach
@@ -67,6 +68,7 @@ __all__ = [
     "load_adapters",
     "load_peft",
     "preset",
+    "register_criterion",
     "remove_dead_units",
     "save_adapterhub",
     "save_adapters",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from .derived_classes import source_of
 from .folder_card import AUTO_MAP, write_opener
-from .parts import in_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig as _Source
@@ -55,7 +54,7 @@ class ChangedConfig(_Source):
         """Write what transformers writes, with a model card and the code that `auto_map` names."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
-        write_opener(folder, next(iter(self.architectures or ()), ""), in_words(self.sparsebench["parts"]))
+        write_opener(folder, next(iter(self.architectures or ()), ""), self.sparsebench["parts"])
         super().save_pretrained(save_directory, *args, **keywords)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .parts import in_words
 
@@ -70,15 +72,28 @@ def name_own_weights(folder: Path) -> None:
     file.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def write_opener(folder: Path, architecture: str, what: str) -> None:
+def packages_in(parts: Mapping[str, Any]) -> str:
+    """What a card says of the packages of others that the parts of a model name; "" where they name none."""
+    found = [needed for part in parts.values() if isinstance(part, dict) for needed in part.get("packages", ())]
+    lines = [
+        f"\nThe {needed['kind']} {needed['name']!r} is of the package `{needed['package']}` ({needed['version']}), "
+        f"module `{needed['module']}`: install that, too.\n"
+        for needed in found
+    ]
+    return "".join(lines)
+
+
+def write_opener(folder: Path, architecture: str, parts: Mapping[str, Any]) -> None:
     """Write the code that `AUTO_MAP` names, and a card that says what was changed in a model of this class, in words,
-    and how the Auto classes open it."""
+    which packages of others that takes, and how the Auto classes open it."""
     (folder / OPENER).write_text(_OPENER, encoding="utf-8")
     auto = auto_class(architecture)
     code = (
         f'import sparsebench.models\nfrom transformers import {auto}\n\nmodel = {auto}.from_pretrained("this folder")'
     )
-    write_card(folder, architecture or "A model changed by sparsebench", code, _TRUST, what)
+    write_card(
+        folder, architecture or "A model changed by sparsebench", code, packages_in(parts) + _TRUST, in_words(parts)
+    )
 
 
 def put_card_back(folder: Path) -> None:
@@ -91,7 +106,7 @@ def put_card_back(folder: Path) -> None:
     tags = ModelCard.load(file).data.to_dict().get("tags")
     fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     file.unlink()
-    write_opener(folder, next(iter(fields.get("architectures") or ()), ""), in_words(fields["sparsebench"]["parts"]))
+    write_opener(folder, next(iter(fields.get("architectures") or ()), ""), fields["sparsebench"]["parts"])
     if tags:
         card = ModelCard.load(file)
         card.data["tags"] = tags

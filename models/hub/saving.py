@@ -13,7 +13,7 @@ from ..errors import ModelError
 from .atomic_folder import written
 from .comparison import check_outputs, few_rows
 from .declaration import declare
-from .folder_card import OPENED, name_own_weights, write_card
+from .folder_card import OPENED, name_own_weights, packages_in, write_card
 from .loading import all_parts, assembled
 from .model_classes import base_recipe
 from .models import ChangedModel
@@ -80,7 +80,7 @@ def save(
             base: Any = model
             base.save_pretrained(new, max_shard_size=max_shard_size)
         else:
-            write_card(new, type(model).__name__, OPENED, what=in_words(changes))
+            write_card(new, type(model).__name__, OPENED, packages_in(recipe), in_words(changes))
             if config is not None:
                 config.save_pretrained(new)
                 name_own_weights(new)

@@ -8,11 +8,13 @@ from .config import MoEConfig
 from .conversion.convert import convert
 from .conversion.restoration import to_dense
 from .experts.interface import register_experts
+from .further_splits import register_split
 from .layer import MoEFFN
 from .merging.merge import merge_experts
 from .presets import PRESETS, preset
 from .routing.choice_bias import update_biases
 from .routing.health import LayerHealth, router_health
+from .routing.kinds import register_router
 from .routing.probe import LayerRouting, RoutingProbe, routing_probe
 from .routing.statistics import active_params, aux_loss
 from .stock_export import export
@@ -34,6 +36,8 @@ __all__ = [
     "merge_experts",
     "preset",
     "register_experts",
+    "register_router",
+    "register_split",
     "router_health",
     "routing_probe",
     "to_dense",

@@ -7,14 +7,14 @@ from typing import Literal, get_args
 
 from ..errors import ModelError, check_choice
 from .attention.config import AttnMoEConfig
-from .routing.config import RouterInit, RouterKind, RoutingConfig, check_positive
+from .further_splits import FURTHER, Need, SplitName
+from .routing.config import RouterInit, RoutingConfig, check_positive
+from .routing.kinds import router_class
 
-Split = Literal["random", "sequential", "cluster", "coact", "gradient", "gradient_share", "residual", "cmoe", "whole"]
 Matrix = Literal["up", "gate"]
 Metric = Literal["l2", "cos"]
 Importance = Literal["activation", "gradient"]
 Clusters = Literal["documents", "tokens"]
-Need = Literal["activations", "gradients"]
 
 BY_IMPORTANCE = ("gradient", "gradient_share", "residual")
 """Splits that deal neurons out by their importance to clusters of the calibration data."""
@@ -22,12 +22,6 @@ RELEASED_STARTS = 10
 """Starts of k-means in the code of LLaMA-MoE v1 and v2 (the default of its libraries)."""
 _BY_ACTIVATION = ("coact", "cmoe")
 """Splits that group neurons by the tokens on which they are active."""
-_STARTS = {
-    "linear": get_args(RouterInit),
-    "mlp": ("random", "zeros"),
-    "glu": ("analytic",),
-}
-"""What each kind of router can start from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +41,7 @@ class MoEConfig(RoutingConfig):
 
     Attributes:
         num_shared: blocks that are always on.
-        split: which neurons go together; each is described in its file under `splits/`.
+        split: which neurons go together; each is described in its file under `splits/`. `register_split` adds one.
         cluster_on: which matrix "cluster" compares.
         metric: how it compares rows.
         importance: ranks the shared neurons and feeds "gradient", "gradient_share" and "residual": "gradient" is the
@@ -61,7 +55,7 @@ class MoEConfig(RoutingConfig):
             times the time.
         overlap: routed experts of "residual" may have neurons in common.
         reinit: the fraction of each copy's neurons that start at random again (split "whole" only).
-        router: its kind (`routing/router.py`).
+        router: its kind (`routing/router.py`). `register_router` adds one.
         router_init: how it starts (`conversion/router_init.py`).
         align: match mean and variance of every output channel to the dense layer on the calibration tokens (v2's
             distribution alignment; the offset is added once, whatever the scale).
@@ -75,7 +69,7 @@ class MoEConfig(RoutingConfig):
     """
 
     num_shared: int = 0
-    split: Split = "random"
+    split: str = "random"
     cluster_on: Matrix = "up"
     metric: Metric = "l2"
     importance: Importance = None  # type: ignore[assignment] - filled in from `split`
@@ -83,7 +77,7 @@ class MoEConfig(RoutingConfig):
     clustering_starts: int | None = None
     overlap: bool = False
     reinit: float = 0.0
-    router: RouterKind = "linear"
+    router: str = "linear"
     router_init: RouterInit = "random"
     align: bool = False
     capacity: float | None = None
@@ -143,7 +137,10 @@ class MoEConfig(RoutingConfig):
         if self.split in BY_IMPORTANCE:
             found.add("activations")
             found.add(self._needed_by_importance)
-        if self.split in _BY_ACTIVATION or self.router == "glu" or self.router_init in ("energy", "centroids"):
+        if self.split not in get_args(SplitName):
+            found |= FURTHER.get(self.split).needs
+        from_neurons = router_class(self.router).from_neurons
+        if self.split in _BY_ACTIVATION or from_neurons or self.router_init in ("energy", "centroids"):
             found.add("activations")
         if self.scale == "calibrated" or self.align:
             found.add("activations")
@@ -162,7 +159,8 @@ class MoEConfig(RoutingConfig):
             object.__setattr__(self, "layers", tuple(self.layers))
 
     def _check_split(self) -> None:
-        check_choice("split", self.split, get_args(Split))
+        if self.split not in get_args(SplitName):
+            FURTHER.get(self.split)
         check_choice("cluster_on", self.cluster_on, get_args(Matrix))
         check_choice("metric", self.metric, get_args(Metric))
         check_choice("importance", self.importance, get_args(Importance))
@@ -193,9 +191,8 @@ class MoEConfig(RoutingConfig):
             )
 
     def _check_router(self) -> None:
-        check_choice("router", self.router, get_args(RouterKind))
         check_choice("router_init", self.router_init, get_args(RouterInit))
-        starts = _STARTS[self.router]
+        starts = router_class(self.router).starts
         if self.router_init not in starts:
             raise ModelError(
                 f"router={self.router!r} cannot start from router_init={self.router_init!r}: use {_or(starts)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..evaluation import evaluation_mode
+from ..registry import Registry, function_in
 from . import criteria
 from .bottleneck_units import Pair, pair_of
 from .criteria import Losses
@@ -32,6 +34,9 @@ class Evidence:
     batches: Sequence[Any] | None = None
     loss_fn: LossFunction | None = None
     generator: torch.Generator | None = None
+
+
+Criterion = Callable[[Sequence[Masked], Evidence], list[Tensor]]
 
 
 def generator_of(evidence: Evidence, what: str) -> torch.Generator:
@@ -86,26 +91,31 @@ def calibration_losses(weights: Sequence[nn.Parameter], evidence: Evidence, meth
 
 
 def _random(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+    """Uniform random numbers."""
     return criteria.random(_weights(layers), generator_of(evidence, "random"))
 
 
 def _magnitude(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+    """The size of the weight."""
     return criteria.magnitude(_weights(layers))
 
 
 def _snip(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+    """SNIP (arXiv 1810.02340): how the loss depends on whether the weight is there."""
     weights = _weights(layers)
     with calibration_losses(weights, evidence, "snip") as losses:
         return criteria.snip(weights, losses)
 
 
 def _grasp(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+    """GraSP (arXiv 2002.07376): what holds up the norm of the gradient stays."""
     weights = _weights(layers)
     with calibration_losses(weights, evidence, "grasp") as losses:
         return criteria.grasp(weights, losses)
 
 
 def _synflow(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+    """SynFlow (arXiv 2006.05467): the flow through the weight, without data."""
     by_pair: dict[int, tuple[Tensor, Tensor]] = {}
     scores = []
     for layer in layers:
@@ -117,14 +127,68 @@ def _synflow(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
     return scores
 
 
-CRITERIA: dict[str, Callable[[Sequence[Masked], Evidence], list[Tensor]]] = {
+CRITERIA: dict[str, Criterion] = {
     "random": _random,
     "magnitude": _magnitude,
     "snip": _snip,
     "grasp": _grasp,
     "synflow": _synflow,
 }
-"""Each gives one score per stored entry of every layer."""
+"""Those of this package. Each gives one score per stored entry of every layer."""
+
+
+def _read(module: ModuleType) -> Criterion:
+    return function_in(module, "score")
+
+
+FURTHER: Registry[Criterion] = Registry("criterion", (*CRITERIA, "er", "erk"), _read)
+"""All criteria, others too; "er" and "erk" are random scores with densities of their own."""
+
+
+def register_criterion(name: str, score: Criterion) -> None:
+    """Let `sparsify(method=name)` mean a function of yours, in this process.
+
+    A package has an entry point in the group `sparsebench.criteria` instead, for a module with a function `score`.
+
+    Args:
+        name: an identifier that no criterion has yet.
+        score: gives for each layer, of `layer.stored` and the evidence, a tensor of that shape; the greatest stay.
+
+    Raises:
+        ModelError: the name is taken.
+
+    Example::
+
+        def least(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+            return [-layer.stored.detach().abs() for layer in layers]
+
+        register_criterion("least", least)
+        sparsify(adapters, method="least", sparsity=0.5)
+    """
+    FURTHER.register(name, score, score.__module__)
+
+
+def criterion(name: str) -> Criterion:
+    """What scores by that name. Raises `ModelError` for one that nobody has."""
+    return CRITERIA[name] if name in CRITERIA else _checked(name, FURTHER.get(name))
+
+
+def _checked(name: str, score: Criterion) -> Criterion:
+    """A criterion of somebody else's, whose scores are refused where they are no scores of these layers."""
+
+    def checked(layers: Sequence[Masked], evidence: Evidence) -> list[Tensor]:
+        scores = score(layers, evidence)
+        if len(scores) != len(layers):
+            raise ModelError(f"criterion {name!r} gave scores of {len(scores)} layers, not {len(layers)}")
+        for layer, found in zip(layers, scores, strict=True):
+            if found.shape != layer.stored.shape:
+                raise ModelError(
+                    f"criterion {name!r} gave scores of the shape {tuple(found.shape)} for {tuple(layer.stored.shape)} "
+                    "stored entries"
+                )
+        return [found.detach() for found in scores]
+
+    return checked
 
 
 def _weights(layers: Sequence[Masked]) -> list[nn.Parameter]:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict
 
 
 class EntryDocument(TypedDict):
-    """A method, task or backbone."""
+    """A method, task, backbone, router, split or criterion."""
 
     name: str
     caption: str
@@ -25,12 +25,26 @@ class SuiteDocument(TypedDict):
     profiles: list[str]
 
 
+class SourceDocument(TypedDict):
+    """A data source."""
+
+    name: str
+    caption: str
+    kind: str
+    version: str
+    licence: str
+
+
 class ListDocument(TypedDict):
-    """`sparsebench list --json`. `problems` are plug-ins that cannot be read."""
+    """`sparsebench list --json`. `problems` are plug-ins that cannot be read; what was not asked for is empty."""
 
     schema: Literal["sparsebench/list/1"]
     methods: list[EntryDocument]
     suites: list[SuiteDocument]
+    routers: list[EntryDocument]
+    splits: list[EntryDocument]
+    criteria: list[EntryDocument]
+    sources: list[SourceDocument]
     problems: list[str]
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...errors import ModelError, check_choice
+from ...registry import Registry, only_class
 from ..adapter_set import AdapterSet
 from ..attach_by_name import attach_by_name
 from ..config import KINDS, AdapterConfig
@@ -200,7 +202,7 @@ def encode(value: Any) -> Any:
         fields: dict[str, Any] = {}
         for field in dataclasses.fields(value):
             fields[field.name] = encode(getattr(value, field.name))
-        return {"kind": type(value).__name__, "fields": fields}
+        return {"kind": type(value).__name__, "fields": fields} | _package(type(value))
     if isinstance(value, tuple):
         return [encode(item) for item in value]
     return value
@@ -212,6 +214,10 @@ def decode(value: Any, folder: str | Path) -> Any:
         return tuple(decode(item, folder) for item in value)
     if not isinstance(value, dict):
         return value
+    if value["kind"] not in KINDS and value["kind"] in FURTHER:
+        FURTHER.get(value["kind"])
+    elif value["kind"] not in KINDS and "package" in value:
+        FURTHER.check_needed(value["package"])
     check_choice(f"{folder}: kind", value["kind"], tuple(KINDS))
     fields = {name: decode(item, folder) for name, item in value["fields"].items()}
     try:
@@ -219,3 +225,18 @@ def decode(value: Any, folder: str | Path) -> Any:
         return kind(**{**kind.former_defaults, **fields})
     except TypeError as error:
         raise ModelError(f"{folder}: this version does not know these adapters: {error}") from error
+
+
+def _kind_in(module: ModuleType) -> type[AdapterConfig]:
+    return only_class(module, AdapterConfig)
+
+
+FURTHER: Registry[type[AdapterConfig]] = Registry("adapter", KINDS, _kind_in)
+"""Kinds of other packages, by the names of their classes: entry points in the group `sparsebench.adapters`."""
+
+
+def _package(cls: type[AdapterConfig]) -> dict[str, Any]:
+    """The package of a kind that is not of this one."""
+    if cls.__module__.startswith("sparsebench."):
+        return {}
+    return {"package": FURTHER.needed_of(cls.__name__, cls.__module__)}

@@ -11,7 +11,7 @@ from ...errors import ModelError, check_choice
 from ...sparsity.budgets import Schedule, erdos_renyi
 from ...sparsity.granularity import BottleneckUnits, Granularity, SingleWeights
 from ...sparsity.masked import Masked
-from ...sparsity.scoring import CRITERIA, Evidence, LossFunction, generator_of
+from ...sparsity.scoring import Evidence, LossFunction, criterion, generator_of
 from ...sparsity.selection import Group, choose, shuffled
 from ..adapter_set import AdapterSet
 from .adapter_units import pairs
@@ -19,7 +19,6 @@ from .faithful import faithful_masks
 from .report import Report, describe_pruning
 
 RANDOM = ("er", "erk")  # random scores, densities by shape
-METHODS = (*CRITERIA, *RANDOM)
 Scope = Literal["global", "local"]
 GranularityName = Literal["weight", "unit"]
 
@@ -48,8 +47,8 @@ def sparsify(
     Args:
         adapters: a set on its model. With init="zero_up", up = 0 makes every SNIP score 0: attach with init="normal",
             or train some steps first, so that both factors are non-zero.
-        method: a criterion (`sparsity.criteria`), or "er" or "erk": random, with densities by shape
-            (`budgets.raw_density`), which for adapters of one shape is uniform.
+        method: a criterion (`sparsity.criteria`; `register_criterion` adds one), or "er" or "erk": random, with
+            densities by shape (`budgets.raw_density`), which for adapters of one shape is uniform.
         sparsity: the fraction removed. (The flag of this name in the released code of SparseAdapter means the density.)
         density: the fraction kept, 1 - sparsity: give one of the two.
         batches: data for "snip" and "grasp".
@@ -94,7 +93,7 @@ def sparsify(
         if granularity == "unit":
             candidates = BottleneckUnits(layers, evidence.pairs)
         groups = _groups(candidates, layers, method, kept, scope)
-        score = CRITERIA["random" if method in RANDOM else method]
+        score = criterion("random" if method in RANDOM else method)
         keep, ties = choose(
             candidates, groups, layers, lambda: score(layers, evidence), rounds=rounds, schedule=schedule
         )
@@ -123,7 +122,8 @@ def _check_fraction(name: str, value: float, what: str) -> None:
 
 
 def _check(method: str, scope: str, schedule: str, granularity: str, rounds: int | None, faithful: bool) -> None:
-    check_choice("method", method, METHODS)
+    if method not in RANDOM:
+        criterion(method)
     check_choice("scope", scope, get_args(Scope))
     check_choice("schedule", schedule, get_args(Schedule))
     check_choice("granularity", granularity, get_args(GranularityName))

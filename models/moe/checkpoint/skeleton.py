@@ -7,22 +7,25 @@ import json
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...anatomy import MLP, describe, see_through
 from ...errors import ModelError
+from ...registry import Needed
 from ..attention.config import AttnMoEConfig
 from ..config import MoEConfig
 from ..conversion.dense_ffn import DenseFFN
+from ..further_splits import FURTHER as SPLITS
 from ..layer import Alignment, MoEFFN
-from ..routing.config import RouterKind
+from ..routing.kinds import FURTHER as ROUTERS
+from ..routing.kinds import router_class
 from ..routing.padding import hand_over_masks
-from ..routing.router import GLURouter, LinearRouter, MLPRouter, Router
+from ..routing.router import Router
+from ..routing.start import RouterStart, drawn
 
 Recipe = dict[str, Any]
-ROUTERS: dict[RouterKind, type[Router]] = {"linear": LinearRouter, "mlp": MLPRouter, "glu": GLURouter}
-_ROUTER_TENSORS = ("hidden", "noise", "choice_bias")
-"""What a router may hold in addition to its `rows`."""
+_ROUTER_TENSORS = ("noise", "choice_bias")
+"""What every router may hold in addition to its `rows` and `tensors`."""
 RENAMED = {"strict_release": "faithful"}
 """Fields of configurations in older folders, and what they are called today."""
 RENAMED_SPLITS = {"carved": "cmoe"}
@@ -47,7 +50,8 @@ def layers_of(model: nn.Module) -> Recipe:
             attention[str(block.index)] = dataclasses.asdict(heads.config)
     if not blocks and not attention:
         raise ModelError("nothing in the model is made by sparsebench.models.moe.convert: it is dense")
-    return json.loads(json.dumps({"blocks": blocks, "attention": attention}))
+    recipe = {"blocks": blocks, "attention": attention} | _packages(blocks)
+    return json.loads(json.dumps(recipe))
 
 
 @torch.no_grad()
@@ -55,6 +59,8 @@ def build_layers(model: nn.Module, recipe: Recipe) -> None:
     """Put converted layers of this shape in the places of the dense ones, made of their weights, in order."""
     from ..attention.convert_attention import mix_heads
 
+    for needed in recipe.get("packages", ()):
+        (ROUTERS if needed["kind"] == ROUTERS.kind else SPLITS).check_needed(needed)
     for index, fields in recipe["attention"].items():
         mix_heads(model, _attention_config(fields), layers=(int(index),))
     generator = torch.Generator().manual_seed(0)
@@ -66,22 +72,23 @@ def build_layers(model: nn.Module, recipe: Recipe) -> None:
     hand_over_masks(model)
 
 
-def own_router(router: nn.Module, kind: RouterKind) -> str | None:
+def own_router(router: nn.Module, kind: str) -> str | None:
     """What makes a router more than one of the kind that its configuration names, in words; None where nothing does."""
-    cls = ROUTERS[kind]
+    cls = router_class(kind)
     if type(router) is not cls:
         return f"a router of a class of its own ({type(router).__name__}, not {cls.__name__})"
     names = {name.partition(".")[0] for name, _ in (*router.named_parameters(), *router.named_buffers())}
-    further = sorted(names.difference(_ROUTER_TENSORS, cls.rows))
+    further = sorted(names.difference(_ROUTER_TENSORS, cls.rows, cls.tensors))
     return f"a router with further tensors ({further[0]})" if further else None
 
 
-def _check_router(router: nn.Module, kind: RouterKind) -> None:
+def _check_router(router: nn.Module, kind: str) -> None:
     found = own_router(router, kind)
     if found is not None:
         raise ModelError(
-            f"the model has {found}: what is written would open with a {ROUTERS[kind].__name__}, and compute something "
-            "else; keep its state_dict and the code that builds it instead"
+            f"the model has {found}: what is written would open with a {router_class(kind).__name__}, and compute "
+            "something else; give the class a name by register_router and all its tensors in `rows` and `tensors`, and "
+            "convert with that name"
         )
 
 
@@ -142,23 +149,27 @@ def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _router(config: MoEConfig, dense: DenseFFN, generator: torch.Generator) -> Router:
-    """A random router, until weights are loaded."""
+    """A router that holds anything, until weights are loaded."""
     routed = config.num_routed
-
-    def draw(columns: int) -> Tensor:
-        values = torch.empty(routed, columns, device="cpu").normal_(0, 0.02, generator=generator)
-        return values.to(dense.up.device, dense.up.dtype)
-
     width = dense.up.shape[1]
-    if config.router == "mlp":
-        return MLPRouter(config, draw(width), draw(routed))
-    if config.router == "linear":
-        return LinearRouter(config, draw(width))
-    return GLURouter(
-        config,
-        gate=None if dense.gate is None else draw(width),
-        up=draw(width),
-        gate_bias=None if dense.gate_bias is None else dense.gate_bias.new_zeros(routed),
-        up_bias=None if dense.up_bias is None else dense.up_bias.new_zeros(routed),
-        activation=dense.activation,
+    given = RouterStart(
+        config=config,
+        init=config.router_init,
+        width=width,
+        like=dense.up,
+        generator=generator,
+        make_rows=lambda: drawn(routed, width, generator),
+        neurons=lambda: dense.neurons(torch.arange(routed, device=dense.up.device) % len(dense.up)),
     )
+    return router_class(config.router).start(given)
+
+
+def _packages(blocks: Recipe) -> Recipe:
+    """What other packages bring of these layers."""
+    found: dict[tuple[str, str], Needed] = {}
+    for block in blocks.values():
+        for registry in (ROUTERS, SPLITS):
+            needed = registry.needed(block["config"][registry.kind])
+            if needed is not None:
+                found[needed["kind"], needed["name"]] = needed
+    return {"packages": list(found.values())} if found else {}

@@ -17,6 +17,7 @@ from ...anatomy import MLP, Anatomy, linear_view
 from ...calibration.ffn_samples import Calibration, calibrate
 from ...errors import ModelError
 from ..config import MoEConfig
+from ..routing.kinds import router_class
 from .dense_ffn import DenseFFN
 from .verification import output_dropout
 
@@ -167,6 +168,6 @@ def _reason(config: MoEConfig) -> str:
         return "scale='calibrated'"
     if config.align:
         return "align=True"
-    if config.router == "glu":
-        return "router='glu'"
+    if router_class(config.router).from_neurons:
+        return f"router={config.router!r}"
     return f"split={config.split!r} with importance={config.importance!r}"

@@ -7,14 +7,13 @@ from torch import Tensor
 
 from ...calibration.ffn_samples import FFNSample
 from ..config import MoEConfig
-from ..routing.router import GLURouter, LinearRouter, MLPRouter, Router
+from ..routing.kinds import router_class
+from ..routing.router import Router
+from ..routing.start import RouterStart, TypicalNeurons, drawn
 from ..splits import Partition
 from .dense_ffn import DenseFFN
 
 # Shapes: T tokens, D width, F hidden neurons, N routed experts.
-
-STD = 0.02
-"""Standard deviation of random router weights."""
 
 
 def make_router(
@@ -26,12 +25,21 @@ def make_router(
     - "energy": `energy_rows`. "centroids": the centroid of an expert's cluster of FFN inputs (v2).
     - "analytic": linear: mean gate (without a gate, up) row of an expert; glu: a copy of its most typical neuron.
     """
-    if config.router == "glu":
-        return _glu(config, dense, parts)
-    if config.router == "mlp":
-        return _mlp(config, dense, generator)
-    rows_ND = _rows(config, dense, parts, sample, generator)
-    return LinearRouter(config, rows_ND.to(dense.up))
+
+    def neurons() -> TypicalNeurons:
+        assert parts.representatives is not None, "every split names them for this router"
+        return dense.neurons(parts.representatives)
+
+    given = RouterStart(
+        config=config,
+        init=config.router_init,
+        width=dense.up.shape[1],
+        like=dense.up,
+        generator=generator,
+        make_rows=lambda: _rows(config, dense, parts, sample, generator),
+        neurons=neurons,
+    )
+    return router_class(config.router).start(given)
 
 
 def _rows(
@@ -48,35 +56,7 @@ def _rows(
         return torch.stack([rows[neurons.to(rows.device)].mean(0) for neurons in parts.experts])
     if config.router_init == "zeros":
         return torch.zeros(config.num_routed, dense.up.shape[1])
-    return _random(config.num_routed, dense.up.shape[1], generator)
-
-
-def _random(rows: int, columns: int, generator: torch.Generator) -> Tensor:
-    return torch.randn(rows, columns, generator=generator) * STD
-
-
-def _mlp(config: MoEConfig, dense: DenseFFN, generator: torch.Generator) -> MLPRouter:
-    experts = config.num_routed
-    # The last matrix is drawn first: the order decides what a seed gives.
-    if config.router_init == "zeros":
-        output_NN = torch.zeros(experts, experts)
-    else:
-        output_NN = _random(experts, experts, generator)
-    hidden_ND = _random(experts, dense.up.shape[1], generator)
-    return MLPRouter(config, hidden_ND.to(dense.up), output_NN.to(dense.up))
-
-
-def _glu(config: MoEConfig, dense: DenseFFN, parts: Partition) -> GLURouter:
-    assert parts.representatives is not None, "every split names them for this router"
-    neurons = parts.representatives.to(dense.up.device)
-    return GLURouter(
-        config,
-        gate=None if dense.gate is None else dense.gate[neurons],
-        up=dense.up[neurons],
-        gate_bias=None if dense.gate_bias is None else dense.gate_bias[neurons],
-        up_bias=None if dense.up_bias is None else dense.up_bias[neurons],
-        activation=dense.activation,
-    )
+    return drawn(config.num_routed, dense.up.shape[1], generator)
 
 
 def energy_rows(sample: FFNSample, down_norm: Tensor, experts: tuple[Tensor, ...]) -> Tensor:

@@ -8,7 +8,6 @@ from typing import Literal, get_args
 
 from ...errors import ModelError, check_choice
 
-RouterKind = Literal["linear", "mlp", "glu"]
 RouterInit = Literal["random", "zeros", "energy", "centroids", "analytic"]
 Score = Literal["topk_softmax", "softmax_topk", "sigmoid", "none"]
 Noise = Literal["none", "shazeer"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import ClassVar
+from typing import ClassVar, Self, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +15,11 @@ from ...anatomy import Site
 from ..experts.dispatch import kernels
 from .choice_bias import ChoiceBias
 from .choices import Choice, Routing
-from .config import RoutingConfig
+from .config import RouterInit, RoutingConfig
 from .densemixer import passed_weights
 from .global_sums import ALL
 from .recomputation import recomputing
+from .start import RouterStart
 
 # Shapes: T tokens, D width, N routed experts, K chosen experts.
 
@@ -33,9 +34,21 @@ class Router(nn.Module):
     standard deviation softplus(W_noise x) + 0.01, and W_noise is 0 at first, so that it starts at 0.703. It is drawn
     from torch's global generator, as dropout is. `choice_bias` is there with `balance="bias"` only. `together`: the
     processes whose tokens the balance loss is of. `attached`: the balance loss trains by itself (`attached_loss.py`).
+
+    A class says of itself: `rows`, its parameters and buffers with a row or an entry for each expert; `tensors`, all
+    others; `starts`, the values of `MoEConfig.router_init` that it knows; `from_neurons`, whether it starts from a
+    typical neuron of each expert, for which calibration data are needed.
     """
 
     rows: ClassVar[tuple[str, ...]]
+    tensors: ClassVar[tuple[str, ...]] = ()
+    starts: ClassVar[tuple[str, ...]] = get_args(RouterInit)
+    from_neurons: ClassVar[bool] = False
+
+    @classmethod
+    def start(cls, given: RouterStart) -> Self:
+        """A new router: by default of the configuration and a row for each expert (N, D)."""
+        return cls(given.config, given.rows())
 
     def __init__(self, config: RoutingConfig, like_ND: Tensor) -> None:
         super().__init__()
@@ -76,6 +89,10 @@ class Router(nn.Module):
     @abstractmethod
     def logits(self, x_TD: Tensor) -> Tensor:
         """Router logits (T, N) of tokens in float32 or better."""
+
+    def linear_weight(self) -> Tensor | None:
+        """W (N, D) if the logits are W x, so that stock checkpoints can hold the router; None if they are not."""
+        return None
 
     def forward(self, x_TD: Tensor, *, choice_only: bool = False) -> Routing | Choice:
         """Route the tokens. With `choice_only` in evaluation, where no hook looks on, a `Choice` if that is faster."""
@@ -161,8 +178,14 @@ class LinearRouter(Router):
         """W x."""
         return _linear(x_TD, self.weight)
 
+    def linear_weight(self) -> Tensor | None:
+        """W; of a class derived from this one, which may do more, None."""
+        return self.weight if type(self) is LinearRouter else None
+
     def _fast_choice(self, x_TD: Tensor) -> Choice | None:
-        """One C++ call, where that can be had."""
+        """One C++ call, where that can be had; it knows nothing of what a derived class changes."""
+        if type(self) is not LinearRouter:
+            return None
         library = kernels(x_TD, self.weight)
         if library is None:
             return None
@@ -180,6 +203,19 @@ class MLPRouter(Router):
     """logits = V tanh(W x), W (N, D), V (N, N); the router of LLaMA-MoE v1."""
 
     rows = ("output",)
+    tensors = ("hidden",)
+    starts = ("random", "zeros")
+
+    @classmethod
+    def start(cls, given: RouterStart) -> Self:
+        """Random matrices, or the last one 0."""
+        experts = given.config.num_routed
+        # The last matrix is drawn first: the order decides what a seed gives.
+        if given.init == "zeros":
+            output_NN = given.like.new_zeros(experts, experts)
+        else:
+            output_NN = given.random(experts, experts)
+        return cls(given.config, given.random(experts, given.width), output_NN)
 
     def __init__(self, config: RoutingConfig, hidden_ND: Tensor, output_NN: Tensor) -> None:
         super().__init__(config, hidden_ND)
@@ -203,6 +239,21 @@ class GLURouter(Router):
     """
 
     rows = ("gate", "up", "gate_bias", "up_bias")
+    starts = ("analytic",)
+    from_neurons = True
+
+    @classmethod
+    def start(cls, given: RouterStart) -> Self:
+        """Copies of the typical neurons."""
+        neurons = given.neurons()
+        return cls(
+            given.config,
+            gate=neurons.gate,
+            up=neurons.up,
+            gate_bias=neurons.gate_bias,
+            up_bias=neurons.up_bias,
+            activation=neurons.activation,
+        )
 
     def __init__(
         self,

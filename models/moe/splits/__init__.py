@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
+
 from ...errors import ModelError
+from ..further_splits import FURTHER
+from ..routing.kinds import router_class
 from . import cluster, cmoe, coact, gradient, gradient_share, random, residual, sequential, whole
 from .activation_mask import top_activation_mask
 from .base import Partition, SplitInput, block_sizes
@@ -31,7 +35,7 @@ def partition(inp: SplitInput) -> Partition:
 
     Blocks differ in size by at most 1. They are disjoint and complete, but for "gradient_share" and for "residual" with
     `overlap`, whose experts may share neurons and miss some, and for "whole", whose experts all hold all neurons, so
-    that there may be more experts than neurons. Representatives are there for the "glu" router, which needs them,
+    that there may be more experts than neurons. Representatives are there for routers that start from them ("glu"),
     whatever the split.
 
     Args:
@@ -46,8 +50,27 @@ def partition(inp: SplitInput) -> Partition:
     """
     if inp.hidden < inp.config.num_experts and inp.config.split != "whole":
         raise ModelError(f"{inp.hidden} hidden neurons cannot form num_experts={inp.config.num_experts} blocks")
-    parts = SPLITS[inp.config.split](inp)
-    if inp.config.router == "glu" and parts.representatives is None:
+    name = inp.config.split
+    parts = SPLITS[name](inp) if name in SPLITS else _further(inp)
+    if router_class(inp.config.router).from_neurons and parts.representatives is None:
         active = top_activation_mask(inp.need_sample().h, cmoe.ACTIVE)
         parts = replace(parts, representatives=cmoe.representatives(active, parts.experts))
+    return parts
+
+
+def _further(inp: SplitInput) -> Partition:
+    """By a split of somebody else's. Raises `ModelError` where its blocks are none that a mixture can have."""
+    name = inp.config.split
+    parts = FURTHER.get(name).split(inp)
+    if not isinstance(parts, Partition):
+        raise ModelError(f"split={name!r} gave a {type(parts).__name__} in the place of a Partition")
+    if len(parts.experts) != inp.config.num_routed:
+        raise ModelError(f"split={name!r} gave {len(parts.experts)} experts, not {inp.config.num_routed}")
+    if not all(map(len, parts.experts)):
+        raise ModelError(f"split={name!r} gave an expert without neurons")
+    order = parts.order
+    if order.dtype != torch.int64 or order.device.type != "cpu" or order.min() < 0 or order.max() >= inp.hidden:
+        raise ModelError(f"split={name!r} must give int64 indices from 0 to {inp.hidden - 1}, on the CPU")
+    if len(parts.shared) != inp.shared_size:
+        raise ModelError(f"split={name!r} gave {len(parts.shared)} shared neurons, not {inp.shared_size}")
     return parts

@@ -79,10 +79,10 @@ def routing_of(layer: MoEFFN) -> tuple[str, bool, int, int]:
 def foreign_parts(layer: MoEFFN) -> Iterator[str]:
     """Parts of a mixture that no stock architecture has, in words."""
     config = layer.config
-    if config.router != "linear":
-        yield f"a router of the kind {config.router!r}"
-    elif own := own_router(layer.router, "linear"):
+    if own := own_router(layer.router, config.router):
         yield own
+    elif layer.router.linear_weight() is None:
+        yield f"a router of the kind {config.router!r}"
     if config.score == "none" and config.top_k > 1:
         yield "equal weights of the chosen experts (score='none')"
     if layer.alignment is not None and layer.alignment.offset.any():

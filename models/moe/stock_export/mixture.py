@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ...anatomy import ExpertWeights
 from ..layer import MoEFFN
-from ..routing.router import LinearRouter
 
 # Shapes: N routed experts, D width, M neurons of an expert in the file, S neurons of the shared block in the file.
 
@@ -38,7 +37,8 @@ class Mixture:
             factor: multiplies the output.
             repeated: whether the neurons of the shared block are appended to those of each expert.
         """
-        assert type(layer.router) is LinearRouter  # `Source.foreign` names any other
+        weight_ND = layer.router.linear_weight()
+        assert weight_ND is not None  # `Source.foreign` names a router that has none
         gain = None if layer.alignment is None else layer.alignment.gain
         gate, up = layer.experts.gate_up.detach().chunk(2, dim=1)
         down = _scaled(layer.experts.down.detach(), factor * layer.scale, gain)
@@ -50,7 +50,7 @@ class Mixture:
             shared = [part[:0] for part in shared[:2]] + [shared[2][:, :0]]
         bias = layer.router.choice_bias
         return cls(
-            router=layer.router.weight.detach(),
+            router=weight_ND.detach(),
             gate_up=torch.cat([_padded(gate, 1, widths[0]), _padded(up, 1, widths[0])], dim=1),
             down=_padded(down, 2, widths[0]),
             shared=ExpertWeights(

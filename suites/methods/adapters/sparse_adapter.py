@@ -13,6 +13,8 @@ from typing import Literal
 from torch import nn
 
 from sparsebench.models.adapters import AdapterSet, LargeSparse, adapter_sets, remove_dead_units, sparsify
+from sparsebench.models.adapters.pruning.sparsify import RANDOM
+from sparsebench.models.sparsity.scoring import criterion
 
 from ...contracts.context import Context
 from ...contracts.traits import ATTENTION
@@ -36,8 +38,8 @@ class SparseAdapter(ParameterEfficientMethod):
     """Hidden units of the dense adapter whose number of weights is the budget."""
     factor: int = 2
     """How many times as wide the pruned adapter is."""
-    criterion: Literal["snip", "grasp", "synflow", "magnitude", "random", "er"] = "snip"
-    """What decides which weights stay."""
+    criterion: Literal["snip", "grasp", "synflow", "magnitude", "random", "er"] | str = "snip"
+    """What decides which weights stay; a criterion of another package, too."""
     sparsity: float | None = None
     """Share of the weights to remove; None removes 1 - 1 / factor, which meets the budget."""
     scope: Literal["global", "local"] = "global"
@@ -56,6 +58,8 @@ class SparseAdapter(ParameterEfficientMethod):
             raise ValueError("factor=1 prunes nothing: give `sparsity`, the fraction of the weights to remove")
         if self.sparsity is not None and not 0 <= self.sparsity <= 1:
             raise ValueError(f"sparsity={self.sparsity} is the fraction of the weights to remove: from 0 to 1")
+        if self.criterion not in RANDOM:
+            criterion(self.criterion)
 
     @property
     def needs(self) -> frozenset[str]:

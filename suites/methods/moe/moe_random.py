@@ -10,6 +10,7 @@ from typing import Literal
 
 from sparsebench.models.moe.config import MoEConfig
 
+from ...contracts.method import Later
 from ._moe import BlockMoE
 
 ROLE = "control"
@@ -18,10 +19,12 @@ ROLE = "control"
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSplit(BlockMoE):
-    """`top_k` of `num_experts` random blocks of neurons, chosen by a random linear router."""
+    """`top_k` of `num_experts` random blocks of neurons, chosen by a router that starts at random."""
 
     router_init: Literal["random", "energy"] = "random"
     """With "energy", calibration data decide."""
+    router: Later[str] = "linear"
+    """The kind of router; one of another package, too."""
 
     def moe_config(self, seed: int) -> MoEConfig:
         """No shared block."""
@@ -29,6 +32,7 @@ class RandomSplit(BlockMoE):
             num_experts=self.num_experts,
             top_k=self.top_k,
             split="random",
+            router=self.router,
             router_init=self.router_init,
             score=self.score,
             scale=self.scale,

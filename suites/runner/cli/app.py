@@ -15,7 +15,7 @@ from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
 from .export_command import export_results
 from .fit_commands import fit, predict
-from .list_commands import check, doctor, list_, show
+from .list_commands import check, doctor, list_, new, show
 from .model_commands import compress, convert, export, import_
 from .options import VersionOption
 from .output import use_plain_signs
@@ -55,6 +55,7 @@ for _name, _function in (
     ("fit", fit),
     ("predict", predict),
     ("reproduce", reproduce),
+    ("new", new),
     ("check", check),
     ("doctor", doctor),
 ):

@@ -8,6 +8,7 @@ import typer
 
 from sparsebench.reports.records.store import StoreError
 
+from ..discovery.entry import PARTS
 from ..discovery.registry import entries, methods_of, suites
 from ..errors import UsageError
 
@@ -40,6 +41,29 @@ def _suites_of(context: typer.Context) -> list[str]:
 def suite_names(context: typer.Context) -> Iterator[str]:
     """Suites."""
     yield from suites()
+
+
+@_completes
+def kind_names(context: typer.Context) -> Iterator[str]:
+    """What can be listed by itself."""
+    from ..show.listing import KINDS
+
+    yield from KINDS
+
+
+@_completes
+def template_names(context: typer.Context) -> Iterator[str]:
+    """What `new` writes."""
+    from ..new.writing import KINDS
+
+    yield from KINDS
+
+
+@_completes
+def checked_names(context: typer.Context) -> Iterator[str]:
+    """Methods, routers, splits and criteria."""
+    for kind in ("method", *PARTS):
+        yield from entries(kind)
 
 
 @_completes

@@ -1,20 +1,34 @@
-"""`list`, `show`, `check` and `doctor`: what there is, and whether it works."""
+"""`list`, `show`, `check`, `doctor`: what there is, and whether it works; `new`: something of one's own."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..discovery.registry import find, suites
+from ..discovery.registry import called, entries, suites
+from . import completion
 from .options import JsonOption, SuiteOption
 from .output import announce, print_json, say
 from .selection import only
 
 
-def list_(context: typer.Context, suite: SuiteOption = None, json: JsonOption = False) -> None:
-    """Methods, tasks, backbones and profiles."""
-    from ..show.listing import list_document, list_text
+def list_(
+    context: typer.Context,
+    kind: Annotated[
+        list[str] | None,
+        typer.Argument(
+            autocompletion=completion.kind_names,
+            help="methods, suites, tasks, backbones, profiles, routers, splits, criteria, sources (all unless given).",
+        ),
+    ] = None,
+    suite: SuiteOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Methods, tasks, backbones, profiles; routers, splits, criteria; data sources."""
+    from ..show.listing import KINDS, PLAIN, list_document, list_text
 
-    document = list_document(only(context, suite) or list(suites()))
+    chosen = only(context, suite)
+    document = list_document(chosen or list(suites()), kind or (PLAIN if chosen else KINDS))
     if json:
         print_json(document)
     else:
@@ -22,9 +36,11 @@ def list_(context: typer.Context, suite: SuiteOption = None, json: JsonOption = 
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A method or chain, task, backbone, data source or suite.")],
+    name: Annotated[
+        str, typer.Argument(help="A method or chain, task, backbone, router, split, criterion, data source or suite.")
+    ],
 ) -> None:
-    """What a method, task, backbone, source or suite is: paper, every option and metric, data and their licence."""
+    """What something is: paper, every option and metric, data and their licence."""
     announce(f"looking up {name}", err=True)
     from ..show.describe import describe
 
@@ -32,16 +48,21 @@ def show(
 
 
 def check(
-    method: Annotated[list[str] | None, typer.Argument(help="Methods (all unless given).")] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Argument(
+            autocompletion=completion.checked_names,
+            help="Methods, routers, splits, criteria (all methods unless given).",
+        ),
+    ] = None,
 ) -> None:
     """The conformance battery: determinism, save and load, gradients, bf16, for each suite that a method serves."""
-    for name in method or []:
-        find("method", name)  # a wrong name is said before anything is imported
-    announce("checking: the first method takes some seconds to import")
-    from ..check import check_methods
+    found = [entry for one in name or [] for entry in called(one)]  # a wrong name is said before anything is imported
+    announce("checking: the first takes some seconds to import")
+    from ..conformance.parts import check
     from ..console import open_console
 
-    raise typer.Exit(check_methods(method or [], open_console()))
+    raise typer.Exit(check(found or list(entries("method").values()), open_console()))
 
 
 def doctor(json: JsonOption = False) -> None:
@@ -54,3 +75,18 @@ def doctor(json: JsonOption = False) -> None:
         print_json(document)
     else:
         say(doctor_text(document))
+
+
+def new(
+    kind: Annotated[
+        str, typer.Argument(autocompletion=completion.template_names, help="method, task, router or adapter.")
+    ],
+    name: Annotated[str, typer.Argument(help="What it is called, in small letters: my_router.")],
+    folder: Annotated[Path | None, typer.Argument(help="A new folder; the name, here, unless given.")] = None,
+    suite: Annotated[str, typer.Option("--suite", "-s", help="Of a task: vtab or molecules.")] = "vtab",
+) -> None:
+    """Write a package of your own: one module, its entry point, and a test that passes once it is installed."""
+    from ..new.writing import commands, write_package
+
+    target = write_package(kind, name, folder, suite)
+    say(f"{target} is written; next:\n\n{commands(kind, name, target, suite)}")

@@ -1,4 +1,4 @@
-"""A method, a task or a backbone as its file shows it, read without importing it."""
+"""A method, a task, a backbone or a part of models as its file shows it, read without importing it."""
 
 import ast
 import functools
@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import UsageError
 from .table import TableRow, read_table
@@ -14,23 +14,28 @@ from .table import TableRow, read_table
 if TYPE_CHECKING:
     from ...contracts.traits import Backbone
 
-Kind = Literal["method", "task", "backbone"]
+PartKind = Literal["router", "split", "criterion"]
+"""What models are changed with, by a name in a configuration."""
+Kind = Literal["method", "task", "backbone", PartKind]
+PARTS: tuple[PartKind, ...] = get_args(PartKind)
 NO_LITERAL = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
 """What `ast.literal_eval` raises on an expression that is no literal."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One method, task or backbone, known by its file alone."""
+    """One method, task, backbone or part, known by its file alone."""
 
     kind: Kind
     name: str
     module: str
     path: Path
     suite: str = ""
-    """The suite of a task or a backbone; empty for a method, which may serve every suite."""
+    """The suite of a task or a backbone; empty for a method or a part, which may serve every suite."""
     row: TableRow | None = field(default=None, hash=False)
     """The row of the module's table that this task is, or None for a task with a file of its own."""
+    symbol: str = ""
+    """The class or function that is a part; empty where its module has no other."""
     companions: tuple[str, ...] = ()
     """The top-level packages of the distribution that brings a plug-in: their modules are followed, too."""
 
@@ -52,10 +57,18 @@ class Entry:
 
     @property
     def caption(self) -> str:
-        """The caption of the row, or the first line of the module's docstring."""
+        """The caption of the row, or the first line of the docstring."""
         if self.row is not None:
             return self.row["caption"]
-        return (ast.get_docstring(self._tree) or "").partition("\n")[0].rstrip(".")
+        return self.docstring.partition("\n")[0].rstrip(".")
+
+    @property
+    def docstring(self) -> str:
+        """Of the symbol, or of the module."""
+        for node in self._tree.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == self.symbol:
+                return ast.get_docstring(node) or ""
+        return ast.get_docstring(self._tree) or ""
 
     @property
     def row_fields(self) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The methods, the task and the backbones of a cell, found by the names in its description."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from sparsebench.reports.records.record import CellInfo
+from sparsebench.reports.records.record import CellInfo, Link
 
-from .entry import Entry
-from .registry import find
+from .entry import PARTS, Entry
+from .registry import entries, find
 
 
 class Parts(NamedTuple):
@@ -16,11 +17,13 @@ class Parts(NamedTuple):
     task: Entry
     backbones: tuple[tuple[Entry, str], ...]
     """The cell's own and the further ones, each with the name that it has there (`name:argument`)."""
+    brought: tuple[Entry, ...] = ()
+    """Routers, splits and criteria of other packages that the options of the methods name."""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """All that the code hash covers."""
-        return *self.methods, self.task, *(entry for entry, _ in self.backbones)
+        return *self.methods, self.task, *(entry for entry, _ in self.backbones), *self.brought
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -36,4 +39,12 @@ def parts_of(info: CellInfo) -> Parts:
     methods = tuple(find("method", link.method) for link in info.links)
     task = find("task", info.task, info.suite)
     names = (info.backbone, *info.further_backbones)
-    return Parts(methods, task, tuple((find("backbone", name, info.suite), name) for name in names))
+    backbones = tuple((find("backbone", name, info.suite), name) for name in names)
+    return Parts(methods, task, backbones, tuple(_brought(info.links)))
+
+
+def _brought(links: Iterable[Link]) -> Iterator[Entry]:
+    """Parts of other packages that are called as some option says: whether it means them, only its method knows."""
+    texts = {value for link in links for value in link.config.values() if isinstance(value, str)}
+    for kind in PARTS:
+        yield from (entry for name, entry in entries(kind).items() if entry.companions and name in texts)

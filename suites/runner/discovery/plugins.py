@@ -7,9 +7,13 @@ from collections.abc import Collection, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import NamedTuple
 
+from sparsebench.models.registry import plural
+
 from ..errors import UsageError, near
 from .closure import TOP, Tree
-from .entry import Entry, Kind
+from .entry import PARTS, Entry, Kind
+
+IN_SUITES = ("task", "backbone")
 
 
 class Plugins(NamedTuple):
@@ -24,7 +28,7 @@ def read_plugins(kind: Kind, suite: str, built_in: Collection[str]) -> Plugins:
     found = Plugins({}, {})
     for point in entry_points(group=group(kind)):
         owner, _, name = point.name.rpartition(".")
-        if kind != "method" and owner != suite:
+        if kind in IN_SUITES and owner != suite:
             continue
         try:
             rows = _read(point, kind, name, suite)
@@ -50,6 +54,8 @@ def _taken(entry: Entry, built_in: Collection[str], found: Plugins) -> str:
 
 def _read(point: EntryPoint, kind: Kind, name: str, suite: str) -> list[Entry]:
     """The entries in a module, with all that is read of them while nothing is imported. Raises `UsageError`."""
+    if kind in PARTS and not point.name.isidentifier():
+        raise UsageError("a name has letters, digits and underscores only")
     file = Tree().file(point.value)
     if file is None:
         raise UsageError("there is no such module: reinstall that package")
@@ -83,7 +89,7 @@ def misplaced(kind: Kind, suites: Collection[str]) -> Iterator[str]:
 
 def group(kind: Kind) -> str:
     """The entry-point group of a kind."""
-    return f"{TOP}.{kind}s"
+    return f"{TOP}.{plural(kind)}"
 
 
 def top_packages(point: EntryPoint) -> tuple[str, ...]:

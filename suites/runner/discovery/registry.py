@@ -2,7 +2,8 @@
 
 A module is parsed, not imported, so that `sparsebench list` needs no torch. Entry points: `sparsebench.methods`
 (`name = "package.module"`), `sparsebench.tasks` and `sparsebench.backbones` (`"suite.name" = "package.module"`).
-A task is a file, or a row of a file with a table (`table.py`).
+A task is a file, or a row of a file with a table (`table.py`). Routers, splits and criteria of others come by entry
+points, too (`sparsebench.routers`, `.splits`, `.criteria`), and so do whole suites (`further_suites.py`).
 """
 
 import functools
@@ -10,9 +11,13 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from sparsebench.data.manifest import source_problems
+
 from ...contracts.suite import Suite
 from ..errors import UsageError, near
-from .entry import Entry, Kind
+from .built_in import built_in
+from .entry import PARTS, Entry, Kind
+from .further_suites import FurtherSuites, Place, read_suites
 from .plugins import misplaced, read_plugins
 
 ROOT = Path(__file__).parents[2]
@@ -21,9 +26,30 @@ PACKAGE = "sparsebench.suites"
 
 @functools.cache
 def suites() -> Mapping[str, Suite]:
-    """All suites by name: the folders of `suites/` that hold tasks."""
-    names = sorted(path.parent.name for path in ROOT.glob("*/tasks"))
-    return {name: importlib.import_module(f"{PACKAGE}.{name}.suite").SUITE for name in names}
+    """All suites by name: the folders of `suites/` that hold tasks, and those of other packages."""
+    own = {name: importlib.import_module(f"{PACKAGE}.{name}.suite").SUITE for name in _own_suites()}
+    return own | {name: about for name, (about, _) in _further_suites().suites.items()}
+
+
+def place_of(suite: str) -> Place:
+    """Where the files of a suite lie."""
+    if suite in _further_suites().suites:
+        return _further_suites().suites[suite][1]
+    return Place(ROOT / suite, f"{PACKAGE}.{suite}")
+
+
+def is_further(suite: str) -> bool:
+    """Whether another package brings the suite."""
+    return suite in _further_suites().suites
+
+
+@functools.cache
+def _further_suites() -> FurtherSuites:
+    return read_suites(_own_suites())
+
+
+def _own_suites() -> list[str]:
+    return sorted(path.parent.name for path in ROOT.glob("*/tasks"))
 
 
 def suite(name: str) -> Suite:
@@ -48,7 +74,9 @@ def broken_plugins(kind: Kind, suite: str = "") -> Mapping[str, str]:
 
 def plugin_problems() -> list[str]:
     """One line for each thing that an installed package brings and that cannot be used."""
-    lines = list(broken_plugins("method").values())
+    lines = [*_further_suites().broken.values(), *source_problems()]
+    for kind in ("method", *PARTS):
+        lines += broken_plugins(kind).values()
     for kind in ("task", "backbone"):
         lines += misplaced(kind, suites())
         for name in suites():
@@ -56,9 +84,22 @@ def plugin_problems() -> list[str]:
     return lines
 
 
+def called(name: str) -> list[Entry]:
+    """The methods and parts of that name. Raises `UsageError` where nothing that `check` knows has it."""
+    kinds: tuple[Kind, ...] = ("method", *PARTS)
+    found = [entries(kind)[name] for kind in kinds if name in entries(kind)]
+    for kind in kinds:
+        if not found and name in broken_plugins(kind):
+            raise UsageError(broken_plugins(kind)[name])
+    if not found:
+        known = {other for kind in kinds for other in entries(kind)}
+        raise UsageError(f"no method, router, split or criterion is called {name!r}{near(name, known)}")
+    return found
+
+
 def methods_of(names: Iterable[str]) -> Mapping[str, Entry]:
     """The methods that some of these suites can have: all but those in the folders of other suites."""
-    others = {f"{PACKAGE}.{name}.methods" for name in suites().keys() - set(names)}
+    others = {f"{place_of(name).package}.methods" for name in suites().keys() - set(names)}
     return {name: entry for name, entry in entries("method").items() if entry.module.rpartition(".")[0] not in others}
 
 
@@ -75,24 +116,34 @@ def _by_name(files: Iterator[Entry]) -> dict[str, Entry]:
 
 
 def _own_files(kind: Kind, suite: str) -> Iterator[Entry]:
-    paths: list[Path] = []
-    for folder in _folders(kind, suite):
-        paths += folder.glob("[!_]*.py")
-    for path in sorted(paths, key=lambda path: path.stem):
-        package = ".".join([PACKAGE, *path.parent.relative_to(ROOT).parts])
-        yield Entry(kind, path.stem, f"{package}.{path.stem}", path, suite)
+    if kind in PARTS:
+        yield from built_in(kind)
+        return
+    found: list[Entry] = []
+    for folder, package, companions in _places(kind, suite):
+        for path in folder.glob("[!_]*.py"):
+            found.append(Entry(kind, path.stem, f"{package}.{path.stem}", path, suite, companions=companions))
+    yield from sorted(found, key=lambda entry: entry.name)
 
 
-def _folders(kind: Kind, suite: str) -> list[Path]:
+def _places(kind: Kind, suite: str) -> list[Place]:
     """Where the files of a kind lie.
 
     Methods lie in `methods/`, in the rooms of that folder, and, those that only one suite can have, in that suite's.
     """
     if kind == "method":
-        shared = ROOT / "methods"
-        rooms = sorted(path.parent for path in shared.glob("*/__init__.py"))
-        return [shared, *rooms, *(ROOT / name / "methods" for name in suites())]
-    return [ROOT / suite / f"{kind}s"]
+        shared = Place(ROOT / "methods", f"{PACKAGE}.methods")
+        rooms = sorted(path.parent.name for path in shared.folder.glob("*/__init__.py"))
+        return [
+            shared,
+            *(_inside(shared, room) for room in rooms),
+            *(_inside(place_of(s), "methods") for s in suites()),
+        ]
+    return [_inside(place_of(suite), f"{kind}s")]
+
+
+def _inside(place: Place, folder: str) -> Place:
+    return Place(place.folder / folder, f"{place.package}.{folder}", place.companions)
 
 
 def find(kind: Kind, name: str, suite: str = "") -> Entry:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sparsebench.data.cache.ledger import Reads, reading
 from sparsebench.models.anatomy import used_describers
+from sparsebench.models.registry import forget_used, used_modules
 from sparsebench.reports.records.record import Record, RecordError, Status
 from sparsebench.reports.records.store import Store
 
@@ -129,10 +130,12 @@ def now() -> str:
 
 def _run(cell: Cell, checkpoints: Path | None) -> Outcome:
     verify_weights(cell)
+    forget_used()
     with used_describers() as used, only_named_files(cell, checkpoints):
         outcome = score_cell(cell.info, cell.device, checkpoints)
     verify_weights(cell)  # they may have changed between the check and the loading
     _check_describers(used, cell.parts.entries)
+    _check_brought(cell.parts.entries)
     return outcome
 
 
@@ -144,6 +147,16 @@ def _check_describers(used: set[str], entries: tuple[Entry, ...]) -> None:
         raise UncoveredCodeError(
             f"the describer {name} was used, which the hash of this cell's code does not cover: "
             f"name it in DESCRIBERS in {' or '.join(files)}"
+        )
+
+
+def _check_brought(entries: tuple[Entry, ...]) -> None:
+    """The same of routers, splits and criteria of other packages."""
+    names = {module.name for module in covered(entries, source_tree())}
+    for name in sorted(used_modules() - names):
+        raise UncoveredCodeError(
+            f"{name} was used, which the hash of this cell's code does not cover: let an option of the method name it, "
+            "or import that module in the method's file"
         )
 
 

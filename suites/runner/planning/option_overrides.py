@@ -6,6 +6,7 @@ from typing import Any
 
 from sparsebench.reports.records.record import Link
 
+from ..discovery.entry import PARTS
 from ..discovery.options import Option, options_of
 from ..discovery.registry import entries, find
 from ..errors import UsageError, near
@@ -61,11 +62,19 @@ def _options(rows: Sequence[Row], setting: Setting, method: str) -> dict[str, Op
 
 
 def _check_value(setting: Setting, option: Option) -> None:
-    """A word that is none of those that the type lists; every other mistake is found where the method is built."""
+    """A word that is none of those that the type lists; every other mistake is found where the method is built.
+
+    An option that is called as a kind of part, and takes any text, means every part of that kind.
+    """
     plain = set(option.kind.split(" | ")) - {repr(value) for value in option.allowed}
-    if option.allowed and isinstance(setting.value, str) and setting.value not in option.allowed and "str" not in plain:
+    allowed = [*option.allowed]
+    for kind in PARTS:
+        if kind == option.name and "str" in plain:
+            allowed += entries(kind)
+            plain.remove("str")
+    if allowed and isinstance(setting.value, str) and setting.value not in allowed and "str" not in plain:
         raise UsageError(
-            f"{setting}: {option.name} takes {option.kind}, not {setting.value!r}{near(setting.value, option.allowed)}"
+            f"{setting}: {option.name} takes {option.kind}, not {setting.value!r}{near(setting.value, allowed)}"
         )
 
 

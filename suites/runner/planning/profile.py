@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from sparsebench.reports.tables.claims import Claim
 
-from ..discovery.registry import ROOT, suite
+from ..discovery.registry import is_further, place_of, suite, suites
 from ..errors import UsageError, near
 from . import values
 from .claims import Listed, known, read_claim
@@ -68,8 +68,9 @@ class Profile:
 def built_in() -> dict[str, tuple[str, ...]]:
     """Names of the built-in profiles and the suites that have them."""
     found: dict[str, list[str]] = {}
-    for path in sorted(ROOT.glob("*/profiles/*.yaml")):
-        found.setdefault(path.stem, []).append(path.parents[1].name)
+    for owner in sorted(suites()):
+        for path in sorted((place_of(owner).folder / "profiles").glob("*.yaml")):
+            found.setdefault(path.stem, []).append(owner)
     return {name: tuple(owners) for name, owners in sorted(found.items())}
 
 
@@ -82,13 +83,21 @@ def load_profile(name: str, only: Sequence[str] = ()) -> Profile:
         for key in sections:
             suite(key)
     elif name in built_in():
-        sections = {owner: read_yaml(ROOT / owner / "profiles" / f"{name}.yaml") for owner in built_in()[name]}
+        owners = _owners(name, only)
+        sections = {owner: read_yaml(place_of(owner).folder / "profiles" / f"{name}.yaml") for owner in owners}
     else:
         raise UsageError(f"unknown profile {name!r}{near(name, built_in())}; a file of yours must end in .yaml")
     plans = tuple(_plan(key, section) for key, section in sections.items() if not only or key in only)
     if not plans:
         raise UsageError(f"profile {name!r} has nothing for {', '.join(only)}; it covers: {', '.join(sections)}")
     return Profile(Path(name).stem, plans)
+
+
+def _owners(name: str, only: Sequence[str]) -> tuple[str, ...]:
+    """The suites that a profile means; what another package adds to one of ours, it means where that is asked for."""
+    owners = built_in()[name]
+    own = tuple(owner for owner in owners if owner in only or not is_further(owner))
+    return own or owners
 
 
 def _plan(name: str, section: object) -> SuitePlan:

@@ -8,12 +8,13 @@ from typing import Any
 from sparsebench.data.errors import DataError
 
 from ...contracts.method import NotApplicable
+from ..discovery.entry import PARTS
 from ..discovery.options import Option, options_of
 from ..discovery.registry import Entry, entries, find, methods_of, suites
 from ..errors import UsageError, near
 from ..identity.fingerprint import versions
 from ..planning.rows import JOIN, chain_of
-from .listing import list_document, list_text
+from .listing import PLAIN, list_document, list_text
 from .metrics import OF_VALIDATION, explain
 
 WIDTH = 110
@@ -37,7 +38,7 @@ def describe(name: str) -> str:
 
 
 def _everything() -> list[Entry]:
-    found = list(entries("method").values())
+    found = [entry for kind in ("method", *PARTS) for entry in entries(kind).values()]
     for name in suites():
         found += [*entries("task", name).values(), *entries("backbone", name).values()]
     return found
@@ -49,8 +50,8 @@ def _entry(entry: Entry) -> str:
     lines = [f"{entry.name} ({entry.kind}{where}, module {entry.module})"]
     if entry.row is not None:
         lines += [f"{entry.caption}.", ""]
-    lines.append(ast.get_docstring(tree) or "")
-    more = {"method": _method, "task": _task, "backbone": _backbone}
+    lines.append(entry.docstring)
+    more = {"method": _method, "task": _task, "backbone": _backbone, **dict.fromkeys(PARTS, _part)}
     lines += more[entry.kind](entry, tree)
     for name in entry.sources:
         lines += ["", *_brief_source(name)]
@@ -139,9 +140,21 @@ def _backbone(entry: Entry, tree: ast.Module) -> Iterator[str]:
         yield "weights are random, another draw for each seed"
 
 
+USED = {
+    "router": 'convert(model, MoEConfig(router="{}", ...))',
+    "split": 'convert(model, MoEConfig(split="{}", ...), batches)',
+    "criterion": 'sparsify(adapters, method="{}", ...)',
+}
+
+
+def _part(entry: Entry, tree: ast.Module) -> Iterator[str]:
+    yield ""
+    yield f"in Python: {USED[entry.kind].format(entry.name)}"
+
+
 def _suite(name: str) -> str:
     about = suites()[name]
-    lines = [list_text(list_document([name])), "", f"version {about.version}"]
+    lines = [list_text(list_document([name], PLAIN)), "", f"version {about.version}"]
     lines.append(f"baseline: {about.baseline} (the row that the others are compared with)")
     lines += [f"baseline of the group {group}: {row}" for group, row in about.group_baselines.items()]
     lines.append(f"costs are for one {about.unit}; a score depends on {', '.join(versions(about.libraries))}")

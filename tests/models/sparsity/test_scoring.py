@@ -6,10 +6,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sparsebench.models.errors import ModelError
 from sparsebench.models.sparsity import criteria
 from sparsebench.models.sparsity.bottleneck_units import Pair
 from sparsebench.models.sparsity.masked import MaskedLinear
-from sparsebench.models.sparsity.scoring import CRITERIA, Evidence, calibration_losses, gradients
+from sparsebench.models.sparsity.scoring import (
+    CRITERIA,
+    FURTHER,
+    Evidence,
+    calibration_losses,
+    criterion,
+    gradients,
+    register_criterion,
+)
 
 
 def model() -> nn.Sequential:
@@ -76,3 +85,24 @@ def test_suite_table_of_criteria_score_stored_entries() -> None:
     with calibration_losses(weights, facts, "snip") as losses:
         expected = criteria.snip(weights, losses)
     assert all(torch.equal(a, b) for a, b in zip(CRITERIA["snip"](layers, facts), expected, strict=True))
+
+
+def test_a_criterion_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FURTHER, "_found", {})
+    net = model()
+    layers = [net[0], net[3]]
+    register_criterion("least", lambda layers, evidence: [-layer.stored.abs() for layer in layers])
+    scores = criterion("least")(layers, evidence(net))
+    assert torch.equal(scores[1], -net[3].stored.abs()) and not scores[0].requires_grad
+    assert criterion("snip") is CRITERIA["snip"]
+    for function, message in (
+        (lambda layers, evidence: [layers[0].stored], "scores of 1 layers, not 2"),
+        (lambda layers, evidence: [layer.stored[:1] for layer in layers], r"scores of the shape \(1, 4\) for \(3, 4\)"),
+    ):
+        register_criterion("least", function)
+        with pytest.raises(ModelError, match=message):
+            criterion("least")(layers, evidence(net))
+    with pytest.raises(ModelError, match="the criterion 'er' is built in"):
+        register_criterion("er", criterion("random"))
+    with pytest.raises(ModelError, match="did you mean 'snip'"):
+        criterion("snap")

@@ -16,7 +16,7 @@ import torch
 
 from sparsebench.reports.records.record import Record
 from sparsebench.reports.records.store import Store
-from sparsebench.suites.runner import check
+from sparsebench.suites.runner.conformance import methods as check
 from sparsebench.suites.runner.discovery import registry
 from sparsebench.suites.runner.discovery.loading import backbone_loader
 from sparsebench.suites.runner.discovery.registry import find

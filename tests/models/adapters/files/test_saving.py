@@ -1,4 +1,6 @@
+import importlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +10,8 @@ import torch
 from torch import nn
 
 from sparsebench.models.adapters import AdapterSet, adapter_sets, attach, remove_dead_units, sparsify
-from sparsebench.models.adapters.config import AdapterConfig, CombinedConfig
-from sparsebench.models.adapters.files.saving import load_adapters, save_adapters, size_report
+from sparsebench.models.adapters.config import KINDS, AdapterConfig, CombinedConfig
+from sparsebench.models.adapters.files.saving import FURTHER, load_adapters, save_adapters, size_report
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.adapters.kinds.convpass import ConvpassConfig
@@ -22,6 +24,7 @@ from sparsebench.models.adapters.presets import preset
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, convert
 
+from ....packages import installed
 from ..conftest import noise
 
 Build = Callable[[str], nn.Module]
@@ -228,3 +231,36 @@ def test_nothing_to_save(build: Build, tmp_path: Path) -> None:
     adapters.remove()
     with pytest.raises(ModelError, match="are not on the model"):
         save_adapters(adapters, tmp_path)
+
+
+KIND = """
+from dataclasses import dataclass
+from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindOfTests(BottleneckConfig):
+    pass
+"""
+
+
+def test_a_kind_of_another_package(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable, example: Callable
+) -> None:
+    with installed(tmp_path / "site", monkeypatch) as install:
+        (tmp_path / "site").mkdir()
+        install({"mine.py": KIND}, {"adapters:KindOfTests": "mine"})
+        kind = importlib.import_module("package_of_tests.mine").KindOfTests
+        model = build("bert")
+        save_adapters(shake(attach(model, kind(r=4))), tmp_path / "saved")
+        expected = run(model, example("bert"))
+        monkeypatch.delitem(KINDS, "KindOfTests")  # as in a process that has not imported the package yet
+        del sys.modules["package_of_tests.mine"]
+        other = build("bert")
+        load_adapters(other, tmp_path / "saved")
+        assert torch.equal(run(other, example("bert")), expected)
+        monkeypatch.delitem(KINDS, "KindOfTests")
+        monkeypatch.setattr(FURTHER, "_found", {})
+        monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path / "site")])
+        with pytest.raises(ModelError, match=r"needs the adapter 'KindOfTests' of the package mine 1, which"):
+            load_adapters(build("bert"), tmp_path / "saved")

@@ -12,9 +12,10 @@ from sparsebench.models.adapters.attachment import attach
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
-from sparsebench.models.adapters.pruning.sparsify import METHODS, sparsify
+from sparsebench.models.adapters.pruning.sparsify import RANDOM, sparsify
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.sparsity.masked import MaskedLinear
+from sparsebench.models.sparsity.scoring import CRITERIA
 
 from ..pruning_tools import LORA, BareSet, Pairs, evidence, loss, masks
 
@@ -28,7 +29,7 @@ LINEARS = LoRAConfig(r=4, init="normal", targets=("linears",))  # weights of dif
 @pytest.mark.parametrize("name", ["bert", "timm_vit"])
 def test_exact_counts(name: str, build: Build, example: Callable, subtests: pytest.Subtests) -> None:
     for sparsity in [0.0, 0.37, 0.95, 1.0]:
-        for method in METHODS:
+        for method in (*CRITERIA, *RANDOM):
             with subtests.test(sparsity=sparsity, method=method):
                 model = build(name)
                 adapters = attach(model, LINEARS)
@@ -221,7 +222,7 @@ def test_zero_factor_is_refused(config: object, method: str, build: Build, examp
     ("fields", "message"),
     [
         ({"method": "snipe"}, "did you mean 'snip'"),
-        ({"method": "erdos"}, "is not one of random, magnitude, snip, grasp, synflow, er, erk"),
+        ({"method": "erdos"}, "criterion='erdos' is not one of random, magnitude, snip, grasp, synflow, er, erk"),
         ({"scope": "globl"}, "did you mean 'global'"),
         ({"schedule": "exp"}, "schedule='exp' is not one of"),
         ({"granularity": "row"}, "granularity='row' is not one of weight, unit"),

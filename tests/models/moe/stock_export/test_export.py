@@ -174,7 +174,13 @@ class CosineRouter(LinearRouter):
 
 REFUSED: dict[str, tuple[str, dict[str, Any], MoEConfig, Callable[[Any], None], str]] = {
     "equal weights": ("Llama", {}, moe(score="none"), lambda model: None, "score='none'"),
-    "glu router": ("Llama", {}, moe(), lambda model: route(model, router="glu", router_init="analytic"), "'glu'"),
+    "glu router": (
+        "Llama",
+        {},
+        moe(),
+        lambda model: route(model, router="glu", router_init="analytic"),
+        "not GLURouter",
+    ),
     "bias": ("Llama", {}, moe(balance="bias"), lambda model: None, "balance='bias'.* by softmax scores"),
     "own router": ("Llama", {}, moe(), own_router, r"a router of a class of its own \(CosineRouter, not LinearRouter"),
     "router with more": ("Llama", {}, moe(), further_tensor, r"a router with further tensors \(temperature\)"),

@@ -15,7 +15,7 @@ from sparsebench.suites.contracts.context import Setup
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.methods.adapters.adapter import Adapter
 from sparsebench.suites.methods.pair.idat import InverseDistillationTuning
-from sparsebench.suites.runner import check
+from sparsebench.suites.runner.conformance import methods as check
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.training.checkpoint import OtherTrainingError
 

@@ -10,6 +10,7 @@ from timm.models.vision_transformer import VisionTransformer
 from sparsebench.models.anatomy import register_describer, registry
 from sparsebench.models.describers import timm_vit
 from sparsebench.reports.records.store import Store
+from sparsebench.suites.runner.execution import execute as execution
 from sparsebench.suites.runner.execution.execute import CHECKPOINTS, execute
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.training.checkpoint import Checkpoints
@@ -52,6 +53,13 @@ def test_a_describer_from_elsewhere_fails_the_cell(cell: Cell, tmp_path: Path, m
     record = run(cell, tmp_path)
     assert record.status == "failed"
     assert __name__ in str(record.reason) and "name it in DESCRIBERS in tiny.py" in str(record.reason)
+
+
+def test_a_router_from_elsewhere_fails_the_cell(cell: Cell, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(execution, "used_modules", lambda: frozenset({"elsewhere.router"}))
+    record = run(cell, tmp_path)
+    assert record.status == "failed"
+    assert "elsewhere.router was used, which the hash of this cell's code does not cover" in str(record.reason)
 
 
 def test_the_cell_says_on_which_device(cell: Cell, tmp_path: Path) -> None:

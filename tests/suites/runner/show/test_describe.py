@@ -8,8 +8,8 @@ from sparsebench.suites.runner.show.describe import describe
 
 def test_a_method_with_every_option() -> None:
     text = describe("sparse_adapter")
-    assert "    criterion = 'snip'    ['snip' | 'grasp' | 'synflow' | 'magnitude' | 'random' | 'er']\n" in text
-    assert "        What decides which weights stay.\n" in text
+    assert "    criterion = 'snip'    ['snip' | 'grasp' | 'synflow' | 'magnitude' | 'random' | 'er' | str]\n" in text
+    assert "        What decides which weights stay; a criterion of another package, too.\n" in text
     assert "    blocks = 'all'    ['all' | int]\n" in text
 
 
@@ -57,6 +57,14 @@ def test_a_task_whose_classes_are_those_of_a_folder(monkeypatch: pytest.MonkeyPa
 def test_a_suite_lists_the_methods_that_it_can_have() -> None:
     lines = describe("llm").partition("tasks:")[0]
     assert " dpo " in lines and " lora " in lines and " graph_mixup " not in lines
+
+
+def test_a_router_a_split_and_a_criterion() -> None:
+    assert describe("glu").startswith("glu (router, module sparsebench.models.moe.routing.router)\nLogit of an expert")
+    assert 'MoEConfig(router="glu", ...)' in describe("glu")
+    text = describe("random")
+    assert "random (split, module sparsebench.models.moe.splits.random)" in text
+    assert "random (criterion, " in text and 'sparsify(adapters, method="random", ...)' in text
 
 
 def test_near_names() -> None:

@@ -15,14 +15,14 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from ..contracts.applicability import reason_against
-from ..contracts.budget import Budget
-from ..contracts.context import Context, Setup
-from ..contracts.method import Method, NotApplicable
-from ..contracts.traits import EXPERTS
-from ..training.method import TrainedMethod
-from .discovery.loading import backbone_loader, load_method, load_task
-from .discovery.registry import Entry, entries, find, suites
+from ...contracts.applicability import reason_against
+from ...contracts.budget import Budget
+from ...contracts.context import Context, Setup
+from ...contracts.method import Method, NotApplicable
+from ...contracts.traits import EXPERTS
+from ...training.method import TrainedMethod
+from ..discovery.loading import backbone_loader, load_method, load_task
+from ..discovery.registry import Entry, entries, find, suites
 
 TASK = "synthetic"
 TASKS = (TASK, "synthetic_generation")
@@ -96,7 +96,8 @@ class NonconformingError(AssertionError):
     """A method breaks a rule of the battery."""
 
 
-def _require(condition: bool, message: str) -> None:
+def require(condition: bool, message: str) -> None:
+    """Raise a `NonconformingError` unless the condition holds."""
     if not condition:
         raise NonconformingError(message)
 
@@ -104,9 +105,9 @@ def _require(condition: bool, message: str) -> None:
 def shape(case: Case) -> None:
     """Outputs are finite and keep the batch and output dimensions."""
     _, outputs = case.first
-    _require(bool(torch.isfinite(outputs).all()), "outputs are not finite")
+    require(bool(torch.isfinite(outputs).all()), "outputs are not finite")
     expected = case.probe()[0].target.outputs
-    _require(outputs.shape[-1] == expected, f"last dimension is {outputs.shape[-1]}, the task wants {expected}")
+    require(outputs.shape[-1] == expected, f"last dimension is {outputs.shape[-1]}, the task wants {expected}")
 
 
 def determinism(case: Case) -> None:
@@ -116,13 +117,11 @@ def determinism(case: Case) -> None:
     choose the same with another seed.
     """
     first, again, other = case.first[1], case.fitted()[1], case.fitted(seed=1)[1]
-    _require(torch.equal(first, again), "two runs with one seed differ")
+    require(torch.equal(first, again), "two runs with one seed differ")
     stochastic = not torch.equal(first, other)
     if case.method.stochastic and getattr(case.method, "may_repeat", False):
         return
-    _require(
-        stochastic == case.method.stochastic, f"stochastic is {case.method.stochastic}, but seeds say {stochastic}"
-    )
+    require(stochastic == case.method.stochastic, f"stochastic is {case.method.stochastic}, but seeds say {stochastic}")
 
 
 def save_and_load(case: Case) -> None:
@@ -134,13 +133,13 @@ def save_and_load(case: Case) -> None:
     setup = case.setup()
     fresh = case.method.deploy(case.method.prepare(setup.model, setup.context)).eval()
     fresh.load_state_dict(torch.load(buffer, weights_only=True))
-    _require(torch.equal(case.outputs(fresh), outputs), "outputs differ after saving and loading")
+    require(torch.equal(case.outputs(fresh), outputs), "outputs differ after saving and loading")
 
 
 def copying(case: Case) -> None:
     """A deep copy gives the same outputs."""
     model, outputs = case.first
-    _require(torch.equal(case.outputs(copy.deepcopy(model)), outputs), "a deep copy gives other outputs")
+    require(torch.equal(case.outputs(copy.deepcopy(model)), outputs), "a deep copy gives other outputs")
 
 
 def gradients(case: Case) -> None:
@@ -155,16 +154,16 @@ def gradients(case: Case) -> None:
     case.method.loss(model, setup.context.batches()[0], setup.context).backward()
     for name, parameter in model.named_parameters():
         has = parameter.grad is not None
-        _require(has == parameter.requires_grad, f"{name}: trainable {parameter.requires_grad}, gradient {has}")
+        require(has == parameter.requires_grad, f"{name}: trainable {parameter.requires_grad}, gradient {has}")
     model.zero_grad(set_to_none=True)
     case.method.fit(model, setup.data, setup.context)
     frozen = set(_frozen_tensors(model))
     for name, tensor in model.state_dict().items():
         if name in frozen:
-            _require(torch.equal(tensor, before[name]), f"{name} is frozen, but training changed it")
+            require(torch.equal(tensor, before[name]), f"{name} is frozen, but training changed it")
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     moved = [name for name in trained if not torch.equal(model.state_dict()[name], before[name])]
-    _require(len(moved) > 0, "training moved nothing")
+    require(len(moved) > 0, "training moved nothing")
 
 
 def _frozen_tensors(model: nn.Module) -> Iterator[str]:
@@ -180,7 +179,7 @@ def _frozen_tensors(model: nn.Module) -> Iterator[str]:
 def bfloat16(case: Case) -> None:
     """The whole path runs in bfloat16, with finite outputs."""
     _, outputs = case.fitted(dtype=torch.bfloat16)
-    _require(bool(torch.isfinite(outputs).all()), "outputs in bfloat16 are not finite")
+    require(bool(torch.isfinite(outputs).all()), "outputs in bfloat16 are not finite")
 
 
 BATTERY: tuple[Callable[[Case], None], ...] = (shape, determinism, save_and_load, copying, gradients, bfloat16)
@@ -231,27 +230,25 @@ def _without_download(suite: str) -> Sequence[Entry]:
     return sorted(known, key=lambda entry: (not entry.name.startswith("tiny"), entry.name))
 
 
-def check_methods(names: Sequence[str], console: Console) -> int:
-    """Run the battery and print a line per method, suite and rule; 0 if all conform, else 1."""
+def check_method(name: str, console: Console) -> int:
+    """Run the battery and print a line for each suite and rule; how many rules are broken."""
+    found = cases(name)
+    if not found:
+        console.print(f"n/a  {name}: no suite has a backbone without downloads on which it runs alone")
     failures = 0
-    for name in names or entries("method"):
-        found = cases(name)
-        if not found:
-            console.print(f"n/a  {name}: no suite has a backbone without downloads on which it runs alone")
-        for case in found:
-            for rule in BATTERY:
-                failures += _check(case, rule, console)
-    console.print("all conform" if not failures else f"{failures} rules broken")
-    return int(failures > 0)
+    for case in found:
+        what = f"{case.name} in {case.suite} on {case.backbone.name}"
+        for rule in BATTERY:
+            failures += report(what, rule.__name__, functools.partial(rule, case), console)
+    return failures
 
 
-def _check(case: Case, rule: Callable[[Case], Any], console: Console) -> int:
+def report(what: str, rule: str, run: Callable[[], str | None], console: Console) -> int:
+    """Run a rule and print its line, with what it remarks; 1 if it is broken, else 0."""
     try:
-        rule(case)
-    except Exception as error:  # a method may break in any way; the battery goes on
-        console.print(
-            f"FAIL {case.name} in {case.suite} on {case.backbone.name}: {rule.__name__}: {error}", style="red"
-        )
+        remark = run()
+    except Exception as error:  # a plug-in may break in any way; the battery goes on
+        console.print(f"FAIL {what}: {rule}: {error}", style="red")
         return 1
-    console.print(f"ok   {case.name} in {case.suite} on {case.backbone.name}: {rule.__name__}")
+    console.print(f"ok   {what}: {rule}" + (f" ({remark})" if remark else ""))
     return 0

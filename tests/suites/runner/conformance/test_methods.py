@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sparsebench.suites.contracts.method import Method
-from sparsebench.suites.runner import check
+from sparsebench.suites.runner.conformance import methods as check
 from sparsebench.suites.runner.discovery.registry import entries
 
 

@@ -1,0 +1,1 @@
+"""Conformance batteries, of methods and of routers, splits and criteria."""
