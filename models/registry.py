@@ -12,7 +12,6 @@ needs; without them it is refused in one line.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from importlib import import_module
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from types import ModuleType
 from typing import Any, Generic, TypedDict, TypeVar
@@ -191,7 +190,7 @@ def function_in(module: ModuleType, name: str) -> Callable[..., Any]:
 
 def _imported(kind: str, point: EntryPoint) -> ModuleType:
     try:
-        return import_module(point.value)
+        return point.load()
     except (Exception, SystemExit) as error:  # a package of somebody else may break in any way
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelError(f"the {kind} {point.name!r}: {point.value} cannot be imported: {reason}") from error

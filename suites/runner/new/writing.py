@@ -20,6 +20,15 @@ KINDS = ("method", "task", "router", "adapter")
 TASK_SUITES = ("vtab", "molecules")
 """Suites with a template of a task; texts of one's own need none: they are the task `own_text`."""
 
+MODULES = {
+    "method": ("method.py.jinja", "test_method.py.jinja"),
+    "router": ("router.py.jinja", "test_router.py.jinja"),
+    "adapter": ("adapter.py.jinja", "test_adapter.py.jinja"),
+    "task of vtab": ("task_vtab.py.jinja", "test_task.py.jinja"),
+    "task of molecules": ("task_molecules.py.jinja", "test_task.py.jinja"),
+}
+"""Templates of the module and of its test."""
+
 
 @dataclass(frozen=True)
 class Brief:
@@ -105,17 +114,14 @@ def _files(brief: Brief) -> dict[str, str]:
 
     loader = FileSystemLoader(TEMPLATES)
     environment = Environment(loader=loader, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    module = f"task_{brief.suite}" if brief.kind == "task" else brief.kind
+    module, test = MODULES[f"task of {brief.suite}" if brief.kind == "task" else brief.kind]
     templates = {
-        "pyproject.toml": "pyproject.toml",
-        "README.md": "README.md",
-        f"{brief.name}.py": f"{module}.py",
-        f"tests/test_{brief.name}.py": f"test_{brief.kind}.py",
+        "pyproject.toml": "pyproject.toml.jinja",
+        "README.md": "README.md.jinja",
+        f"{brief.name}.py": module,
+        f"tests/test_{brief.name}.py": test,
     }
-    return {
-        place: environment.get_template(f"{template}.jinja").render(brief=brief)
-        for place, template in templates.items()
-    }
+    return {place: environment.get_template(template).render(brief=brief) for place, template in templates.items()}
 
 
 def _checked(brief: Brief) -> Brief:
