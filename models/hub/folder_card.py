@@ -83,7 +83,7 @@ def packages_in(parts: Mapping[str, Any]) -> str:
     return "".join(lines)
 
 
-def write_opener(folder: Path, architecture: str, parts: Mapping[str, Any]) -> None:
+def write_opener(folder: Path, architecture: str, parts: dict[str, Any]) -> None:
     """Write the code that `AUTO_MAP` names, and a card that says what was changed in a model of this class, in words,
     which packages of others that takes, and how the Auto classes open it."""
     (folder / OPENER).write_text(_OPENER, encoding="utf-8")
