@@ -1,12 +1,19 @@
-"""The catalogue: one TOML file per source under ``manifest/``, parsed into frozen dataclasses."""
+"""The catalogue: one TOML file per source under ``manifest/``, parsed into frozen dataclasses.
+
+Manifest files of other packages are entry points in the group `sparsebench.sources`, read without importing anything:
+
+[project.entry-points."sparsebench.sources"]
+my_assay = "my_package"  # the folder of my_package has my_assay.toml
+"""
 
 import functools
+import importlib.util
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from .errors import ManifestError, UnknownSource
-from .further_sources import manifest_files
 from .manifest_entry import FileEntry, Source, check_entry, near, parse
 from .own_files import is_own_file, own_place
 
@@ -24,6 +31,7 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent / "manifest"
+GROUP = "sparsebench.sources"
 
 
 @functools.cache
@@ -35,7 +43,7 @@ _registered: dict[str, Source] = {}
 
 
 def register_source(entry: Source) -> None:
-    """Add a source in this process; a package has an entry point instead (`further_sources`).
+    """Add a source in this process; a package has an entry point instead.
 
     Args:
         entry: what a manifest file would say.
@@ -129,3 +137,26 @@ def _own_file(name: str) -> Source:
 def fingerprint(name: str) -> str:
     """The sha256 that identifies the source (see `Source.fingerprint`); reads no data."""
     return source(name).fingerprint
+
+
+def manifest_files() -> Mapping[str, Path]:
+    """Where the manifest file of each source should lie, by name; of two packages with one name, the first.
+
+    A file may be missing; a package that is gone gives a path that nothing is at.
+    """
+    found: dict[str, Path] = {}
+    for point in entry_points(group=GROUP):
+        found.setdefault(point.name, _folder(point) / f"{point.name}.toml")
+    return found
+
+
+def _folder(point: EntryPoint) -> Path:
+    """The folder of a package, found without running any of its code."""
+    top, *below = point.value.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        return Path(point.value)
+    return Path(next(iter(spec.submodule_search_locations))).joinpath(*below)

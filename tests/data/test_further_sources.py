@@ -8,8 +8,8 @@ import pytest
 
 from sparsebench.data import manifest
 from sparsebench.data.errors import DataError, ManifestError
-from sparsebench.data.further_sources import manifest_files
 from sparsebench.data.identity import identity, is_unpinned
+from sparsebench.data.manifest import manifest_files
 from sparsebench.data.sources import Source, catalogue, path, register_source, source, source_problems
 
 from ..packages import Install, installed

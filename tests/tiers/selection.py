@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .costs import Costs
 
-CHEAP = 0.8
+CHEAP = 0.6
 """A function below this many CPU seconds is run by every `make test`, with all its cases."""
 BUDGET = 10 * 60.0
 """CPU seconds of `make test`, collection included."""

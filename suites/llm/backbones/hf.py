@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sparsebench.data import hub
-from sparsebench.models import compression, moe  # noqa: F401 -- a folder may hold models of ours: their code counts
+from sparsebench.models import compression, dynamic, moe  # noqa: F401 -- a folder may hold models of ours: their code counts
 
 from ..language.pretrained import load_pretrained
 from ..language.task import CausalLM
