@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 from transformers import AutoModel
 
 from ..errors import ModelError, check_choice
@@ -62,6 +63,16 @@ class GraphWords(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """`word0`, `word1`, ...: one name for each feature."""
         return np.array([f"word{index}" for index in range(width_of(self._encoder(), self.pool))], dtype=object)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Takes strings and objects, one or one column of them; nothing is learnt, so that it works without `fit`."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True  # a row without a molecule
+        tags.requires_fit = False
+        tags.no_validation = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
