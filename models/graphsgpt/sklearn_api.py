@@ -20,6 +20,7 @@ from .features import Pool, pooled, width_of, words_of
 from .model.configuration import own_vocabulary
 from .model.encoder import Graph2Seq
 from .model.modeling import GraphsGPT
+from .tokens.inputs import listed
 from .tokens.tokenizer import Tokenizer
 
 
@@ -41,7 +42,9 @@ class GraphWords(TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
 
     def fit(self, X: Iterable[Any] | None = None, y: Any = None) -> GraphWords:
-        """Check the parameters; raises `ModelError` for those that cannot work."""
+        """Check the parameters and the form of X, if given; raises `ModelError` for what cannot work."""
+        if X is not None:
+            listed(X)
         check_choice("pool", self.pool, get_args(Pool))
         length_batches([], self.batch_size)
         own_vocabulary(self._encoder().config)
@@ -70,6 +73,7 @@ class GraphWords(TransformerMixin, BaseEstimator):
         tags.input_tags.one_d_array = True
         tags.input_tags.string = True
         tags.input_tags.allow_nan = True  # a row without a molecule
+        tags.transformer_tags.preserves_dtype = []  # float32, whatever came in
         tags.requires_fit = False
         tags.no_validation = True
         return tags

@@ -30,6 +30,8 @@ def listed(given: Any) -> Iterable[Any]:
 
         listed(pandas.DataFrame({"id": [1], "SMILES": ["CCO"]}))  # the column SMILES
     """
+    if hasattr(given, "tocsr"):  # one form of which is a mapping
+        raise ModelError("a sparse matrix is no list of molecules")
     if isinstance(given, Mapping) or (hasattr(given, "columns") and hasattr(given, "__getitem__")):
         names = list(given if isinstance(given, Mapping) else given.columns)
         return listed(given[_column(names)])

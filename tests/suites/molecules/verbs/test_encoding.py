@@ -51,9 +51,11 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
         encode_file(table, out, model=model_folder, pool="first")
     before = kept[0].stat().st_mtime_ns
     seen = []
-    encode_file(
-        table, out, model=model_folder, pool="mean", progress=lambda rows: seen.append(kept[0].stat().st_mtime_ns)
-    )
+
+    def look(rows: int) -> None:
+        seen.append(kept[0].stat().st_mtime_ns)
+
+    encode_file(table, out, model=model_folder, pool="mean", progress=look)
     assert set(seen) == {before}, "the first part is not made again"
     assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     assert not (tmp_path / "out.parquet.parts").exists() and parquet.ParquetFile(out).num_row_groups == 5
