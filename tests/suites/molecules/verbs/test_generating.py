@@ -33,7 +33,7 @@ def test_a_seed_gives_the_same_molecules_that_grow_from_the_scaffold(model_folde
 
 @pytest.mark.parametrize("text", ["logp", "logp=", "=1", "logp=nan", "logp=inf", "logp=much"])
 def test_a_wanted_value_is_a_finite_number(text: str) -> None:
-    with pytest.raises(ModelError, match="must be as logp=2.5"):
+    with pytest.raises(ModelError, match=r"must be as logp=2\.5"):
         read_wanted([text])
 
 
