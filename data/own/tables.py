@@ -120,7 +120,7 @@ def frame_texts(file: Path, frame: "pd.DataFrame") -> dict[str, tuple[str, ...]]
     import pandas as pd
 
     if file.suffix.lower() != ".parquet" and not isinstance(frame.index, pd.RangeIndex):
-        raise TableError(f"{file} has more values in a row than names in its first line")
+        raise TableError(f"{file} cannot be read as a table: its rows have more fields than its header")
     names = [str(name) for name in frame.columns]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:

@@ -38,9 +38,8 @@ class GraphsGPTPipeline:
     """`encode`, `decode`, `generate`, `interpolate`, `hybridize` and `score` with a trained `GraphsGPT`.
 
     Molecules are SMILES strings, RDKit molecules, torch-geometric graphs or batches, mixed, or a table with a column of
-    them. What cannot be read keeps
-    its row and gets a status and a reason. Decoding is constrained to legal molecules unless a `DecodingConfig` says
-    otherwise.
+    them. What cannot be read keeps its row and gets a status and a reason. Decoding is constrained to legal molecules
+    unless a `DecodingConfig` says otherwise.
     `num_words`: K' <= K, how many words to use, all by default. The model is put in eval mode; make a new pipeline
     after training it. `batch_size`: molecules that are worked on at once.
     """

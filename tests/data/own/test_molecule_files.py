@@ -45,7 +45,7 @@ def test_a_broken_record_keeps_its_row_in_a_part_of_its_own(tmp_path: Path) -> N
     [
         ("id,a\n1,CCO\n", "", "which column has the SMILES"),
         ("smiles,y\nCCO,1\n", "SMILE", "no column 'SMILE'; known: smiles, y"),
-        ("smiles,y\nCCO,1,x\n", "", "more values in a row than names"),
+        ("smiles,y\nCCO,1,x\n", "", "more fields than its header"),
         ("smiles,y\nCCO,1\nCC,1,2,3,4\n", "", "cannot be read as a table"),
         ("smiles\n", "", "has no row"),
     ],
