@@ -5,6 +5,7 @@ import pytest
 
 from sparsebench.data import manifest
 from sparsebench.data.errors import ManifestError, UnknownSource
+from sparsebench.data.identity import BY_CONTENT
 
 NAMES = sorted(file.stem for file in manifest.FOLDER.glob("*.toml"))
 
@@ -22,11 +23,7 @@ def test_manifest_is_complete(subtests: pytest.Subtests):
             assert entry.licence and entry.citation and entry.version
             assert re.fullmatch(r"[0-9a-f]{64}", entry.fingerprint)
             assert all(file.size > 0 for file in entry.files)
-            assert entry.pinned or name in (
-                "vtab-1k",
-                "own-text",
-                "own-images",
-            )  # folders for which nobody publishes sums
+            assert entry.pinned or name in ("vtab-1k", *BY_CONTENT)  # folders for which nobody publishes sums
             for named in entry.paths.values():
                 assert not Path(named).is_absolute() and ".." not in Path(named).parts
             assert set(entry.licences) <= set(entry.splits), "a licence of a part that has no size"

@@ -65,7 +65,7 @@ def _read(source: str, root: Path) -> ClassFolders:
     images = _distinct(root, _readable(root, rejected), rejected)
     if not images:
         raise TableError(_nothing(root, rejected))
-    names: tuple[str, ...] = tuple(sorted({image.label for image in images}))
+    names = sorted({image.label for image in images})
     if len(names) < 2:
         raise TableError(f"{root} has images of one class, {names[0]!r}; two are needed")
     parts = _parts(root, images)
@@ -81,7 +81,7 @@ def _read(source: str, root: Path) -> ClassFolders:
 
     both = [*chosen["train"], *chosen["val"]]
     members = {"train800": chosen["train"], "val200": chosen["val"], "train800val200": both, "test": chosen["test"]}
-    return ClassFolders(names, {name: listed(part) for name, part in members.items()}, tuple(rejected))
+    return ClassFolders(tuple(names), {name: listed(part) for name, part in members.items()}, tuple(rejected))
 
 
 def _readable(root: Path, rejected: list[Rejected]) -> list[_Image]:

@@ -76,6 +76,9 @@ def own_images(root: Path | str | None = None) -> VtabTask:
     """
     place = ensure(OWN_IMAGES, root)
     if not any((place / f"{part}.txt").exists() for part in PARTS):
+        below = sorted(place.glob(f"*/{PARTS[0]}.txt"))
+        if below:
+            raise LocalFolderError(f"{place / below[0].name} is missing; there is {below[0]}: name {below[0].parent}")
         found = class_folders(OWN_IMAGES, place, identity(OWN_IMAGES) if root is None else None)
         return _task(place.name, len(found.names), found.parts, found.names, found.rejected)
     parts = {part: read_list(OWN_IMAGES, place, place, part, upright=True) for part in PARTS}

@@ -6,7 +6,7 @@ The test part chooses nothing: it is scored once a row, and what it says of the 
    validation examples and seeds (`reports.statistics`). Since the best row was found in the same scores, intervals are
    corrected for all pairs of rows (Bonferroni), not for those with the best row only.
 2. Rows that are not worse than the best one by that test are tied with it; the cheapest of them is recommended, by the
-   operations for an example.
+   operations for an example. Prices up to a tenth above the lowest count as equal, and the better score decides.
    A row's score is that of the best of its own trials on this part, at most six; that flatters rows with many trials a
    little, and the test column shows by how much.
 3. "sure": every other row is worse than it. "as good as the best": some rows are worse, others are tied; the interval
@@ -21,6 +21,8 @@ from typing import Literal
 from sparsebench.reports.statistics import Difference, Side, difference, pair
 
 Sureness = Literal["sure", "as good as the best", "cannot tell"]
+SAME_PRICE = 1.1
+"""Times the lowest price up to which a row counts as equally cheap: two heads on one network differ by less."""
 LEAST_EXAMPLES = 30
 """Validation examples below which no interval is relied on: a fraction is known to ±18 points there."""
 
@@ -90,14 +92,15 @@ def recommend(candidates: Sequence[Candidate], higher_is_better: bool, examples:
     rivals = [one for one in candidates if one.rival]
     if not rivals:
         raise ValueError("no row has a score that could be recommended")
-    best = (max if higher_is_better else min)(rivals, key=lambda one: one.mean)
+    best = _best(rivals, higher_is_better)
     pairs = max(1, len(candidates) * (len(candidates) - 1) // 2)
 
     def minus(ours: Candidate, theirs: Candidate) -> Difference:
         return difference([pair(ours.validation, theirs.validation)], higher_is_better).corrected(pairs)
 
     tied = tuple(one for one in rivals if one is best or minus(one, best).outcome != "worse")
-    chosen = min(tied, key=lambda one: (one.price, one.name))
+    lowest = min(one.price for one in tied)
+    chosen = _best([one for one in tied if one.price <= SAME_PRICE * lowest], higher_is_better)
     differences = {other.name: minus(chosen, other) for other in candidates if other is not chosen}
     controls = [one for one in candidates if one.role == "control"]
     sureness, reason = _sureness(chosen, tied, rivals, controls, differences, examples)
@@ -110,6 +113,12 @@ def recommend(candidates: Sequence[Candidate], higher_is_better: bool, examples:
         reason=reason,
         examples=examples,
     )
+
+
+def _best(candidates: Sequence[Candidate], higher_is_better: bool) -> Candidate:
+    """By the mean score, the cheaper of two equal ones."""
+    sign = 1 if higher_is_better else -1
+    return max(candidates, key=lambda one: (sign * one.mean, -one.price))
 
 
 def _sureness(
@@ -133,4 +142,4 @@ def _sureness(
         return "sure", f"it is better than each of the {len(others)} other rows"
     if len(tied) == len(rivals):
         return "cannot tell", f"none of the {len(rivals)} rows is shown to be worse than the best"
-    return "as good as the best", f"it is the cheapest of {len(tied)} rows that are not shown to be worse than the best"
+    return "as good as the best", f"of {len(tied)} rows that are not shown to be worse than the best, it is cheapest"

@@ -73,7 +73,7 @@ def to_rich(lines: Sequence[Line], matrix: Matrix, chosen: str) -> Table:
     return table
 
 
-def test_differences(matrix: Matrix, found: Recommendation) -> dict[str, Difference]:
+def differences_on_test(matrix: Matrix, found: Recommendation) -> dict[str, Difference]:
     """Chosen minus each other row on the test part, which chose nothing, corrected for their number."""
     column = matrix.columns[0]
     places = {f"{row.label} · {row.backbone}": row for row in matrix.rows}
@@ -104,13 +104,13 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
     )
     others = [
         f"{formatting.interval(one.estimate, column.unit)} {unit} against {name} ({one.outcome})".replace("  ", " ")
-        for name, one in test_differences(matrix, found).items()
+        for name, one in differences_on_test(matrix, found).items()
         if name == found.best.name or name.startswith("constant")
     ]
     said.append("; ".join([test_line, *others]))
     if found.sureness == "cannot tell":
         said.append(
-            "cannot tell which row is best: the recommended one is the cheapest of those that may be; more labelled "
+            "cannot tell which row is best: of those that may be, the recommended one is cheapest; more labelled "
             "examples would decide"
         )
     return said

@@ -58,6 +58,7 @@ def test_a_broken_record_of_an_sdf_file_keeps_its_row(tmp_path: Path) -> None:
         ("a.csv", b"", "No columns"),
         ("a.csv", b"smiles,y\n", "has no row"),
         ("a.csv", b"a,b\n1,2,3,4\n1,2\n1,2,3,4,5\n", "cannot be read as a table"),
+        ("a.csv", b"a,b\n1,2,3\n4,5,6\n", "more fields than its header"),
         ("a.csv", b"\xff\xfe\x00a", "cannot be read as a table"),
         ("a.csv.gz", b"no gzip", "cannot be read as a table"),
         ("a.parquet", b"no parquet", "cannot be read as a table"),

@@ -36,7 +36,7 @@ OTHERS = (
     *("adapter", "adapter_plus", "adaptformer", "bitfit", "convpass", "fact", "houlsby", "lora", "mam"),
     *("layernorm_tuning", "parallel_adapter", "pfeiffer", "prefix_tuning", "rep_adapter", "shared_parallel", "ssf"),
     *("vpt_deep", "vpt_shallow", "gist", "label_smoothing", "linear_probe", "full_tuning", "dense", "tune"),
-    *("random_forest", "few_shot", "graph_mixup", "graph_words", "sampling", "training_set"),
+    *("random_forest", "constant", "few_shot", "graph_mixup", "graph_words", "sampling", "training_set"),
     *("continual_pretraining", "dpo", "instruction_tuning", "two_stage", "dynamic_conv", "dynamic_linear"),
     "kernel_warehouse",
 )

@@ -44,6 +44,12 @@ def test_the_cheapest_of_those_that_are_tied_is_chosen() -> None:
     assert found.to_best.comparisons == 6, "corrected for all pairs of four rows"
 
 
+def test_prices_within_a_tenth_are_equal_and_the_score_decides() -> None:
+    rows = [GUESS, row("bad", [0.5], 2), row("forest", [0.88], 100), row("probe", [0.9], 110), row("big", [0.91], 111)]
+    found = recommend(rows, True, EXAMPLES)
+    assert (found.chosen.label, found.best.label) == ("probe", "big")
+
+
 def test_nothing_is_told_where_no_row_is_worse() -> None:
     found = recommend([GUESS, row("cheap", [0.89], 3), row("dear", [0.9], 9)], True, EXAMPLES)
     assert (found.chosen.label, found.sureness) == ("cheap", "cannot tell")
