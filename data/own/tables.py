@@ -1,13 +1,15 @@
 """A table of the user's in any of the forms that people keep them in, as columns of texts.
 
-CSV and TSV (gzip too) and Parquet have a header. A SMI file has none: its columns are `smiles`, `column 2`, `column 3`.
-An SDF file has the columns `molecule` (SMILES of the drawn structure), `name` and its properties.
+CSV and TSV and Parquet have a header. A SMI file may have one that begins with "smiles"; without, its columns are
+`smiles`, `column 2`, `column 3`. An SDF file has the columns `molecule` (SMILES of the drawn structure), `name` and its
+properties. Texts may be packed by gzip.
 """
 
 import csv
 import gzip
-import warnings
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,9 @@ MOLECULE = "molecule"
 """The column of an SDF file with its structures."""
 SMILES = "smiles"
 """The first column of a SMI file."""
-SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".smi", ".sdf")
+SMI_SUFFIXES = (".smi", ".smi.gz")
+SDF_SUFFIXES = (".sdf", ".sdf.gz")
+SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", *SMI_SUFFIXES, *SDF_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -55,25 +59,38 @@ def read_table(file: Path) -> Table:
         TableError: no such file, an unknown ending, a file that cannot be read, no row.
     """
     name = file.name.lower()
+    check_is_table(file, SUFFIXES)
+    with one_line(file):
+        if name.endswith(SMI_SUFFIXES):
+            names, rows = smi_rows(file)
+            table = smi_table(file, names, list(rows))
+        elif name.endswith(SDF_SUFFIXES):
+            table = sdf_table(file, sdf_records(file))
+        else:
+            table = Table(file, frame_texts(file, _frame(file, name)))
+    if not len(table):
+        raise TableError(f"{file} has no row")
+    return table
+
+
+def check_is_table(file: Path, suffixes: Sequence[str]) -> None:
+    """Raise `TableError` where there is no such file, or its name ends in none of the suffixes."""
     if not file.is_file():
         raise TableError(f"there is no file {file}")
-    if not is_table(file):
-        raise TableError(f"{file}: a table ends in {', '.join(SUFFIXES)}")
+    if not file.name.lower().endswith(tuple(suffixes)):
+        raise TableError(f"{file}: a table ends in {', '.join(suffixes)}")
+
+
+@contextmanager
+def one_line(file: Path) -> Iterator[None]:
+    """What goes wrong in a file while it is read, as a `TableError` of one line."""
     try:
-        if name.endswith(".smi"):
-            table = _smi(file)
-        elif name.endswith(".sdf"):
-            table = _sdf(file)
-        else:
-            table = Table(file, _texts(file, _frame(file, name)))
+        yield
     except (ValueError, OSError, EOFError, csv.Error) as error:  # pandas' and pyarrow's are ValueError
         if isinstance(error, TableError):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise TableError(f"{file} cannot be read as a table: {reason}") from None
-    if not len(table):
-        raise TableError(f"{file} has no row")
-    return table
 
 
 def _frame(file: Path, name: str) -> "pd.DataFrame":
@@ -81,25 +98,29 @@ def _frame(file: Path, name: str) -> "pd.DataFrame":
 
     if name.endswith(".parquet"):
         return pd.read_parquet(file)
-    separator = "\t" if ".tsv" in name else ","
-    with _opened(file) as lines, warnings.catch_warnings():
-        # pandas would cut off what stands beyond the header, or take the first column for names of rows.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            return pd.read_csv(lines, sep=separator, dtype=str, keep_default_na=False, index_col=False)
-        except pd.errors.ParserWarning:
-            raise TableError(f"{file} cannot be read as a table: its rows have more fields than its header") from None
+    with opened(file) as lines:
+        return pd.read_csv(lines, **csv_form(file))
 
 
-def _opened(file: Path) -> Any:
-    """Through Python, which notes that the file is read."""
-    if file.suffix == ".gz":
+def csv_form(file: Path) -> dict[str, Any]:
+    """How pandas reads a table of texts as it stands: every value a text, "NA" too."""
+    separator = "\t" if ".tsv" in file.name.lower() else ","
+    return {"sep": separator, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+
+
+def opened(file: Path) -> Any:
+    """A file of texts, packed or not, through Python, which notes that the file is read."""
+    if file.suffix.lower() == ".gz":
         return gzip.open(file, "rt", encoding="utf-8-sig", newline="")
     return file.open(encoding="utf-8-sig", newline="")
 
 
-def _texts(file: Path, frame: "pd.DataFrame") -> dict[str, tuple[str, ...]]:
-    """Each column as texts. Raises `TableError` where two have one name."""
+def frame_texts(file: Path, frame: "pd.DataFrame") -> dict[str, tuple[str, ...]]:
+    """Each column as texts. Raises `TableError` where two have one name, and where rows are wider than the header."""
+    import pandas as pd
+
+    if file.suffix.lower() != ".parquet" and not isinstance(frame.index, pd.RangeIndex):
+        raise TableError(f"{file} cannot be read as a table: its rows have more fields than its header")
     names = [str(name) for name in frame.columns]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
@@ -111,28 +132,56 @@ def _texts(file: Path, frame: "pd.DataFrame") -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _smi(file: Path) -> Table:
-    rows = [line.split() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    width = max(map(len, rows), default=0)
-    names = [SMILES, *(f"column {number}" for number in range(2, width + 1))]
-    return Table(file, _columns(names, [row + [""] * (width - len(row)) for row in rows]))
+def smi_rows(file: Path) -> tuple[list[str], Iterator[list[str]]]:
+    """The names in its header, none without one, and the words of each line that has some."""
+    rows = _words_of_lines(file)
+    first = next(rows, None)
+    if first is not None and first[0].lower() == SMILES:
+        return first, rows
+    return [], itertools.chain([] if first is None else [first], rows)
 
 
-def _sdf(file: Path) -> Table:
+def _words_of_lines(file: Path) -> Iterator[list[str]]:
+    with opened(file) as lines:
+        for line in lines:
+            words = line.split()
+            if words:
+                yield words
+
+
+def smi_table(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """The table of some of the rows of a SMI file."""
+    width = max(map(len, [header, *rows]))
+    names = [*(header or [SMILES]), *(f"column {number}" for number in range(len(header or [SMILES]) + 1, width + 1))]
+    return Table(file, _columns(names, [[*row, *[""] * (len(names) - len(row))] for row in rows]))
+
+
+def sdf_records(file: Path) -> Iterator[dict[str, str] | None]:
+    """Molecule, name and properties of each record; None for one that RDKit cannot read."""
     from rdkit import Chem, rdBase
 
-    rows: list[dict[str, str]] = []
-    broken = {}
-    with rdBase.BlockLogs(), file.open("rb") as stream:
-        for number, molecule in enumerate(Chem.ForwardSDMolSupplier(stream)):
+    with gzip.open(file, "rb") if file.suffix.lower() == ".gz" else file.open("rb") as stream:
+        records = iter(Chem.ForwardSDMolSupplier(stream))
+        while True:
+            with rdBase.BlockLogs():
+                try:
+                    molecule = next(records)
+                except StopIteration:
+                    return
             if molecule is None:
-                broken[number] = "RDKit cannot read this record"
-                rows.append({})
+                yield None
                 continue
             properties = {name: str(value) for name, value in molecule.GetPropsAsDict().items()}
             title = molecule.GetProp("_Name") if molecule.HasProp("_Name") else ""
-            rows.append({MOLECULE: Chem.MolToSmiles(molecule), "name": title} | properties)
-    names = list(dict.fromkeys(name for row in rows for name in row))
+            yield {MOLECULE: Chem.MolToSmiles(molecule), "name": title} | properties
+
+
+def sdf_table(file: Path, records: Iterable[dict[str, str] | None]) -> Table:
+    """The table of some of the records of an SDF file; those that cannot be read are broken rows."""
+    found = list(records)
+    broken = {number: "RDKit cannot read this record" for number, row in enumerate(found) if row is None}
+    rows = [row or {} for row in found]
+    names = list(dict.fromkeys([MOLECULE, "name", *(name for row in rows for name in row)]))
     return Table(file, _columns(names, [[row.get(name, "") for name in names] for row in rows]), broken)
 
 

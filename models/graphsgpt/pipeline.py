@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from transformers import AutoModel
 
 from ..errors import ModelError
 from ..length_batches import length_batches
-from .conditioning import conditional_words
+from .conditioning import RequestWarning, conditional_words, notes_on_request
 from .decoding.config import DecodingConfig
 from .decoding.decode import decode
 from .decoding.kv_cache import CachedDecoder
@@ -35,9 +37,9 @@ SAMPLED = DecodingConfig(temperature=1.0)
 class GraphsGPTPipeline:
     """`encode`, `decode`, `generate`, `interpolate`, `hybridize` and `score` with a trained `GraphsGPT`.
 
-    Molecules are SMILES strings, RDKit molecules, torch-geometric graphs or batches, mixed. What cannot be read keeps
-    its row and gets a status and a reason. Decoding is constrained to legal molecules unless a `DecodingConfig` says
-    otherwise.
+    Molecules are SMILES strings, RDKit molecules, torch-geometric graphs or batches, mixed, or a table with a column of
+    them. What cannot be read keeps its row and gets a status and a reason. Decoding is constrained to legal molecules
+    unless a `DecodingConfig` says otherwise.
     `num_words`: K' <= K, how many words to use, all by default. The model is put in eval mode; make a new pipeline
     after training it. `batch_size`: molecules that are worked on at once.
     """
@@ -62,6 +64,11 @@ class GraphsGPTPipeline:
         if not isinstance(model, GraphsGPT):
             raise ModelError(f"{folder} holds a {type(model).__name__}, not a GraphsGPT")
         return cls(model, **settings)
+
+    def __repr__(self) -> str:
+        config = self.model.config
+        words = self.num_words or config.num_words
+        return f"GraphsGPTPipeline({self.model.num_parameters():,} parameters, {words} words of {config.hidden_size})"
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a file holds: all but the packed weights, which no file can hold and the model gives again."""
@@ -97,6 +104,9 @@ class GraphsGPTPipeline:
         All molecules begin with the tokens `prefix` (4, L), if there is one.
         """
         words = torch.as_tensor(words)
+        width = self.model.config.hidden_size
+        if words.ndim != 3 or words.shape[2] != width:
+            raise ModelError(f"words of shape {tuple(words.shape)} are not (molecules, words, {width})")
         result = [no_words("these words are not finite")] * len(words)
         good = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
         for rows in good.split(self.batch_size):
@@ -123,6 +133,7 @@ class GraphsGPTPipeline:
         properties: Mapping[str, float | Sequence[float]] | None = None,
         config: DecodingConfig | None = None,
         generator: torch.Generator | None = None,
+        seed: int | None = None,
     ) -> list[Generated]:
         """`n` new molecules.
 
@@ -130,17 +141,22 @@ class GraphsGPTPipeline:
         `noise` on every number, decoded greedily. Otherwise by request, drawn at temperature 1: molecules that have
         `scaffold` and `properties`, each one value or `n` values in its unit; what is omitted is not asked for.
         Properties steer and do not force. Molecules start as the scaffold and grow from there, unless `scaffold_prefix`
-        is False: then it only steers, too. `config` replaces the way of decoding, `generator` draws. Raises
-        `ModelError` for a scaffold or reference that cannot be read, an unknown property, and where both ways are
-        mixed.
+        is False: then it only steers, too. `config` replaces the way of decoding; `generator` draws, or a new one with
+        `seed`. Raises `ModelError` for a scaffold or reference that cannot be read, an unknown property, and where both
+        ways are mixed. What the model cannot follow well, values far from those that it was trained on and the stereo
+        of a scaffold, is a `RequestWarning`.
         """
-        if not isinstance(n, int) or n < 0:
+        if not isinstance(n, Integral) or isinstance(n, bool) or n < 0:
             raise ModelError(f"n={n!r} must be a whole number of molecules, 0 or more")
+        n = int(n)
+        generator = _generator(generator, seed)
         if reference is not None and (scaffold is not None or properties):
             raise ModelError("give either reference molecules or a request (scaffold, properties), not both")
         if reference is not None:
             return self.decode(self._noisy(n, reference, noise, generator), config or GREEDY, generator)
         words = self._requested(n, scaffold, properties or {}, generator)
+        for note in notes_on_request(self.model, scaffold, properties or {}):
+            warnings.warn(note, RequestWarning, stacklevel=2)
         prefix = None
         if scaffold is not None and scaffold_prefix:
             prefix = self.tokenizer([scaffold])[0]
@@ -245,9 +261,22 @@ class GraphsGPTPipeline:
         return words + noise * torch.randn(words.shape, generator=generator)
 
 
+def _generator(given: torch.Generator | None, seed: int | None) -> torch.Generator | None:
+    if given is not None and not isinstance(given, torch.Generator):
+        raise ModelError(f"generator={given!r} must be a torch.Generator; a number is given as seed=")
+    if seed is None:
+        return given
+    if given is not None or not isinstance(seed, Integral):
+        raise ModelError(f"seed={seed!r}: give one whole number, or a generator in its place")
+    return torch.Generator().manual_seed(int(seed))
+
+
 def _part(name: str, value: float | Sequence[float], n: int, rows: Tensor) -> Tensor:
     """The values of a property for some of the n molecules."""
-    values = torch.as_tensor(np.asarray(value, dtype=np.float32))
+    try:
+        values = torch.as_tensor(np.asarray(value, dtype=np.float32))
+    except (TypeError, ValueError):
+        raise ModelError(f"property {name!r} is wanted to be {value!r}, which is no number") from None
     if not values.isfinite().all():
         raise ModelError(f"property {name!r} is wanted to be {value}: give finite numbers, and omit what is not wanted")
     if values.ndim > 1 or (values.ndim == 1 and len(values) != n):

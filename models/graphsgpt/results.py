@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from rdkit import Chem
@@ -15,6 +15,9 @@ from .tokens.batch import MoleculeTokens
 from .tokens.detokenize import to_molecule
 from .tokens.status import TokenStatus
 from .tokens.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
 
 # Shapes: N molecules, K words, D width.
 
@@ -56,6 +59,28 @@ class Generated:
     log_prob: float
     repaired: int
     reason: str = ""
+
+    def __repr__(self) -> str:
+        facts = [repr(self.smiles), self.status, *([self.reason] if self.reason else [])]
+        return f"Generated({', '.join(facts)}, log_prob={self.log_prob:.2f}, repaired={self.repaired})"
+
+    def to_data(self) -> Data:
+        """The molecule as a graph of torch-geometric, which `encode` reads again.
+
+        Returns:
+            `x` int64 (atoms, 9), `edge_index` int64 (2, edges), `edge_attr` int64 (edges, 3), as
+            `torch_geometric.utils.from_rdmol` gives them, and `smiles`.
+
+        Raises:
+            ModelError: there is no molecule.
+        """
+        from torch_geometric.utils import from_rdmol
+
+        if self.mol is None:
+            raise ModelError(f"there is no molecule to make a graph of: {self.reason}")
+        graph = from_rdmol(self.mol)
+        graph.smiles = self.smiles
+        return graph
 
 
 NOTHING = np.zeros((4, 0), dtype=np.int16)

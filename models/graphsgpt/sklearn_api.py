@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
 from transformers import AutoModel
 
 from ..errors import ModelError, check_choice
@@ -19,6 +20,7 @@ from .features import Pool, pooled, width_of, words_of
 from .model.configuration import own_vocabulary
 from .model.encoder import Graph2Seq
 from .model.modeling import GraphsGPT
+from .tokens.inputs import listed
 from .tokens.tokenizer import Tokenizer
 
 
@@ -40,7 +42,9 @@ class GraphWords(TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
 
     def fit(self, X: Iterable[Any] | None = None, y: Any = None) -> GraphWords:
-        """Check the parameters; raises `ModelError` for those that cannot work."""
+        """Check the parameters and the form of X, if given; raises `ModelError` for what cannot work."""
+        if X is not None:
+            listed(X)
         check_choice("pool", self.pool, get_args(Pool))
         length_batches([], self.batch_size)
         own_vocabulary(self._encoder().config)
@@ -62,6 +66,17 @@ class GraphWords(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """`word0`, `word1`, ...: one name for each feature."""
         return np.array([f"word{index}" for index in range(width_of(self._encoder(), self.pool))], dtype=object)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Takes strings and objects, one or one column of them; nothing is learnt, so that it works without `fit`."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True  # a row without a molecule
+        tags.transformer_tags.preserves_dtype = []  # float32, whatever came in
+        tags.requires_fit = False
+        tags.no_validation = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

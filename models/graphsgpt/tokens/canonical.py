@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from rdkit import Chem
 
-from .status import Rejection, TokenStatus
+from .status import Rejection, TokenStatus, file_hint
 from .vocabulary import MAX_ATOMS
 
 # A string of MAX_ATOMS heavy atoms, all in brackets and with explicit hydrogens, is shorter.
@@ -100,7 +100,7 @@ def parse(text: str) -> Chem.Mol:
         raise Rejection(TokenStatus.TOO_MANY_ATOMS, f"{len(text):,} characters, at most {MAX_CHARACTERS:,} are read")
     molecule = Chem.MolFromSmiles(text, _NAMED_READER if " " in text or "\t" in text else _READER)
     if molecule is None:
-        raise Rejection(TokenStatus.INVALID, f"{text[:80]!r} is not a SMILES string")
+        raise Rejection(TokenStatus.INVALID, f"{text[:80]!r} is not a SMILES string{file_hint(text)}")
     check_size(molecule)
     return molecule
 

@@ -1,6 +1,10 @@
 """What became of a molecule that was to be tokenised."""
 
 from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+_FILES = (".smi", ".sdf", ".csv", ".tsv", ".parquet", ".txt", ".gz", ".mol", ".mol2")
 
 
 class TokenStatus(IntEnum):
@@ -24,3 +28,10 @@ class Rejection(Exception):  # noqa: N818 - an outcome
     def __init__(self, status: TokenStatus, reason: str) -> None:
         super().__init__(reason)
         self.status = status
+
+
+def file_hint(item: Any) -> str:
+    """What to add to the reason why an item is no molecule where it looks like the name of a file."""
+    if not isinstance(item, str | Path) or not str(item).lower().endswith(_FILES):
+        return ""
+    return "; it looks like a file: read its molecules, or `sparsebench molecules encode FILE OUT.parquet`"

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from rdkit import Chem, rdBase
 
-from ...errors import ModelError
 from . import faithful
 from .assemble import assemble
 from .atoms import AtomReader
 from .batch import PADDING_ROW, MoleculeTokens, TokenBatch, gather
 from .canonical import KekuleMolecule, check_count, first_line, from_mol, from_smiles
-from .graph_input import from_graph, is_one_graph, single_molecules
-from .status import Rejection, TokenStatus
+from .graph_input import from_graph, single_molecules
+from .inputs import listed
+from .status import Rejection, TokenStatus, file_hint
 from .vocabulary import Vocabulary
 
 CHUNK = 512  # molecules that are assembled at once
@@ -39,6 +39,9 @@ class TokenisedMolecules:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def __repr__(self) -> str:
+        return f"TokenisedMolecules({len(self)} molecules, {len(self.ok)} with tokens)"
 
     def __getitem__(self, index: int) -> MoleculeTokens:
         return self.rows[self.starts[index] : self.starts[index] + self.lengths[index]].T
@@ -86,15 +89,10 @@ class Tokenizer:
     def __call__(self, molecules: Iterable[Any] | Any) -> TokenisedMolecules:
         """Never raises for what a molecule is and prints nothing; a single molecule counts as a list of one.
 
-        Batches, loaders and data sets of torch-geometric are as many molecules as they hold. Raises `ModelError` for a
-        table, of which nobody said which column it is.
+        Batches, loaders and data sets of torch-geometric are as many molecules as they hold. Of a table the column with
+        the SMILES strings is read; raises `ModelError` where no column alone can be meant (see `inputs.listed`).
         """
-        columns = getattr(molecules, "columns", None)
-        if columns is not None:
-            raise ModelError(f"a table is no list of molecules: give one of its columns, {list(columns)}")
-        if isinstance(molecules, str | Chem.Mol) or is_one_graph(molecules):
-            molecules = [molecules]
-        return concatenate(list(self.stream(molecules)))
+        return concatenate(list(self.stream(listed(molecules))))
 
     def stream(self, molecules: Iterable[Any]) -> Iterator[TokenisedMolecules]:
         """The same, chunk by chunk, for any number of molecules."""
@@ -161,7 +159,7 @@ def _to_molecule(item: Any) -> str | Chem.Mol:
     if hasattr(item, "edge_index"):
         return from_graph(item)
     kind = type(item).__name__
-    raise Rejection(TokenStatus.NOT_A_MOLECULE, f"{kind} is no SMILES string, RDKit molecule or graph")
+    raise Rejection(TokenStatus.NOT_A_MOLECULE, f"{kind} is no SMILES string, RDKit molecule or graph{file_hint(item)}")
 
 
 def chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -17,6 +17,7 @@ import torch
 import typer
 from accelerate import PartialState
 
+from sparsebench.data.errors import TableError
 from sparsebench.data.molecules.moses import moses
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
 
@@ -29,7 +30,10 @@ from .loop import Settings, pretrain
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder for the corpus, the state and the trained model.")],
-    smiles: Annotated[Path | None, typer.Option(help="Text file, SMILES first in each line; by default MOSES.")] = None,
+    smiles: Annotated[
+        Path | None, typer.Option(help="CSV, Parquet, SDF, or SMILES first in each line; by default MOSES.")
+    ] = None,
+    column: Annotated[str, typer.Option(help="Its column with the molecules; guessed where one can be meant.")] = "",
     held_out: Annotated[
         Path | None, typer.Option(help="The same for molecules to test on; with --smiles only.")
     ] = None,
@@ -71,7 +75,8 @@ def main(
         seed=seed,
     )
     with _errors_in_a_line():
-        corpus = _corpus(out / "corpus", smiles, conditions, workers)
+        test = [] if held_out is None else list(read_smiles(held_out, column))
+        corpus = _corpus(out / "corpus", smiles, column, conditions, workers)
     config = GraphsGPTConfig.of(
         corpus.molecules.vocabulary,
         num_words=words,
@@ -96,11 +101,8 @@ def main(
     with _errors_in_a_line():
         model, seconds = pretrain(fresh, batches, settings, out)
     if state.is_main_process:
-        test: list[str] = []
         if smiles is None:
             test = moses("test")
-        elif held_out is not None:
-            test = list(read_smiles(held_out))
         write_model(out, model, settings, corpus, test, seconds, go_on_from)
 
 
@@ -111,15 +113,15 @@ def _errors_in_a_line() -> Iterator[None]:
         yield
     except (OtherMoleculesError, OtherTrainingError) as error:
         raise typer.BadParameter(str(error), param_hint="OUT") from error
-    except UnreadableMoleculesError as error:
+    except (UnreadableMoleculesError, TableError) as error:
         raise typer.BadParameter(str(error), param_hint="SMILES") from error
 
 
-def _corpus(folder: Path, smiles: Path | None, conditions: int, workers: int) -> Corpus:
+def _corpus(folder: Path, smiles: Path | None, column: str, conditions: int, workers: int) -> Corpus:
     """The main process prepares what the others then open."""
     stream: Stream = partial(moses, "train")
     if smiles is not None:
-        stream = partial(read_smiles, smiles)
+        stream = partial(read_smiles, smiles, column)
     with PartialState().main_process_first():
         corpus = build_corpus(folder, stream, conditions=conditions, workers=workers, canonical=smiles is None)
     refused = len(corpus.molecules) - len(corpus.molecules.ok)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import multiprocessing
@@ -17,6 +16,7 @@ import numpy as np
 
 from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.data.molecules.scaffold import scaffold_of
+from sparsebench.data.own.molecule_files import open_molecules
 from sparsebench.models.graphsgpt import (
     ScaffoldFirstTokenizer,
     Tokenizer,
@@ -29,6 +29,8 @@ from sparsebench.models.graphsgpt import (
 )
 
 CHUNK = 256
+READ = 4096
+"""Rows of a file in memory at once."""
 SOURCE = "source.txt"
 """Which molecules a folder holds."""
 NAMES = tuple(sorted(PROPERTIES))
@@ -38,8 +40,8 @@ Stream = Callable[[], Iterable[str]]
 """Gives the SMILES strings, from the start at each call."""
 
 
-COLUMN = "smiles"
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
+READABLE = 0.5
+"""Fraction of the strings that must be molecules: of another column some may pass for SMILES."""
 
 
 class UnreadableMoleculesError(ValueError):
@@ -82,7 +84,7 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
     The stream may have any length. `conditions`: for how many molecules scaffolds and properties are computed;
     `canonical` as in `Tokenizer`. Molecules that cannot be tokenised keep their row, without tokens. Raises
     `OtherMoleculesError` where the folder was prepared from another stream, or for another number of conditions, and
-    `UnreadableMoleculesError` where no molecule has tokens.
+    `UnreadableMoleculesError` where no molecule has tokens, or RDKit cannot read most of the strings.
     """
     folder.mkdir(parents=True, exist_ok=True)
     source = _claim(folder, stream, canonical)
@@ -90,8 +92,7 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
         with TokenizerPool(Vocabulary.improved(), workers, canonical_strings=canonical) as pool:
             build_store(folder / "molecules", stream(), pool)
     molecules = open_store(folder / "molecules")
-    if not (molecules.status == TokenStatus.OK).any():
-        raise UnreadableMoleculesError(f"none of the {len(molecules)} molecules can be read: {_first_of(stream)}")
+    _check_readable(molecules.status, stream)
     count = min(conditions, len(molecules))
     rows = np.arange(count) * (len(molecules) // max(1, count))
     if not (folder / "requests").exists():
@@ -113,11 +114,17 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
     )
 
 
-def _first_of(stream: Stream) -> str:
-    """What the first string is, and why it cannot be read."""
-    first = list(islice(stream(), 1))
-    reasons = Tokenizer(Vocabulary.improved())(first).reasons
-    return f"the first is {first[0]!r}, {reasons[0]}" if first else "there are none"
+def _check_readable(status: np.ndarray, stream: Stream) -> None:
+    """Raise `UnreadableMoleculesError` where the strings are no molecules, as those of another column."""
+    read = int((~np.isin(status, (TokenStatus.INVALID, TokenStatus.EMPTY))).sum())
+    if (status == TokenStatus.OK).any() and read >= READABLE * len(status):
+        return
+    first = next(iter(np.flatnonzero(status != TokenStatus.OK)), None)
+    said = "there are none"
+    if first is not None:
+        text = next(islice(stream(), int(first), None))
+        said = f"the first that cannot is {text!r}, {Tokenizer(Vocabulary.improved())([text]).reasons[0]}"
+    raise UnreadableMoleculesError(f"{read or 'none'} of the {len(status)} molecules can be read: {said}")
 
 
 def _claim(folder: Path, stream: Stream, canonical: bool) -> str:
@@ -154,32 +161,23 @@ def _begins(store: Path, stream: Stream, count: int, canonical: bool) -> bool:
     return all(np.array_equal(molecules[row], tokens[row]) for row in range(len(first)))
 
 
-def read_smiles(file: Path) -> Iterator[str]:
-    """The molecules of a text file, whatever its size.
+def read_smiles(file: Path, column: str = "") -> Iterator[str]:
+    """The molecules of a file, whatever its size (`sparsebench.data.own.molecule_files`).
 
-    Of a table (`.csv`, `.tsv`, with a header) the column "smiles", in any letters; of another file the first word of
-    each line, where a header "smiles" is skipped. Raises `UnreadableMoleculesError` for a table without that column.
+    Args:
+        file: CSV, TSV, Parquet, SMI, text with a molecule first in each line, or SDF.
+        column: the column with the SMILES strings; guessed where one alone can be meant.
+
+    Returns:
+        The strings. Rows without text are left out; a record of an SDF file that cannot be read is an empty string.
+
+    Raises:
+        TableError: a file that cannot be read, or without such a column.
     """
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        if file.suffix.lower() in DELIMITERS:
-            yield from _column(file, csv.reader(lines, delimiter=DELIMITERS[file.suffix.lower()]))
-            return
-        for number, line in enumerate(lines):
-            words = line.split(maxsplit=1)
-            if words and not (number == 0 and words[0].lower() == COLUMN):
-                yield words[0]
-
-
-def _column(file: Path, rows: Iterator[list[str]]) -> Iterator[str]:
-    header = [name.strip().lower() for name in next(rows, [])]
-    if COLUMN not in header:
-        raise UnreadableMoleculesError(
-            f"{file} has the columns {header} and none of the name {COLUMN!r}: rename the one with the SMILES strings"
-        )
-    place = header.index(COLUMN)
-    for row in rows:
-        if len(row) > place and row[place].strip():
-            yield row[place].strip()
+    for part in open_molecules(file, column).parts(READ):
+        for row, text in enumerate(part.smiles):
+            if text or row in part.broken:
+                yield text
 
 
 def _describe_all(folder: Path, smiles: list[str], workers: int) -> None:

@@ -17,6 +17,7 @@ from .export_command import export_results
 from .fit_commands import fit, predict
 from .list_commands import check, doctor, list_, new, show
 from .model_commands import compress, convert, export, import_
+from .molecule_commands import COMMANDS as MOLECULE_COMMANDS
 from .options import VersionOption
 from .output import use_plain_signs
 from .reproduce_command import reproduce
@@ -83,8 +84,12 @@ def _complain(text: str) -> NoReturn:
     sys.exit(2)
 
 
+VERBS = {"molecules": MOLECULE_COMMANDS}
+"""What a suite's own models do with data of the user's."""
+
+
 def _suite_app(name: str) -> typer.Typer:
-    """`sparsebench <suite> list|plan|prepare|run`: the same commands, for one suite."""
+    """`sparsebench <suite> list|plan|prepare|run`: the same commands, for one suite, and its own."""
     sub = typer.Typer(help=f"Only the suite {name}: {suites()[name].title}.", no_args_is_help=True)
 
     @sub.callback()
@@ -92,6 +97,8 @@ def _suite_app(name: str) -> typer.Typer:
         context.obj = name
 
     for command, function in (("list", list_), ("plan", plan), ("prepare", prepare), ("run", run)):
+        sub.command(command)(function)
+    for command, function in VERBS.get(name, {}).items():
         sub.command(command)(function)
     return sub
 

@@ -5,12 +5,14 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from rdkit import Chem
 from torch_geometric.utils import from_smiles
 
 from sparsebench.models.errors import ModelError
+from sparsebench.models.graphsgpt.conditioning import RequestWarning
 from sparsebench.models.graphsgpt.decoding.config import DecodingConfig
 from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.pipeline import GraphsGPTPipeline
@@ -131,6 +133,24 @@ def test_mixed_molecules_stand_beside_mixed_labels() -> None:
     torch.testing.assert_close(soft.sum(1), torch.ones(3))
 
 
+def test_requests_that_cannot_be_followed_are_warned_of() -> None:
+    pipe = pipeline()
+    with pytest.warns(RequestWarning, match=r"logp=50 is outside .*, -1 to 5"):
+        pipe.generate(1, properties={"logp": 50})
+    with pytest.warns(RequestWarning, match="loses its stereo, .*: CC1CCCNC1 is used"):
+        pipe.generate(1, scaffold="C[C@H]1CCCNC1")
+
+
+def test_a_table_of_pandas_and_a_seed() -> None:
+    pipe = pipeline()
+    table = pd.DataFrame({"id": [1, 2], "SMILES": SMILES[:2]})
+    assert torch.equal(pipe.encode(table).words, pipe.encode(SMILES[:2]).words)
+    assert pipe.encode("mols.smi").reasons[0].endswith("encode FILE OUT.parquet`")
+    made = [pipe.generate(4, seed=seed) for seed in (1, 1, 2)]
+    assert [one.smiles for one in made[0]] == [one.smiles for one in made[1]] != [one.smiles for one in made[2]]
+    assert repr(pipe).endswith("parameters, 3 words of 32)")
+
+
 def test_what_it_refuses() -> None:
     pipe = pipeline()
     with pytest.raises(ModelError, match="did you mean 'logp'"):
@@ -139,6 +159,12 @@ def test_what_it_refuses() -> None:
         pipe.generate(2, properties={"logp": float("inf")})
     with pytest.raises(ModelError, match=r"n=2\.0 must be a whole number"):
         pipe.generate(2.0)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="a number is given as seed="):
+        pipe.generate(2, generator=3)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="which is no number"):
+        pipe.generate(2, properties={"logp": "much"})  # type: ignore[dict-item]
+    with pytest.raises(ModelError, match=r"words of shape \(2, 32\)"):
+        pipe.decode(np.zeros((2, 32)))
     with pytest.raises(ModelError, match="one value or 2"):
         pipe.generate(2, properties={"logp": [1.0, 2.0, 3.0]})
     with pytest.raises(ModelError, match="scaffold 'C1CC' cannot be used"):

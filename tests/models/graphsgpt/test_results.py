@@ -5,6 +5,7 @@ import pytest
 import torch
 from rdkit import Chem
 
+from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.decoding.output import Decoded, Status
 from sparsebench.models.graphsgpt.results import Encoded, no_words, read
 from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
@@ -39,6 +40,14 @@ def test_what_is_no_molecule_says_why() -> None:
     broken[0, 1] = VOCABULARY.size  # no edge has this token
     unread = read(decoded(tokens=broken), VOCABULARY)
     assert unread.status == "invalid" and unread.mol is None and "is not an edge" in unread.reason
+
+
+def test_a_graph_of_torch_geometric_is_the_same_molecule() -> None:
+    graph = read(decoded(), VOCABULARY).to_data()
+    assert graph.smiles == "CCO" and graph.x.shape == (3, 9)
+    assert np.array_equal(Tokenizer(VOCABULARY)(graph)[0], TOKENS)
+    with pytest.raises(ModelError, match="no molecule to make a graph of: an edge was not allowed"):
+        read(decoded("invalid"), VOCABULARY).to_data()
 
 
 def test_rows_without_words() -> None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from rdkit import Chem
@@ -11,7 +10,6 @@ from torch_geometric.data import Batch, Data, InMemoryDataset
 from torch_geometric.loader import DataLoader
 from torch_geometric.utils import from_smiles
 
-from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt.tokens.graph_input import from_graph
 from sparsebench.models.graphsgpt.tokens.status import Rejection, TokenStatus
 
@@ -114,10 +112,3 @@ def test_a_batch_is_as_many_molecules_as_it_holds():
         found = IMPROVED(given)
         assert len(found) == 3 and np.array_equal(found.rows, one_by_one.rows), given
     assert len(IMPROVED(graphs[0])) == 1
-
-
-def test_a_table_wants_a_column():
-    table = pd.DataFrame({"smiles": ["CCO"], "y": [1.0]})
-    with pytest.raises(ModelError, match="give one of its columns, \\['smiles', 'y'\\]"):
-        IMPROVED(table)
-    assert IMPROVED(table["smiles"]).status.tolist() == [TokenStatus.OK]

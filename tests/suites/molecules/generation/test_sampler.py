@@ -17,6 +17,7 @@ def draws(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.mark.filterwarnings("ignore:logp=9 is outside")
 def test_constraints_and_requests_of_a_sampler() -> None:
     model = tiny_generator.load(draws())
     made = Sampler(model).sample(20, (), draws())

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from sparsebench.data.errors import TableError
 from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.models.graphsgpt import to_smiles
@@ -61,10 +62,20 @@ def test_smiles_files_of_the_user(tmp_path: Path) -> None:
     assert list(read_smiles(lines)) == ["CCO", "CCN"]
 
 
+def test_the_column_is_taken_by_name(tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("id,ligand,SMILES\n1,CCC,CCO\n")
+    assert list(read_smiles(table, "ligand")) == ["CCC"] and list(read_smiles(table)) == ["CCO"]
+    with pytest.raises(TableError, match="no column 'SMLES'; did you mean"):
+        list(read_smiles(table, "SMLES"))
+
+
 def test_what_holds_no_molecules_is_refused(tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
-    table.write_text("id,structure\n1,CCO\n")
-    with pytest.raises(ValueError, match=r"columns \['id', 'structure'\] and none of the name 'smiles'"):
+    table.write_text("id,ligand\n1,CCO\n")
+    with pytest.raises(TableError, match="which column has the SMILES"):
         list(read_smiles(table))
-    with pytest.raises(ValueError, match="none of the 2 molecules can be read: the first is '1', "):
+    with pytest.raises(ValueError, match="none of the 2 molecules can be read: the first that cannot is '1', "):
         build_corpus(tmp_path / "out", partial(iter, ["1", "2"]), conditions=1, workers=1)
+    with pytest.raises(ValueError, match="1 of the 3 molecules can be read: the first that cannot is 'x'"):
+        build_corpus(tmp_path / "most", partial(iter, ["CC", "x", "2"]), conditions=1, workers=1)

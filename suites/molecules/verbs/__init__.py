@@ -1,0 +1,1 @@
+"""What `sparsebench molecules encode | generate | score` do, as functions."""

@@ -1,0 +1,57 @@
+"""A file read in parts is the file read at once, and what is wrong with it is said before."""
+
+import gzip
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sparsebench.data.errors import TableError
+from sparsebench.data.own.molecule_files import open_molecules
+
+from .test_tables import SDF
+
+SMILES = ["CCO", "", "C1CC", "N", "O", "c1ccccc1", "CN"]
+
+
+def texts(file: Path, rows: int, column: str = "") -> list[list[str]]:
+    return [list(part.smiles) for part in open_molecules(file, column).parts(rows)]
+
+
+def test_every_form_gives_the_same_parts(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": range(7), "SMILES": SMILES})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_csv(tmp_path / "a.tsv.gz", index=False, sep="\t")
+    frame.to_parquet(tmp_path / "a.parquet", row_group_size=2)
+    parts = [SMILES[:3], SMILES[3:6], SMILES[6:]]
+    for name in ("a.csv", "a.tsv.gz", "a.parquet"):
+        assert texts(tmp_path / name, 3) == parts, name
+    lines = "smiles name\nCCO a\n\nCN b\nC\n"
+    (tmp_path / "a.txt").write_text(lines)
+    (tmp_path / "a.smi.gz").write_bytes(gzip.compress(lines.encode()))
+    assert texts(tmp_path / "a.txt", 2) == texts(tmp_path / "a.smi.gz", 2) == [["CCO", "CN"], ["C"]]
+    assert texts(tmp_path / "a.txt", 9, "name") == [["a", "b", ""]]
+
+
+def test_a_broken_record_keeps_its_row_in_a_part_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a.sdf").write_text(SDF)
+    found = open_molecules(tmp_path / "a.sdf")
+    assert (found.rows, found.column) == (2, "molecule")
+    assert [(part.smiles, list(part.broken)) for part in found.parts(1)] == [(("O",), []), (("",), [0])]
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "message"),
+    [
+        ("id,a\n1,CCO\n", "", "which column has the SMILES"),
+        ("smiles,y\nCCO,1\n", "SMILE", "no column 'SMILE'; known: smiles, y"),
+        ("smiles,y\nCCO,1,x\n", "", "more fields than its header"),
+        ("smiles,y\nCCO,1\nCC,1,2,3,4\n", "", "cannot be read as a table"),
+        ("smiles\n", "", "has no row"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path: Path, content: str, column: str, message: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(TableError, match=message) as caught:
+        open_molecules(tmp_path / "a.csv", column)
+    assert "\n" not in str(caught.value)

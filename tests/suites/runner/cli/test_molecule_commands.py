@@ -1,0 +1,59 @@
+"""`molecules encode | generate | score` on the command line: mistakes are one line and write nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TABLE = "id,SMILES\n1,CCO\n2,C1CC\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("encode", "nowhere.smi", "out.parquet"),
+        ("encode", "mine.csv", "out.csv"),
+        ("encode", "mine.csv", "out.parquet", "--smiles", "SMILE"),
+        ("encode", "mine.csv", "out.parquet", "--pool", "all"),
+        ("encode", "mine.csv", "out.parquet", "--model", "nowhere"),
+        ("encode", "odd.csv", "out.parquet"),
+        ("generate", "3", "out.csv", "--property", "logp=nan"),
+        ("generate", "3", "out.csv", "--property", "logq=1"),
+        ("generate", "3", "out.csv", "--scaffold", "C1CC"),
+        ("score", "odd.csv"),
+        ("score", "mine.csv", "mine.csv"),
+    ],
+)
+def test_a_mistake_is_one_line(sparsebench, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "mine.csv").write_text(TABLE)
+    (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
+    code, _, err = sparsebench("molecules", *arguments)
+    assert code == 2 and err.splitlines()[-1].startswith("sparsebench: ")
+    assert len(err.splitlines()) == 2, "what it is about, and what is wrong"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.csv", "odd.csv"]
+
+
+def test_what_is_told(sparsebench, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(TABLE)
+    code, out, err = sparsebench("molecules", "encode", "mine.csv", "mine.parquet")
+    assert code == 0, err
+    assert "1 ok, 1 invalid; written to mine.parquet" in out and "row 2: invalid: 'C1CC' is not" in out
+    code, out, err = sparsebench("molecules", "score", "mine.csv")
+    assert code == 0 and (tmp_path / "mine-scores.csv").is_file(), err
+    code, out, err = sparsebench("molecules", "generate", "2", "new.csv", "--seed", "1", "--property", "logp=50")
+    assert code == 0 and "note: logp=50 is outside of what this model was trained on" in err
+    (tmp_path / "bad.smi").write_text("C1CC\n")
+    assert sparsebench("molecules", "encode", "bad.smi", "bad.parquet")[0] == 1
+
+
+def test_help_imports_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from sparsebench.suites.runner.cli import app\n"
+        "from typer.testing import CliRunner\n"
+        "for name in ('encode', 'generate', 'score'):\n"
+        "    assert CliRunner().invoke(app.app, ['molecules', name, '--help']).exit_code == 0\n"
+        "assert not {'torch', 'numpy', 'rdkit', 'pandas', 'pyarrow'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
