@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 
 from ...anatomy import describe, unwrapped
 from ...calibration.token_mask import real_tokens
@@ -86,7 +87,7 @@ class StockBalance:
         if not recomputing():
             now.add(probability_TN.detach(), top_k, real_T1)
 
-    @torch.compiler.disable  # the backward pass changes what the layers of a pass know together
+    @_disable_dynamo  # the backward pass changes what the layers of a pass know together
     def _mixed(self, layer: int, module: Any, args: object, output: object) -> Any:
         """After the mixture: its output, with the gradient of the loss."""
         mass_N = self._mass.pop(layer, None)
