@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from ..hub.parts import register_folder_part
 from ..sparsity.scoring import register_criterion
 from .adapter_set import AdapterSet, adapter_sets
-from .attach_by_name import attach_by_name
 from .attachment import attach
+from .by_name import attach_by_name
 from .config import AdapterConfig, CombinedConfig
 from .files.part import AttachedSets
 from .files.peft_format import load_peft, save_peft

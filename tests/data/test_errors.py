@@ -12,6 +12,7 @@ WRONG_ARGUMENT = {
     errors.TextFileError,
     errors.MixtureError,
     errors.MoleculeError,
+    errors.TableError,
     errors.WeightsError,
 }
 
@@ -24,4 +25,4 @@ def test_one_except_catches_all(kind: type[Exception]) -> None:
 
 
 def test_there_is_one_for_each_way_to_fail() -> None:
-    assert len(KINDS) == 12
+    assert len(KINDS) == 13

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ...errors import ModelError
 from ...sparsity.masked import Masked, pack_mask, positions, unpack_mask
 from ..adapter_set import adapter_sets
-from ..attach_by_name import attach_by_name
+from ..by_name import attach_by_name
 from ..layer import AdapterLayer, FrozenNorm
 from .saving import decode, encode
 

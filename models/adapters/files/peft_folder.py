@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...anatomy import UnknownAnatomy, describe, unwrapped
 from ...errors import ModelError
 from ..adapter_set import AdapterSet
-from ..attach_by_name import attach_by_name
+from ..by_name import attach_by_name
 from ..config import AdapterConfig
 from ..layer import AdapterLayer
 from ..named import exactly

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ...errors import ModelError, check_choice
 from ...registry import Registry, only_class
 from ..adapter_set import AdapterSet
-from ..attach_by_name import attach_by_name
+from ..by_name import attach_by_name
 from ..config import KINDS, AdapterConfig
 
 FORMAT = 2

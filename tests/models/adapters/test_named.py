@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from sparsebench.models.adapters import BottleneckConfig, attach
-from sparsebench.models.adapters.attach_by_name import attach_by_name
+from sparsebench.models.adapters.by_name import attach_by_name
 from sparsebench.models.adapters.kinds.dora import DoRAConfig
 from sparsebench.models.adapters.kinds.ia3 import IA3Config
 from sparsebench.models.adapters.named import exactly, sites_named

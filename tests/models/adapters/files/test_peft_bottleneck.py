@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sparsebench.models.adapters import BottleneckConfig, CombinedConfig, attach, load_peft, save_peft, sparsify
-from sparsebench.models.adapters.attach_by_name import ByNameConfig, attach_by_name
+from sparsebench.models.adapters.by_name import ByNameConfig, attach_by_name
 from sparsebench.models.errors import ModelError
 
 from ...agreement import agree

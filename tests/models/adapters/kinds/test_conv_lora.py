@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.adapters import LoRAConfig, attach, load_peft, sparsify
-from sparsebench.models.adapters.attach_by_name import ByNameConfig, attach_by_name
+from sparsebench.models.adapters.by_name import ByNameConfig, attach_by_name
 from sparsebench.models.errors import ModelError
 
 from ...agreement import agree

@@ -22,4 +22,4 @@ def test_what_is_written_can_be_used(
     )
     assert card["sampled without a condition"]["valid, constrained"] == 1.0
     pipe = GraphsGPTPipeline.from_pretrained(tmp_path)
-    assert len(pipe.generate(3, properties={"qed": 0.9})) == 3
+    assert len(pipe.generate(3, properties={"qed": 0.45})) == 3

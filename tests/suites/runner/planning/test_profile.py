@@ -70,7 +70,8 @@ def test_the_example_of_a_profile_of_ones_own_names_what_there_is(tmp_path: Path
 
 def test_the_guide_shows_a_study_that_loads(tmp_path: Path) -> None:
     guide = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", guide, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```yaml\n(.*?)^```", guide, flags=re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if "claims:" in block]
     path = tmp_path / "claims-probe.yaml"
     path.write_text(yaml.safe_dump({"molecules": yaml.safe_load(block)}))
     assert [claim.id for claim in load_profile(str(path)).plans[0].claims] == ["P1"]

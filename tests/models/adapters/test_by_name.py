@@ -16,7 +16,7 @@ from sparsebench.models.adapters import (
     save_adapters,
     sparsify,
 )
-from sparsebench.models.adapters.attach_by_name import ByNameConfig, attach_by_name
+from sparsebench.models.adapters.by_name import ByNameConfig, attach_by_name
 from sparsebench.models.adapters.kinds.ia3 import IA3Config
 from sparsebench.models.anatomy import UnknownAnatomy, describe
 from sparsebench.models.errors import ModelError
