@@ -1,6 +1,7 @@
 """Programs of the tests that work in several gloo processes on this machine, forked so that torch is imported once."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -53,9 +54,7 @@ def together(work: Callable[[], None], of: int, seconds: float = 120) -> list[in
 
     None: the process had not ended after `seconds`, and was killed.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = _free_port()
     numbers = []
     for rank in range(of):
         places = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(of), "LOCAL_WORLD_SIZE": str(of)}
@@ -64,6 +63,18 @@ def together(work: Callable[[], None], of: int, seconds: float = 120) -> list[in
         numbers.append(forked(work, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, **places))
     end = time.monotonic() + seconds
     return [_ended(number, end) for number in numbers]
+
+
+def _free_port() -> str:
+    """Below the ports that the system gives to whoever connects: nobody takes it before the first process listens."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 30_000)
+        with socket.socket() as free:
+            try:
+                free.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return str(port)
 
 
 def _ended(number: int, end: float) -> int | None:
