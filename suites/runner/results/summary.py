@@ -138,16 +138,26 @@ def print_report(folders: Sequence[Path], out: Path) -> None:
 
 def notes(reading: Reading) -> list[str]:
     """What stands beside the tables: where the records hold, files that were skipped, speed runs that fell short."""
-    lines = [f"skipped {problem.path.name}: {problem.reason}" for problem in reading.problems]
+    lines = _skipped(reading)
     lines.append(these_hold_at(reading.standings))
     lines.append(commits_note(reading.records, unknown_commits(reading.records)))
-    lines += [f"compared without its examples: {problem}" for problem in reading.examples.problems.values()]
+    lines += _without_examples(reading)
     report, error = speed_or_reason(reading.speed)
     if report is not None:
         lines += report.shortfalls
     if error is not None:
         lines.append(error)
     return [line for line in lines if line]
+
+
+def _skipped(reading: Reading) -> list[str]:
+    """A line for each file that could not be read."""
+    return [f"skipped {problem.path.name}: {problem.reason}" for problem in reading.problems]
+
+
+def _without_examples(reading: Reading) -> list[str]:
+    """A line for each record that was compared without its examples; known once something was compared."""
+    return [f"compared without its examples: {problem}" for problem in reading.examples.problems.values()]
 
 
 def report_document(report: Report) -> ReportDocument:
@@ -200,10 +210,8 @@ def _compared(folder: Path, first: str, second: str, names: Sequence[str], conso
             raise UsageError(str(error)) from error
         margins = {name: info.margins for name, info in suite_infos().items()}
         lines = compare(*sides, examples=(reading.examples, reading.examples), margins=margins)
-    for problem in reading.problems:
-        console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
-    for problem in reading.examples.problems.values():
-        console.print(f"compared without its examples: {problem}", style="yellow", highlight=False, markup=False)
+    for line in (*_skipped(reading), *_without_examples(reading)):
+        console.print(line, style="yellow", highlight=False, markup=False)
     return lines
 
 
