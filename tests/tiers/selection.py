@@ -5,16 +5,16 @@ from typing import NamedTuple
 
 from .costs import Costs
 
-CHEAP = 0.6
+CHEAP = 0.5
 """A function below this many CPU seconds is run by every `make test`, with all its cases."""
-BUDGET = 10 * 60.0
+BUDGET = 8.5 * 60
 """CPU seconds of `make test`, collection included."""
 ROOM = 30.0
 """What of the budget must be free for functions that a change touches."""
 QUICK_BUDGET = 180.0
 WORKERS = 2
 """Processes that collect everything, on the machine that the budget is meant for."""
-PARTS = 12
+PARTS = 16
 
 
 class Choice(NamedTuple):
