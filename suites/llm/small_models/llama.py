@@ -9,7 +9,7 @@ import hashlib
 import math
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +43,21 @@ HELD_OUT = 0.02
 """Share of each domain's bytes, at its end, that only the printed bits per byte are taken from."""
 
 
-def small_llama() -> Any:
-    """The untrained model: 1.02 M parameters, 4 layers, width 128, 8 query and 4 key/value heads, tied embeddings."""
+def small_llama(layers: int = 4, neurons: int = 512) -> Any:
+    """The untrained model, width 128, 8 query and 4 key/value heads, tied embeddings: as it stands, 1.02 M parameters.
+
+    Args:
+        layers: blocks.
+        neurons: of each FFN.
+    """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = byte_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
-        intermediate_size=512,
-        num_hidden_layers=4,
+        intermediate_size=neurons,
+        num_hidden_layers=layers,
         num_attention_heads=8,
         num_key_value_heads=4,
         max_position_embeddings=CONTEXT,
@@ -97,7 +102,7 @@ def streams() -> tuple[list[Tensor], list[Tensor]]:
     return training, held_out
 
 
-def batches(domains: list[Tensor], generator: torch.Generator) -> Iterator[Tensor]:
+def batches(domains: Sequence[Tensor], generator: torch.Generator) -> Iterator[Tensor]:
     """Windows (BATCH, CONTEXT), each from a random place of a random domain, all domains equally likely."""
     while True:
         rows = []
@@ -110,9 +115,9 @@ def batches(domains: list[Tensor], generator: torch.Generator) -> Iterator[Tenso
 class Windows:
     """The stream of `batches` from the seed on; remembers where it is."""
 
-    def __init__(self, domains: list[Tensor]) -> None:
+    def __init__(self, domains: Sequence[Tensor], seed: int = SEED) -> None:
         self.domains = domains
-        self.generator = torch.Generator().manual_seed(SEED)
+        self.generator = torch.Generator().manual_seed(seed)
 
     def __iter__(self) -> Iterator[Tensor]:
         return batches(self.domains, self.generator)
@@ -150,12 +155,14 @@ def train(domains: list[Tensor], steps: int = STEPS, folder: Path | None = None)
     return train_on(small_llama(), domains, steps, folder)
 
 
-def train_on(model: Any, domains: list[Tensor], steps: int, folder: Path | None = None) -> Any:
+def train_on(
+    model: Any, domains: Sequence[Tensor], steps: int, folder: Path | None = None, *, seed: int = SEED
+) -> Any:
     """`model`, trained in place by the recipe; of a mixture of experts, with the balance loss of its routers."""
     group = Group.adamw("model", model, learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.95))
     training_loop(
         model,
-        Windows(domains),
+        Windows(domains, seed),
         lambda model, ids_BT: next_token_loss(model, {"input_ids": ids_BT, "labels": ids_BT}) + aux_loss(model),
         groups=[group],
         settings=TrainSettings(steps=steps, warmup=WARMUP, clip=CLIP, save_seconds=SAVE_SECONDS),

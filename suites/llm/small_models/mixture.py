@@ -42,16 +42,20 @@ SHAPE = (
 
 def small_mixtral() -> Any:
     """The untrained model: 1.02 M parameters, 0.43 M of them at work on a token; the shape of the small Llama."""
+    return mixtral_of(llama.small_llama().config, EXPERTS, BALANCE)
+
+
+def mixtral_of(dense: Any, experts: int, balance: float) -> Any:
+    """The untrained Mixtral whose FFNs are those of a Llama with this configuration, cut into experts."""
     from transformers import MixtralConfig, MixtralForCausalLM
 
-    dense = llama.small_llama().config
     same = {name: getattr(dense, name) for name in SHAPE}
     config = MixtralConfig(
         **same,
-        intermediate_size=dense.intermediate_size // EXPERTS,
-        num_local_experts=EXPERTS,
+        intermediate_size=dense.intermediate_size // experts,
+        num_local_experts=experts,
         num_experts_per_tok=TOP_K,
-        router_aux_loss_coef=BALANCE,
+        router_aux_loss_coef=balance,
         sliding_window=None,
     )
     return MixtralForCausalLM(config)
