@@ -155,9 +155,7 @@ def train(domains: list[Tensor], steps: int = STEPS, folder: Path | None = None)
     return train_on(small_llama(), domains, steps, folder)
 
 
-def train_on(
-    model: Any, domains: Sequence[Tensor], steps: int, folder: Path | None = None, *, seed: int = SEED
-) -> Any:
+def train_on(model: Any, domains: Sequence[Tensor], steps: int, folder: Path | None = None, *, seed: int = SEED) -> Any:
     """`model`, trained in place by the recipe; of a mixture of experts, with the balance loss of its routers."""
     group = Group.adamw("model", model, learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.95))
     training_loop(
