@@ -6,8 +6,8 @@
 Eight blocks of 16 experts with 64 neurons each, two for a token: experts that have learnt apart from the first step on,
 unlike those of `mixture.py`, which are parts of one trained FFN. The twin is dense and has the active size of the
 mixture: blocks with 128 neurons. Both see the same windows of text; a seed gives other weights and other windows. The
-balance loss is weak (0.001), so that loads may differ. Text: the first half of each domain's calibration half, 9.5 MB of
-it seen about once; the second half stays unseen, for studies that train a model further.
+balance loss is weak (0.001), so that loads may differ. Text: the first half of each domain's calibration half, 9.5 MB
+of it seen about once; the second half stays unseen, for studies that train a model further.
 
 One thread, about 40 minutes for a mixture and 35 for a twin.
 """
