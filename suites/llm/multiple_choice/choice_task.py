@@ -23,6 +23,7 @@ from ...contracts.metrics import Scores
 from ...contracts.traits import TRAINING_DATA
 from ..language.routing import health_details, watched
 from ..language.task import SEPARATOR, CausalLM, LanguageTask, encode
+from .option_likelihoods import NAMES, with_options
 from .prefix_sharing import Pack, Request, packs, token_scores
 
 MAX_LENGTH = 2048
@@ -64,7 +65,7 @@ class ChoiceTask(LanguageTask):
 
     gives = LanguageTask.gives | {TRAINING_DATA}
     group = "trained multiple choice"
-    metric_names = ("accuracy", "val accuracy")
+    metric_names = ("accuracy", "val accuracy", *NAMES)
 
     @abstractmethod
     def questions(self) -> QuestionParts:
@@ -75,13 +76,16 @@ class ChoiceTask(LanguageTask):
         self.questions()
 
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
-        """Accuracy on test and validation part, with the outcome of each test question, and the routers' health."""
+        """Accuracy on both parts; of the test part the scores of all options, too, and the health of routers."""
         parts, limit = self.questions(), context.budget.test_examples
         test = parts.test[:limit]
         val = parts.val[:limit]
-        correct, routers = watched(subject.model, lambda: answers(subject, test, context))
-        metrics = {"accuracy": _accuracy(correct, test), "val accuracy": _accuracy(answers(subject, val, context), val)}
-        return Scores("accuracy", metrics, {"correct": correct}, health_details({context.task: routers}, context))
+        scores, routers = watched(subject.model, lambda: scores_of(subject, test, context))
+        correct = answers(scores, test)
+        on_val = answers(scores_of(subject, val, context), val)
+        metrics = {"accuracy": _accuracy(correct, test), "val accuracy": _accuracy(on_val, val)}
+        found = Scores("accuracy", metrics, {"correct": correct}, health_details({context.task: routers}, context))
+        return with_options(found, scores, [question.gold for question in test])
 
     @property
     def calibration_choices(self) -> tuple[str, ...]:
@@ -157,8 +161,8 @@ def choice_loss(model: nn.Module, batch: Batch) -> Tensor:
 
 
 @torch.inference_mode()
-def answers(lm: CausalLM, questions: Sequence[Question], context: Context) -> list[int]:
-    """1 for each question whose right option has the highest score, else 0.
+def scores_of(lm: CausalLM, questions: Sequence[Question], context: Context) -> list[list[float]]:
+    """Mean log-probability, in nats per token, of each option of each question.
 
     Args:
         lm: the model.
@@ -166,20 +170,26 @@ def answers(lm: CausalLM, questions: Sequence[Question], context: Context) -> li
         context: says the size of a batch.
 
     Returns:
-        The list.
+        A list for each question.
 
     Raises:
         FloatingPointError: the model puts out NaN or infinite logits.
     """
     tokens, size = [tokens_of(question, lm.tokenizer) for question in questions], context.budget.batch_size
-    correct = []
+    found = []
     for start in range(0, len(tokens), size):
         batch = batch_of(tokens[start : start + size], [], context.device)
-        for score, gold in zip(option_scores(lm.model, batch), batch["gold"], strict=True):
+        for score in option_scores(lm.model, batch):
             if not score.isfinite().all():
                 raise FloatingPointError("the model puts out NaN or infinite logits")
-            correct.append(int(score.argmax() == gold))
-    return correct
+            found.append(score.tolist())
+    return found
+
+
+def answers(scores: Sequence[Sequence[float]], questions: Sequence[Question]) -> list[int]:
+    """1 for each question whose right option has the highest score (the first of equal ones), else 0."""
+    pairs = zip(scores, questions, strict=True)
+    return [int(score.index(max(score)) == question.gold) for score, question in pairs]
 
 
 def _accuracy(correct: Sequence[int], questions: Sequence[Question]) -> Metric:

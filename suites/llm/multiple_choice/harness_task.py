@@ -15,6 +15,7 @@ from ...contracts.context import Context
 from ...contracts.metrics import Scores
 from ..language.routing import health_details, watched
 from ..language.task import CausalLM, LanguageTask
+from .option_likelihoods import NAMES, with_options
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,8 +38,8 @@ class HarnessTask(LanguageTask):
 
     @property
     def metric_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the harness."""
-        return self.harness_metrics
+        """Those of the harness, and what the likelihoods of the options say."""
+        return (*self.harness_metrics, *NAMES)
 
     def rows(self, limit: int | None) -> "Dataset":
         """The first `limit` documents (all if None), with the columns that the task file reads."""
@@ -65,7 +66,10 @@ class HarnessTask(LanguageTask):
             for name in self.harness_metrics
         }
         outcomes = {name: [int(sample[name]) for sample in samples] for name in self.harness_metrics}
-        return Scores(self.harness_metrics[0], metrics, outcomes, health_details({context.task: routers}, context))
+        health = health_details({context.task: routers}, context)
+        found = Scores(self.harness_metrics[0], metrics, outcomes, health)
+        scores = [[float(log_likelihood) for log_likelihood, _ in sample["filtered_resps"]] for sample in samples]
+        return with_options(found, scores, [sample["gold"] for sample in samples])
 
     def chance(self, guess: float) -> float | None:
         """Score of a blind guess, given the mean of one over the number of answers."""
@@ -75,7 +79,10 @@ class HarnessTask(LanguageTask):
 def run_harness(
     task: HarnessTask, lm: CausalLM, limit: int | None
 ) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]]:
-    """Outcome of each document in order, and the aggregated metrics, under the harness's own names."""
+    """Outcome of each document in order, and the aggregated metrics, under the harness's own names.
+
+    To a document's outcome the number of its right option is added, as "gold".
+    """
     with quiet():
         from lm_eval.evaluator import evaluate
 
@@ -85,6 +92,8 @@ def run_harness(
         # bootstrap_iters: any positive number gives accuracies their closed-form standard error.
         report: Any = evaluate(PackedLM(pretrained=lm.model, tokenizer=lm.tokenizer), loaded, bootstrap_iters=1)
     samples = sorted(report["samples"][task.harness_name], key=lambda sample: sample["doc_id"])
+    harness_task = loaded["tasks"][task.harness_name]
+    samples = [{**sample, "gold": _gold(harness_task, sample["doc"])} for sample in samples]
     return samples, report["results"][task.harness_name]
 
 
@@ -102,6 +111,24 @@ def load_harness_task(task: HarnessTask, limit: int | None) -> Any:
         ],
     }
     return _manager(task.harness_folder).load({"group": "sparsebench", "task": [overrides]})
+
+
+def _gold(task: Any, document: Any) -> int:
+    """Number of the right option of a document, as the harness finds it; 0 where there is only one continuation.
+
+    Raises:
+        ValueError: what the task file calls the right option is none: the harness would count every answer as wrong.
+    """
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return 0
+    # Where the options stand in the middle of the text, it is the text that the task file names by number.
+    gold = task.doc_to_text(document) if task.multiple_input else task.doc_to_target(document)
+    options = list(task.doc_to_choice(document))
+    if isinstance(gold, str) and gold in options:
+        return options.index(gold)
+    if isinstance(gold, int) and 0 <= gold < len(options):
+        return int(gold)
+    raise ValueError(f"{task.config.task}: the right option is {gold!r}, which is none of {options}")
 
 
 def _manager(folder: str) -> "TaskManager":

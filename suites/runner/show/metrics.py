@@ -46,6 +46,10 @@ METRICS: Mapping[str, MetricInfo] = {
     "acc_norm": MetricInfo(
         "As acc, with the log-likelihood of each answer divided by its length.", "share", True, "1 / number of answers"
     ),
+    "gold_nll": MetricInfo(
+        "Negative log-probability of the right answer among the answers of its question.", "nats", False, "ln(answers)"
+    ),
+    "margin": MetricInfo("Log-likelihood of the right answer less that of the likeliest other one.", "nats", True),
     "bits_per_byte": MetricInfo("Bits that the model needs for a byte of text; mean over domains.", "bits/byte", False),
     "bits_per_byte *": MetricInfo("Bits that the model needs for a byte of one domain.", "bits/byte", False),
     "worst domain": MetricInfo("Bits per byte of the domain that the model needs most for.", "bits/byte", False),

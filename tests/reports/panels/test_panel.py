@@ -61,6 +61,7 @@ def test_every_file_is_a_panel_with_a_key_of_its_own():
         "data_mixing",
         "deployment",
         "molecules",
+        "option_scores",
         "property_control",
         "protocol",
         "router_health",

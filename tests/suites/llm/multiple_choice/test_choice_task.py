@@ -14,7 +14,14 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language.task import CausalLM
-from sparsebench.suites.llm.multiple_choice.choice_task import answers, batch_of, choice_loss, option_scores, tokens_of
+from sparsebench.suites.llm.multiple_choice.choice_task import (
+    answers,
+    batch_of,
+    choice_loss,
+    option_scores,
+    scores_of,
+    tokens_of,
+)
 from sparsebench.suites.llm.tasks.harness import HarnessSet
 from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.adapters.adapter import Adapter
@@ -76,7 +83,7 @@ def test_answers_are_the_best_options(lm: CausalLM) -> None:
     for question in QUESTIONS:
         scores = [slow_score(lm, question, option) for option in question.options]
         best.append(int(max(range(len(scores)), key=scores.__getitem__) == question.gold))
-    assert answers(lm, QUESTIONS, surroundings()) == best
+    assert answers(scores_of(lm, QUESTIONS, surroundings()), QUESTIONS) == best
 
 
 def test_the_model_itself_reads_right_answers(lm: CausalLM) -> None:
@@ -192,5 +199,5 @@ def test_a_record_of_a_mixture_keeps_the_health_of_its_routers() -> None:
     assert outcome.details["product_rate"] > 1e7
     assert [step for step, _ in outcome.curves["router cv2"]] == [1, 2, 3]
     dense = SyntheticChoices().run([FullTuning()], tiny.load, surroundings(epochs=1))
-    assert set(dense.details) == {"product_rate"}
+    assert set(dense.details) == {"option_scores", "product_rate"}
     assert SyntheticChoices().run([Dense()], tiny.load, surroundings()).details == {}

@@ -57,6 +57,7 @@ def check_against_direct(task: HarnessTask, lm: CausalLM, limit: int) -> None:
         lengths = [len(continuation.strip()) for _, continuation in sample["arguments"]]
         best = max(range(len(direct)), key=direct.__getitem__)
         best_norm = max(range(len(direct)), key=lambda choice: direct[choice] / lengths[choice])
+        assert sample["gold"] == sample["target"]
         assert sample["acc"] == float(best == sample["target"])
         assert sample["acc_norm"] == float(best_norm == sample["target"])
     assert results["acc,none"] == pytest.approx(sum(sample["acc"] for sample in samples) / limit)
@@ -76,6 +77,8 @@ def test_run_gives_accuracy_error_chance_and_outcomes(
     assert (metric.n, metric.chance, metric.unit) == (2, 0.25, "share")
     assert metric.value == sum(outcome.examples["acc_norm"]) / 2
     assert metric.stderr is not None
+    assert outcome.metrics["gold_nll"].value == pytest.approx(sum(outcome.examples["gold_nll"]) / 2)
+    assert len(outcome.details["option_scores"]["scores"]) == 2
     assert ("router_health" in outcome.details) == (not isinstance(method, Dense))
     assert capfd.readouterr().err == ""  # no log lines, no progress bars
 
@@ -84,8 +87,25 @@ def test_one_document_has_no_standard_error(lm: CausalLM, with_budget: Any) -> N
     assert Questions().evaluate(lm, with_budget(test_examples=1)).metrics["acc"].stderr is None
 
 
+class WithoutLabels(Questions):
+    """Rows whose right option stands in another column than BoolQ's task file reads."""
+
+    harness_folder = "super_glue"
+    harness_name = "boolq"
+    harness_metrics = ("acc",)
+
+    def rows(self, limit: int | None) -> Dataset:
+        return Dataset.from_list([{"question": "is it", "passage": "It is.", "answer": True}])
+
+
+def test_a_right_option_that_is_none_of_the_options_is_refused(lm: CausalLM, context: Context) -> None:
+    """The harness counts every answer to such a question as wrong, and goes on."""
+    with pytest.raises(ValueError, match="boolq: the right option is 'label', which is none of"):
+        WithoutLabels().evaluate(lm, context)
+
+
 @pytest.mark.data
-@pytest.mark.parametrize("name", ["hellaswag", "piqa", "arc_easy", "sciq", "lambada"])
+@pytest.mark.parametrize("name", ["hellaswag", "boolq", "winogrande", "sciq", "lambada"])
 def test_packaged_set_runs(name: str, lm: CausalLM, context: Context) -> None:
     task = load_task(find("task", name, "llm"))
     assert isinstance(task, HarnessTask)
