@@ -1,4 +1,4 @@
-"""The tree as a package: what the wheel holds and does, which room may import which, and that no folder is imported bare."""
+"""The tree as a package: what the wheel holds and does, which room may import which, no folder imported bare."""
 
 import ast
 import json

@@ -30,6 +30,8 @@ class SpeedError(ValueError):
 ROLES = ("ours", "peer", "reference", "floor")
 """What a run is in its group: our module; what a user would take instead; something else to compare with; the least
 work that any of them could do. Runs say so in `extra_info["role"]`."""
+Fastest = dict[tuple[Any, Any], tuple[float, str]]
+"""Seconds and name of the fastest run, by group and role."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""The speed cells: ours timed beside named peers. The wheel has them as `sparsebench.speed`; `sparsebench speed` runs them."""
+"""The speed cells: ours timed beside named peers, by `sparsebench speed`. The wheel has them as `sparsebench.speed`."""

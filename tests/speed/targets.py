@@ -37,7 +37,7 @@ class Target:
 
 
 class SpeedNotes:
-    """A plugin of pytest that writes targets, failed tests and files that could not be imported into the JSON of pytest-benchmark."""
+    """A plugin of pytest that writes targets, and tests and files that failed, into the JSON of pytest-benchmark."""
 
     def __init__(self) -> None:
         self.start = time.monotonic()

@@ -4,7 +4,6 @@ import io
 import json
 
 import pytest
-
 from rich.console import Console
 
 from sparsebench.reports.page.speed import SpeedError, read_speed, to_terminal
