@@ -105,8 +105,11 @@ def test_speed_cells_run_from_the_wheel_and_come_to_the_page(installed: Path, tm
     written = json.loads((tmp_path / "mine" / "speed.json").read_bytes())
     assert {run["fullname"].partition("::")[0] for run in written["benchmarks"]} == {"test_sparse_adapter_speed.py"}
     assert (len(written["benchmarks"]), written["failed"]) == (12, [])
-    call("report", "mine")
-    assert "bottleneck forward and backward" in (tmp_path / "mine" / "report" / "index.html").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert call("report", "mine").splitlines()[1:] == ["report: mine/report/index.html"]
+    page = (tmp_path / "mine" / "report" / "index.html").read_text()
+    assert "bottleneck forward and backward" in page
+    assert "Provenance" not in page  # of records, and there are none
 
 
 def test_the_rooms_import_only_what_they_may() -> None:

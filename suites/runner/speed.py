@@ -76,7 +76,9 @@ def run_speed(out: Path, cells: Sequence[Path], *, full: bool = False, check: bo
     Store(out).create()
     with TemporaryDirectory(prefix=".speed-", dir=out) as folder:
         written = Path(folder).resolve() / SPEED_FILE
-        command = [sys.executable, "-P", "-m", "pytest", f"--benchmark-json={written}", *map(str, cells)]
+        # The plugin would make a store of its own where the command is called.
+        places = f"--benchmark-json={written}", f"--benchmark-storage=file://{written.parent}"
+        command = [sys.executable, "-P", "-m", "pytest", *places, *map(str, cells)]
         code = subprocess.run(command, env=_environment(full, check)).returncode
         if code == INTERRUPTED:
             raise KeyboardInterrupt

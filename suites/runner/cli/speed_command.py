@@ -27,7 +27,7 @@ def speed(
 
     Minutes on two idle cores. Peers that are not installed are skipped and named. The figures take the place of those
     of an earlier call, also where only some cells were run. Exit code 1 if a cell failed or nothing was timed; figures
-    short of their target are said. Needs pytest and two plug-ins: pip install 'sparsebench[speed]'.
+    short of their target are said. Needs pytest and plug-ins, the extra `speed` of this package.
     """
     announce("looking up the speed cells")
     from sparsebench.reports.page.speed import to_terminal
