@@ -8,7 +8,7 @@
 # make faults-cluster  a Ray cluster in three network namespaces under 30 random faults (root, ip, tc; many minutes)
 # make parity  every round trip against foreign code and official outputs: writes models/PARITY.md, fails where one is off
 # make check   ruff, pyright, import-linter
-# make speed   the speed runs alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
+# make speed   the speed cells alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
 # make speed-check  the same, and fails where a target is not reached
 # make lowest  the profile smoke in an environment with the lowest versions that pyproject.toml allows (gigabytes, minutes)
 # make newest  the same with the newest versions that there are
@@ -17,8 +17,7 @@ BIN := .venv/bin
 OUT ?= results/quick
 PYTEST = $(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
 FAULTS = SPARSEBENCH_FAULTS=long $(PYTEST) tests/faults --timeout=7200
-SPEED = mkdir -p $(OUT); rm -f $(OUT)/speed.json; $(BIN)/python -m pytest tests/speed --override-ini addopts='--import-mode=importlib' \
-	-q --benchmark-columns=median,iqr,rounds --benchmark-json=$(OUT)/speed.json
+SPEED = $(BIN)/sparsebench speed --out $(OUT)
 
 .PHONY: setup bench test quick-test test-long costs faults faults-cluster parity check speed speed-check lowest newest
 
@@ -40,7 +39,7 @@ speed: setup
 	$(SPEED)
 
 speed-check: setup
-	SPARSEBENCH_SPEED_CHECK=1; export SPARSEBENCH_SPEED_CHECK; $(SPEED)
+	$(SPEED) --check
 
 test: setup
 	$(PYTEST) --tier test

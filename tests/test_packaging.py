@@ -1,9 +1,12 @@
-"""The tree as a package: what the wheel holds, which room may import which, and that no folder is imported bare."""
+"""The tree as a package: what the wheel holds and does, which room may import which, no folder imported bare."""
 
 import ast
+import json
+import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
@@ -16,17 +19,24 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("models", "data", "suites", "reports")
 RECORDS = "reports/results"
-SHIPPED = (".py", ".toml", ".yaml", ".csv", ".jinja", ".css", ".safetensors", ".typed")
+SPEED = "tests/speed"
+SHIPPED = (".py", ".toml", ".yaml", ".csv", ".jinja", ".css", ".ini", ".safetensors", ".typed")
 
 
 def tracked() -> list[Path]:
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", *FOLDERS], capture_output=True, text=True, check=True)
+    ls_files = ["git", "-C", str(ROOT), "ls-files", *FOLDERS, SPEED]
+    listed = subprocess.run(ls_files, capture_output=True, text=True, check=True)
     return [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).exists()]
 
 
+def in_package(path: Path) -> str:
+    """Where the wheel has a file of the tree."""
+    return f"sparsebench/{'speed' / path.relative_to(SPEED) if path.is_relative_to(SPEED) else path}"
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> list[str]:
-    """Names inside a wheel built from a copy of the tracked tree."""
+def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from a copy of the tracked tree."""
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
     for path in [*tracked(), Path("pyproject.toml"), Path("setup.py"), Path("README.md"), Path("LICENSE")]:
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
@@ -45,13 +55,17 @@ def wheel(tmp_path_factory) -> list[str]:
     done = subprocess.run([*pip, str(tree)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (built,) = out.glob("*.whl")
-    return zipfile.ZipFile(built).namelist()
+    return built
 
 
-def test_the_wheel_holds_every_file_of_the_four_folders(wheel: list[str]) -> None:
-    wanted = {
-        f"sparsebench/{path}" for path in tracked() if path.suffix in SHIPPED and not path.is_relative_to(RECORDS)
-    }
+@pytest.fixture(scope="module")
+def wheel(wheel_file: Path) -> list[str]:
+    """The names of its files."""
+    return zipfile.ZipFile(wheel_file).namelist()
+
+
+def test_the_wheel_holds_every_file_of_the_four_folders_and_the_speed_cells(wheel: list[str]) -> None:
+    wanted = {in_package(path) for path in tracked() if path.suffix in SHIPPED and not path.is_relative_to(RECORDS)}
     assert wanted - set(wheel) == set()
     assert "sparsebench/suites/runner/cli/app.py" in wheel
     assert "sparsebench/suites/molecules/weights/graphsgpt_small/config.json" in wheel
@@ -59,8 +73,43 @@ def test_the_wheel_holds_every_file_of_the_four_folders(wheel: list[str]) -> Non
 
 def test_the_wheel_holds_nothing_else(wheel: list[str]) -> None:
     packages = [name for name in wheel if ".dist-info/" not in name]
-    assert all(name.startswith(tuple(f"sparsebench/{folder}/" for folder in FOLDERS)) for name in packages)
+    assert all(name.startswith(tuple(f"sparsebench/{folder}/" for folder in (*FOLDERS, "speed"))) for name in packages)
     assert not any(name.startswith(f"sparsebench/{RECORDS}/") or "/tests/" in name for name in packages)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with the wheel, which sees what this one has installed, but not the tree."""
+    place = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
+    programs = place / "bin"
+    pip = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--no-index", "--no-compile", str(wheel_file)], check=True)
+    (site,) = place.glob("lib/python*/site-packages")
+    # A folder that is named in such a file is searched, but the .pth files in it, the editable tree's, are not read.
+    (site / "ours.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
+    return programs
+
+
+def test_speed_cells_run_from_the_wheel_and_come_to_the_page(installed: Path, tmp_path: Path) -> None:
+    """In a folder outside the tree, by the cheapest of the cells."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def call(*arguments: str) -> str:
+        command = [str(installed / "sparsebench"), *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=inherited, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "half the units" in call("speed", "--only", "sparse_adapter", "--out", "mine")
+    written = json.loads((tmp_path / "mine" / "speed.json").read_bytes())
+    assert {run["fullname"].partition("::")[0] for run in written["benchmarks"]} == {"test_sparse_adapter_speed.py"}
+    assert (len(written["benchmarks"]), written["failed"]) == (12, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert call("report", "mine").splitlines()[1:] == ["report: mine/report/index.html"]
+    page = (tmp_path / "mine" / "report" / "index.html").read_text()
+    assert "bottleneck forward and backward" in page
+    assert "Provenance" not in page  # of records, and there are none
 
 
 def test_the_rooms_import_only_what_they_may() -> None:

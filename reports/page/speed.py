@@ -1,7 +1,6 @@
 """Speed runs: reads the JSON of pytest-benchmark and divides each run by the peer of its group.
 
-In each group the peer is the benchmark whose `extra_info` has `"peer": true`. A floor (what the machine could do at
-best, in seconds per run) may stand in `extra_info["floor"]`, a name for the table in `extra_info["label"]`.
+What a run is in its group stands in `extra_info["role"]` (`ROLES`), its name for tables in `extra_info["variant"]`.
 
 The runs of this project add `targets`, what was wanted of a figure and what was reached, and `failed`, the tests that
 failed: both are said, neither hides anything else.
@@ -11,10 +10,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+SPEED_FILE = "speed.json"
+"""Its name in a result folder."""
 
 
 class SpeedError(ValueError):
@@ -24,14 +30,16 @@ class SpeedError(ValueError):
 ROLES = ("ours", "peer", "reference", "floor")
 """What a run is in its group: our module; what a user would take instead; something else to compare with; the least
 work that any of them could do. Runs say so in `extra_info["role"]`."""
+Fastest = dict[tuple[Any, Any], tuple[float, str]]
+"""Seconds and name of the fastest run, by group and role."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedLine:
     """One benchmark: seconds per run.
 
-    Of ours, `ratio` is the median of the fastest peer of the group over ours (above 1, ours is faster) and `floor` the
-    median of the group's floor over ours (1 is the best possible).
+    Of ours, `peer` is the fastest peer of the group, `ratio` its median over ours (above 1, ours is faster) and `floor`
+    the median of the group's floor over ours (1 is the best possible).
     """
 
     group: str
@@ -40,8 +48,11 @@ class SpeedLine:
     median: float
     iqr: float
     rounds: int
+    peer: str | None = None
     ratio: float | None
     floor: float | None
+    met: bool | None = None
+    """Whether its figures are as wanted; None where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -77,18 +88,19 @@ def read_speed(path: Path) -> SpeedReport:
     try:
         content = json.loads(path.read_bytes())
         benchmarks = content["benchmarks"]
-        fastest: dict[tuple[str, Any], float] = {}
-        # Of several peers the fastest, so that nobody can choose a slow one to be compared with.
-        for b in benchmarks:
-            place = b["group"], b["extra_info"].get("role")
-            fastest[place] = min(fastest.get(place, math.inf), float(b["stats"]["median"]))
-        lines = [_line(b, fastest) for b in benchmarks]
         targets = content.get("targets", [])
+        fastest = _fastest(benchmarks)
+        met: dict[str, bool] = {}
+        for target in targets:
+            met[target["test"]] = met.get(target["test"], True) and bool(target["met"])
+        lines = [_line(b, fastest, met) for b in benchmarks]
         short = tuple(_short(target) for target in targets if not target["met"])
         failed = tuple(str(name) for name in content.get("failed", []))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise SpeedError(f"{path} is not the JSON of pytest-benchmark ({reason}): run `make speed` again") from error
+        raise SpeedError(
+            f"{path} is not the JSON of pytest-benchmark ({reason}): run `sparsebench speed` again"
+        ) from error
     order = {role: number for number, role in enumerate(ROLES)}
     lines.sort(key=lambda line: (line.group, order.get(line.role, len(order))))
     return SpeedReport(_machine(content), tuple(lines), len(targets), short, failed)
@@ -114,28 +126,73 @@ def speed_or_reason(path: Path | None) -> tuple[SpeedReport | None, str | None]:
         return None, str(error)
 
 
-def _line(benchmark: dict[str, Any], fastest: Mapping[tuple[str, Any], float]) -> SpeedLine:
+def to_terminal(report: SpeedReport) -> Table:
+    """A row for each run of ours: the fastest peer, how many times as fast ours is, and whether that was wanted."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=SIMPLE, pad_edge=False)
+    for title in ("speed cell", "ours", "fastest peer", "times as fast", "target"):
+        shown.add_column(title, justify="right" if title == "times as fast" else "left", overflow="fold")
+    before = None
+    for line in report.lines:
+        if line.role != "ours":
+            continue
+        ratio = Text("–")
+        if line.ratio is not None:
+            ratio = Text(f"{line.ratio:.2f}", "green" if line.ratio >= 1 else "red")
+        group = "" if line.group == before else line.group
+        shown.add_row(Text(group), Text(line.name), Text(line.peer or "–"), ratio, _met(line))
+        before = line.group
+    return shown
+
+
+def _met(line: SpeedLine) -> str:
+    if line.met is None:
+        return "–"
+    return "met" if line.met else "missed"
+
+
+def _fastest(benchmarks: Sequence[Mapping[str, Any]]) -> Fastest:
+    """Of several peers the fastest, so that nobody can choose a slow one to be compared with."""
+    found: Fastest = {}
+    for one in benchmarks:
+        place = one["group"], one["extra_info"].get("role")
+        found[place] = min(found.get(place, (math.inf, "")), (float(one["stats"]["median"]), _name(one)))
+    return found
+
+
+def _name(benchmark: Mapping[str, Any]) -> str:
+    return str(benchmark["extra_info"].get("variant") or benchmark["name"])
+
+
+def _line(benchmark: Mapping[str, Any], fastest: Fastest, met: Mapping[str, bool]) -> SpeedLine:
     stats = benchmark["stats"]
     extra = benchmark["extra_info"]
     group = benchmark["group"]
     role = str(extra.get("role", ""))
     median = float(stats["median"])
+    peer = None
     ratio = None
     floor = None
     if role == "ours":
         if (group, "peer") in fastest:
-            ratio = fastest[group, "peer"] / median
+            seconds, peer = fastest[group, "peer"]
+            ratio = seconds / median
         if (group, "floor") in fastest:
-            floor = fastest[group, "floor"] / median
+            floor = fastest[group, "floor"][0] / median
     return SpeedLine(
         group=group or "other",
-        name=str(extra.get("variant") or benchmark["name"]),
+        name=_name(benchmark),
         role=role,
         median=median,
         iqr=float(stats["iqr"]),
         rounds=int(stats["rounds"]),
+        peer=peer,
         ratio=ratio,
         floor=floor,
+        met=met.get(str(benchmark.get("fullname"))),
     )
 
 

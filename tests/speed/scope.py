@@ -1,4 +1,4 @@
-"""How much is timed: minutes by default, everything with `SPARSEBENCH_SPEED=full make speed`."""
+"""How much is timed: minutes by default, everything with `sparsebench speed --full`, which sets the variable."""
 
 import os
 

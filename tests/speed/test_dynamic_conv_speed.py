@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sparsebench.models.dynamic import ConvConfig
 from sparsebench.models.dynamic.convolution import CondConv2d, DyConv2d
 
-from ..models.dynamic.convolution.released import as_released
+from .released import as_released
 from .scope import FULL
 
 # One thread and its CPU time: other load on the machine moves this far less than the wall clock.

@@ -28,7 +28,7 @@ from sparsebench.models.graphsgpt.tokens.workers import TokenizerPool
 
 from .scope import FULL
 
-pytestmark = pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it")
+pytestmark = pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it")
 MOLECULES = 16_384
 CPU_TIME = pytest.mark.benchmark(timer=time.process_time)
 PROCESSES = min(2, os.cpu_count() or 1)

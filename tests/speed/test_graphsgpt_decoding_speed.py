@@ -27,7 +27,7 @@ from sparsebench.models.graphsgpt.tokens.vocabulary import FIRST_NODE, Vocabular
 from .scope import FULL
 
 pytestmark = [
-    pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it"),
+    pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it"),
     pytest.mark.timeout(1800),
 ]
 VOCABULARY = Vocabulary.improved([(6, 0), (14, 0)])

@@ -18,7 +18,7 @@ from sparsebench.models.length_batches import length_batches
 from .scope import FULL
 
 pytestmark = [
-    pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it"),
+    pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it"),
     pytest.mark.benchmark(timer=time.process_time),
     pytest.mark.timeout(1800),
 ]

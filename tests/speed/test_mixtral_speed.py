@@ -18,7 +18,7 @@ from sparsebench.models.moe.experts.interface import NAME, register_experts
 
 from .scope import FULL
 
-pytestmark = [pytest.mark.data, pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it")]
+pytestmark = [pytest.mark.data, pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it")]
 ROLES = {NAME: "ours", "grouped_mm": "peer", "eager": "peer", "no": "floor"}
 PROMPT, NEW = 512, 32
 

@@ -32,7 +32,7 @@ def two_threads(one_thread: None) -> None:
 
 def skip_what_cannot_be(name: str, cell: Cell, tokens: int, dtype: torch.dtype) -> None:
     if name.endswith("compiled") and not FULL and (tokens > 1 or "grouped_mm" in name):
-        pytest.skip("compiling takes long: SPARSEBENCH_SPEED=full runs it")
+        pytest.skip("compiling takes long: sparsebench speed --full runs it")
     if "batched_mm" in name and tokens > 1:
         pytest.skip("batched_mm copies the weights of the chosen experts for each token")
     if "grouped_mm" in name and cell.hidden * dtype.itemsize % 16:
@@ -74,7 +74,7 @@ def test_moe_step(name: str, tokens: int, dtype: torch.dtype, cell: Cell, measur
     """Forward and backward; weights and input need gradients. Kept gradients are set to zero, the others to None."""
     skip_what_cannot_be(name, cell, tokens, dtype)
     if name.endswith("compiled") and not FULL:
-        pytest.skip("compiling takes long: SPARSEBENCH_SPEED=full runs it")
+        pytest.skip("compiling takes long: sparsebench speed --full runs it")
     kept = name.endswith("kept gradients")
     layer = make("sparsebench" if kept else name, cell, dtype).train()
     if kept:

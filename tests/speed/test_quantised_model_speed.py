@@ -34,7 +34,7 @@ from .scope import FULL
 CLOCK = ReplayClock()
 pytestmark = [
     pytest.mark.data,
-    pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it"),
+    pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it"),
     pytest.mark.benchmark(timer=CLOCK),
     pytest.mark.timeout(1800),
 ]

@@ -39,7 +39,7 @@ from .training_steps import EXPERTS, LENGTH, TOP_K
 CLOCK = ReplayClock()
 pytestmark = [
     pytest.mark.data,
-    pytest.mark.skipif(not FULL, reason="takes many minutes: SPARSEBENCH_SPEED=full runs it"),
+    pytest.mark.skipif(not FULL, reason="takes many minutes: sparsebench speed --full runs it"),
     pytest.mark.benchmark(timer=CLOCK),
     pytest.mark.timeout(3600),
 ]

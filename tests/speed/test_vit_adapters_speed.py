@@ -29,7 +29,7 @@ STEPS = {
     "sparsebench, bfloat16, last 6 blocks": "ours",
     "sparsebench, bfloat16, last 3 blocks": "ours",
 }
-LONG = pytest.mark.skipif(not FULL, reason="takes minutes: SPARSEBENCH_SPEED=full runs it")
+LONG = pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it")
 
 
 CPU_TIME = pytest.mark.benchmark(timer=time.process_time)

@@ -23,6 +23,7 @@ from .output import use_plain_signs
 from .reproduce_command import reproduce
 from .result_commands import compare, freeze, report, verify, vouch
 from .run_commands import plan, prepare, run
+from .speed_command import speed
 
 USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError, ModelError)
 
@@ -44,6 +45,7 @@ for _name, _function in (
     ("prepare", prepare),
     ("run", run),
     ("report", report),
+    ("speed", speed),
     ("compare", compare),
     ("verify", verify),
     ("vouch", vouch),

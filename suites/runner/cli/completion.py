@@ -90,3 +90,11 @@ def task_names(context: typer.Context) -> Iterator[str]:
     """Tasks of the suites that are meant."""
     for suite in _suites_of(context):
         yield from entries("task", suite)
+
+
+@_completes
+def speed_cell_names(context: typer.Context) -> Iterator[str]:
+    """Speed cells."""
+    from ..speed import speed_cells
+
+    yield from speed_cells()

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sparsebench.reports.page.speed import SPEED_FILE
 from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.index.collector import no_collection
 from sparsebench.reports.records.index.database import Index
@@ -17,7 +18,6 @@ from sparsebench.reports.tables.claims import Finding, judge
 from ..errors import UsageError
 from ..planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
 
-SPEED_FILE = "speed.json"
 OBJECTION = "objection.md"
 """What the set-up of a study is objected to for, in one line of Markdown; it lies next to the records."""
 
@@ -47,7 +47,7 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
 
     Raises:
         StoreError: a folder that holds no results.
-        UsageError: a folder without a readable record, or one that is named twice.
+        UsageError: a folder without a readable record or speed runs, or one that is named twice.
     """
     _check_once(folders)
     with ExitStack() as stack:
@@ -89,7 +89,7 @@ def _check_once(folders: Sequence[Path]) -> None:
 def _records(index: Index, folder: Path) -> list[Record]:
     with no_collection():
         records = with_planned_seeds(index.records(planned_records(index.entries, folder)), folder)
-    if not records:
+    if not records and not (folder / SPEED_FILE).exists():
         raise UsageError(f"{folder} holds no readable record: `sparsebench run --out {folder}` makes some")
     return records
 

@@ -139,8 +139,9 @@ def print_report(folders: Sequence[Path], out: Path) -> None:
 def notes(reading: Reading) -> list[str]:
     """What stands beside the tables: where the records hold, files that were skipped, speed runs that fell short."""
     lines = _skipped(reading)
-    lines.append(these_hold_at(reading.standings))
-    lines.append(commits_note(reading.records, unknown_commits(reading.records)))
+    if reading.records:  # there are none beside speed runs alone
+        lines.append(these_hold_at(reading.standings))
+        lines.append(commits_note(reading.records, unknown_commits(reading.records)))
     lines += _without_examples(reading)
     report, error = speed_or_reason(reading.speed)
     if report is not None:

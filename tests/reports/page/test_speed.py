@@ -1,10 +1,12 @@
 """Speed runs: the JSON of pytest-benchmark."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
-from sparsebench.reports.page.speed import SpeedError, read_speed
+from sparsebench.reports.page.speed import SpeedError, read_speed, to_terminal
 
 
 def benchmark(group, name, median, **extra):
@@ -55,6 +57,34 @@ def test_what_falls_short_or_fails_is_said(tmp_path):
     assert failed == "1 speed tests failed: test_b"
 
 
+def test_the_terminal_shows_ours_beside_the_fastest_peer_and_whether_that_was_wanted(tmp_path):
+    runs = [
+        benchmark("moe", "test[a]", 0.01, role="ours", variant="plain"),
+        benchmark("moe", "test[b]", 0.03, role="peer", variant="theirs"),
+        benchmark("moe", "test[c]", 0.04, role="peer", variant="slower"),
+        benchmark("alone", "test[d]", 0.01, role="ours", variant="nobody else's"),
+        benchmark("lora", "test[e]", 0.04, role="ours", variant="[red]brackets[/red]"),
+        benchmark("lora", "test[f]", 0.03, role="peer", variant="peft"),
+    ]
+    wanted = {"what": "times as fast", "wanted": 2.0, "reached": 1.0, "at_most": False, "excuse": None}
+    targets = [
+        {**wanted, "test": test, "met": met}
+        for test, met in (("test[a]", True), ("test[e]", True), ("test[e]", False), ("test[e]", True))
+    ]
+    for run in runs:
+        run["fullname"] = run["name"]
+    path = tmp_path / "speed.json"
+    path.write_text(json.dumps({"benchmarks": runs, "targets": targets}))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(to_terminal(read_speed(path)))
+    lines = [line.split() for line in console.export_text().splitlines() if line.strip()]
+    assert lines[2:] == [
+        ["alone", "nobody", "else's", "–", "–", "–"],
+        ["lora", "[red]brackets[/red]", "peft", "0.75", "missed"],
+        ["moe", "plain", "theirs", "3.00", "met"],
+    ]
+
+
 def test_a_real_file_of_pytest_benchmark(tmp_path):
     import os
     import subprocess
@@ -82,7 +112,7 @@ def test_a_real_file_of_pytest_benchmark(tmp_path):
 def test_anything_else_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "speed.json"
     path.write_text(content)
-    with pytest.raises(SpeedError, match="make speed") as error:
+    with pytest.raises(SpeedError, match="sparsebench speed") as error:
         read_speed(path)
     assert "\n" not in str(error.value)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from ....speed.released import released
 from .reference import SHAPES, dynamic, images, largest_difference, random_mask, shaken
-from .released import released
 
 SYMMETRIC = [name for name, shape in SHAPES.items() if shape.get("padding_mode") is None and name != "same"]
 

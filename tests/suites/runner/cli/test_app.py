@@ -151,10 +151,10 @@ def test_light_commands_import_no_torch() -> None:
         "heavy = {{'torch', 'numpy', 'pandas', 'transformers', 'rdkit', 'scipy', 'matplotlib'}} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    for command in ("--help", "list", "compress --help"):
+    for command in ("--help", "list", "compress --help", "speed --help"):
         done = subprocess.run([sys.executable, "-c", code.format(command)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert any(word in done.stdout for word in ("sparsebench", "linear_probe", "--keep-experts"))
+        assert any(word in done.stdout for word in ("sparsebench", "linear_probe", "--keep-experts", "--only"))
 
 
 def test_the_version_is_that_of_the_installed_package(sparsebench) -> None:

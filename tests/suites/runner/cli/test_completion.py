@@ -51,3 +51,11 @@ def test_what_is_offered(line: str, offered: list[str]) -> None:
 def test_profiles_of_this_folder(tmp_path: Path) -> None:
     (tmp_path / "smart.yaml").write_text("")
     assert complete("sparsebench run --profile sm", tmp_path) == ["smoke", "smart.yaml"]
+
+
+def test_speed_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = tmp_path / "sparsebench" / "speed"
+    cells.mkdir(parents=True)
+    (cells / "test_mixtures_speed.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert complete("sparsebench speed --only mixt") == ["mixtures"]

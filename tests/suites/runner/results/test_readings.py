@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.reports.records.store import Store
+from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.results.readings import open_readings
 
 from .. import cells
@@ -40,3 +41,12 @@ def test_a_broken_record_is_a_problem_of_its_folder(tmp_path: Path, text: str) -
     (folder / "records" / "broken.json").write_text(text)
     with open_readings([folder]) as reading:
         assert [problem.path.name for problem in reading.problems] == ["broken.json"]
+
+
+def test_speed_runs_alone_are_enough(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "a")
+    with pytest.raises(UsageError, match="holds no readable record"), open_readings([folder]):
+        pass
+    (folder / "speed.json").write_text("{}")
+    with open_readings([folder]) as reading:
+        assert (reading.records, reading.speed) == ([], folder / "speed.json")
