@@ -13,7 +13,7 @@ from ..records.vouchers import Standing
 from ..tables import formatting
 from ..tables import table_formats as printing
 from ..tables.claims import VERDICTS, Finding, Roles
-from ..tables.claims.document import count_verdicts, mark
+from ..tables.claims.document import count_verdicts, counts, mark
 from ..tables.comparison import contrasts
 from ..tables.dataframe import newest
 from ..tables.matrix import Matrix, matrices
@@ -114,17 +114,31 @@ def picture(shape: str, theme: str) -> str:
 
 CLAIMS = """## What papers claim
 
-A study tests statements with paired comparisons over seeds: reproduced, refuted or undecided, by the 95 % intervals of
-the differences, which hold together for the comparisons of a statement. ✓: the verdict stands when it is corrected over
-all claims of its study (Holm). The models here are small and the conditions ours; each `claims.md` says which.
-Statements of our own are counted apart.
+A study tests statements with paired comparisons over seeds, by the 95 % intervals of the differences, which hold
+together for the comparisons of a statement. A statement holds, fails, is negligible (the effect lies within the
+smallest one of interest, on both sides), undecided, or not testable here, where a check of the instrument fails. ✓: the
+verdict stands when it is corrected over all claims of its study (Holm). The models here are small and the conditions
+ours: each verdict is meant where it says, and no further. Statements of our own are counted apart.
 """
 
 
 def _sum(studies: Sequence[Run]) -> str:
-    """The counts of all studies together."""
+    """The counts of all studies together: what papers claim in a sentence alone."""
     findings = list(chain.from_iterable(run.findings for run in studies))
-    return f"All studies: {count_verdicts(findings)}\n"
+    published = [finding for finding in findings if finding.claim.published]
+    own = [finding for finding in findings if not finding.claim.published]
+    told = []
+    if published:
+        told.append(f"**Of {_many(published, 'claim')} of papers in {_many(studies, 'study')}, {counts(published)}.**")
+    if own:
+        told.append(f"Of {_many(own, 'statement')} of our own, {counts(own)}.")
+    return "\n\n".join(told) + "\n"
+
+
+def _many(found: Sequence[object], noun: str) -> str:
+    if len(found) != 1:
+        noun = f"{noun}s".replace("ys", "ies")
+    return f"{len(found)} {noun}"
 
 
 def _bench(run: Run, infos: Mapping[str, SuiteInfo]) -> str:
@@ -167,6 +181,10 @@ def _told(findings: Sequence[Finding], verdict: str) -> list[str]:
     claims: dict[str, list[str]] = {}
     for finding in findings:
         statement = finding.claim.statement
+        if finding.claim.place and not finding.reason:
+            statement = f"{statement.removesuffix('.')}, {finding.claim.place}."
+        if finding.reason:
+            statement += f" ({finding.reason})"
         if not finding.claim.published:
             statement += " (ours)"
         claims.setdefault(statement, []).append(f"`{finding.claim.id}`{mark(finding)}")
