@@ -115,6 +115,10 @@ class Claim:
             return abs(self.margin)
         return self.smallest_effect
 
+    def says_same(self, verdict: ClaimVerdict) -> bool:
+        """Whether a verdict says that there is no difference that counts, and not that there is one."""
+        return verdict == "negligible" or (self.relation == "equal" and verdict == "holds")
+
     def ahead(self, effect: float) -> float:
         """By how much an effect, the first row minus the second, lies beyond the margin where the claim says."""
         if self.relation == "equal":

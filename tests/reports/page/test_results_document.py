@@ -59,12 +59,10 @@ def test_a_study_counts_statements_of_others_and_our_own_separately(make):
     findings = judge(claims, records(make))
     text = results_document([Run(path="results/claims-x", records=records(make), findings=findings)], INFOS)[DOCUMENT]
     assert "### [results/claims-x](results/claims-x/claims.md)" in text
-    assert (
-        "3 claims of papers: 1 reproduced, 1 refuted, 1 undecided (corrected over the study: 1 reproduced, 1 ref"
-        in text
-    )
-    reproduced = text.partition("Reproduced:")[2].partition("Refuted:")[0]
-    assert "All studies: 3 claims of papers: 1 reproduced" in text
+    assert "3 claims of papers: 1 holds, 1 fails, 1 is undecided (corrected over the study: 1 holds, 1 fails)" in text
+    reproduced = text.partition("Holds:")[2].partition("Fails:")[0]
+    assert "**Of 3 claims of papers in 1 study, 1 holds, 1 fails, 1 is undecided (corr" in text
+    assert "\nOf 1 statement of our own, 1 holds (corrected over the study: 1 holds).\n" in text
     assert "- LoRA helps. `C1` ✓" in reproduced
     assert "- LoRA helps. (ours) `C3`" in reproduced
     assert "`C2`" not in reproduced
