@@ -177,22 +177,30 @@ def _study(run: Run) -> str:
 
 
 def _told(findings: Sequence[Finding], verdict: str) -> list[str]:
-    """The statements of one verdict, each once, with the claims that test it."""
+    """The statements of one verdict, each once, with the claims that test it and where that is meant to hold."""
+    if not findings:
+        return []
+    places = dict.fromkeys(finding.claim.place for finding in findings if not finding.reason)
+    shared = next(iter(places), "") if len(places) == 1 else ""
     claims: dict[str, list[str]] = {}
     for finding in findings:
-        statement = finding.claim.statement
-        if finding.claim.place and not finding.reason:
-            statement = f"{statement.removesuffix('.')}, {finding.claim.place}."
-        if finding.reason:
-            statement += f" ({finding.reason})"
-        if not finding.claim.published:
-            statement += " (ours)"
-        claims.setdefault(statement, []).append(f"`{finding.claim.id}`{mark(finding)}")
-    if not claims:
-        return []
-    lines = [f"{verdict.capitalize()}:", ""]
+        claims.setdefault(_statement(finding, shared), []).append(f"`{finding.claim.id}`{mark(finding)}")
+    lines = [f"{', '.join(filter(None, (verdict.capitalize(), shared)))}:", ""]
     lines += [f"- {statement} {', '.join(ids)}" for statement, ids in claims.items()]
     return [*lines, ""]
+
+
+def _statement(finding: Finding, shared: str) -> str:
+    """What is claimed, with its place unless all share it, and why it is not testable."""
+    claim = finding.claim
+    statement = claim.statement
+    if finding.reason:
+        statement += f" ({finding.reason})"
+    elif claim.place != shared:
+        statement = f"{statement.removesuffix('.')}, {claim.place}."
+    if not claim.published:
+        statement += " (ours)"
+    return statement
 
 
 def _reading(run: Run) -> list[str]:

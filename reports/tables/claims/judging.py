@@ -80,8 +80,10 @@ class Finding:
 
     @property
     def is_open(self) -> bool:
-        """Whether more seeds may be run for it: nothing stands yet, and its budget is not used up."""
-        return self.verdict != "not testable here" and not self.stands and self.look < len(self.claim.looks) - 1
+        """Whether more seeds may decide it: nothing stands yet, its budget is not used up, and its rows have scores."""
+        if self.stands or self.verdict == "not testable here" or self.look >= len(self.claim.looks) - 1:
+            return False
+        return self.look < 0 or all(step.effect is not None for step in self.steps)
 
     @property
     def needed(self) -> float | None:

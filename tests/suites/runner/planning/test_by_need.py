@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from sparsebench.reports.statistics import Estimate
 from sparsebench.reports.tables.claims import Finding, Step
 from sparsebench.suites.runner.planning.by_need import grown, said
 from sparsebench.suites.runner.planning.expansion import cells_of
@@ -28,14 +29,15 @@ def findings(made: Profile, **of_first: Any) -> list[Finding]:
     """Both claims undecided at the first look, the first with other fields."""
     found = []
     for claim in made.plans[0].claims:
-        step = Step(*claim.pairs[0], None, 3, "undecided")
+        step = Step(*claim.pairs[0], Estimate(0.0, 1.0, 3, "seeds"), 3, "undecided")
         found.append(Finding(claim, "undecided", (step,), "", 0.0, ()))
     return [replace(found[0], **of_first), found[1]]
 
 
 def test_rows_of_claims_that_stand_get_no_more_seeds(tmp_path: Path) -> None:
     pilot = profile(tmp_path)
-    for settled in ({"verdict": "holds", "stands": True}, {"verdict": "not testable here", "reason": "chance"}):
+    unscored = (Step("full_tuning", "probe", None, 0, "undecided", "full_tuning has no score on synthetic"),)
+    for settled in ({"verdict": "holds", "stands": True}, {"verdict": "not testable here"}, {"steps": unscored}):
         more = grown(pilot, findings(pilot, **settled))
         assert more.plans[0].row_seeds == {"slow": 6, "probe": 6}
     told = said(more, findings(pilot, verdict="holds", stands=True))
