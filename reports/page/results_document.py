@@ -13,7 +13,7 @@ from ..records.vouchers import Standing
 from ..tables import formatting
 from ..tables import table_formats as printing
 from ..tables.claims import VERDICTS, Finding, Roles
-from ..tables.claims.document import count_verdicts, mark
+from ..tables.claims.document import count_verdicts, counts, mark
 from ..tables.comparison import contrasts
 from ..tables.dataframe import newest
 from ..tables.matrix import Matrix, matrices
@@ -114,17 +114,31 @@ def picture(shape: str, theme: str) -> str:
 
 CLAIMS = """## What papers claim
 
-A study tests statements with paired comparisons over seeds: reproduced, refuted or undecided, by the 95 % intervals of
-the differences, which hold together for the comparisons of a statement. ✓: the verdict stands when it is corrected over
-all claims of its study (Holm). The models here are small and the conditions ours; each `claims.md` says which.
-Statements of our own are counted apart.
+A study tests statements with paired comparisons over seeds, by the 95 % intervals of the differences, which hold
+together for the comparisons of a statement. A statement holds, fails, is negligible (the effect lies within the
+smallest one of interest, on both sides), undecided, or not testable here, where a check of the instrument fails. ✓: the
+verdict stands when it is corrected over all claims of its study (Holm). The models here are small and the conditions
+ours: each verdict is meant where it says, and no further. Statements of our own are counted apart.
 """
 
 
 def _sum(studies: Sequence[Run]) -> str:
-    """The counts of all studies together."""
+    """The counts of all studies together: what papers claim in a sentence alone."""
     findings = list(chain.from_iterable(run.findings for run in studies))
-    return f"All studies: {count_verdicts(findings)}\n"
+    published = [finding for finding in findings if finding.claim.published]
+    own = [finding for finding in findings if not finding.claim.published]
+    told = []
+    if published:
+        told.append(f"**Of {_many(published, 'claim')} of papers in {_many(studies, 'study')}, {counts(published)}.**")
+    if own:
+        told.append(f"Of {_many(own, 'statement')} of our own, {counts(own)}.")
+    return "\n\n".join(told) + "\n"
+
+
+def _many(found: Sequence[object], noun: str) -> str:
+    if len(found) != 1:
+        noun = f"{noun}s".replace("ys", "ies")
+    return f"{len(found)} {noun}"
 
 
 def _bench(run: Run, infos: Mapping[str, SuiteInfo]) -> str:
@@ -163,18 +177,30 @@ def _study(run: Run) -> str:
 
 
 def _told(findings: Sequence[Finding], verdict: str) -> list[str]:
-    """The statements of one verdict, each once, with the claims that test it."""
+    """The statements of one verdict, each once, with the claims that test it and where that is meant to hold."""
+    if not findings:
+        return []
+    places = dict.fromkeys(finding.claim.place for finding in findings if not finding.reason)
+    shared = next(iter(places), "") if len(places) == 1 else ""
     claims: dict[str, list[str]] = {}
     for finding in findings:
-        statement = finding.claim.statement
-        if not finding.claim.published:
-            statement += " (ours)"
-        claims.setdefault(statement, []).append(f"`{finding.claim.id}`{mark(finding)}")
-    if not claims:
-        return []
-    lines = [f"{verdict.capitalize()}:", ""]
+        claims.setdefault(_statement(finding, shared), []).append(f"`{finding.claim.id}`{mark(finding)}")
+    lines = [f"{', '.join(filter(None, (verdict.capitalize(), shared)))}:", ""]
     lines += [f"- {statement} {', '.join(ids)}" for statement, ids in claims.items()]
     return [*lines, ""]
+
+
+def _statement(finding: Finding, shared: str) -> str:
+    """What is claimed, with its place unless all share it, and why it is not testable."""
+    claim = finding.claim
+    statement = claim.statement
+    if finding.reason:
+        statement += f" ({finding.reason})"
+    elif claim.place != shared:
+        statement = f"{statement.removesuffix('.')}, {claim.place}."
+    if not claim.published:
+        statement += " (ours)"
+    return statement
 
 
 def _reading(run: Run) -> list[str]:

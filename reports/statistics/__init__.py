@@ -3,7 +3,10 @@
 from .differences import Difference, Outcome, difference
 from .estimates import ALPHA, Estimate, at_chance, estimate, estimate_mean, vtab_averages, wilson
 from .examples import ExampleScores, example_scores
+from .looks import level_at
 from .pairing import Pairing, Score, Side, pair
+from .power import seeds_to_settle
+from .stepping import holm
 
 __all__ = [
     "ALPHA",
@@ -19,7 +22,10 @@ __all__ = [
     "estimate",
     "estimate_mean",
     "example_scores",
+    "holm",
+    "level_at",
     "pair",
+    "seeds_to_settle",
     "vtab_averages",
     "wilson",
 ]

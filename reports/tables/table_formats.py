@@ -150,10 +150,10 @@ def claims_table(findings: Iterable[Finding]) -> Table:
     for title in ("claim", "statement", "verdict", "effect [95 %]", "seeds"):
         shown.add_column(title, overflow="fold")
     shown.columns[-1].justify = "right"
-    styles = {"reproduced": "green", "refuted": "red", "undecided": "dim"}
+    styles = {"holds": "green", "fails": "red", "undecided": "dim", "not testable here": "dim"}
     for finding in findings:
         claim = finding.claim
-        verdict = Text(verdict_of(finding), styles[finding.verdict])
+        verdict = Text(verdict_of(finding), styles.get(finding.verdict, ""))
         effect = Text("\n".join(effects(finding)))
         shown.add_row(Text(claim.id), Text(claim.statement), verdict, effect, Text(str(finding.seeds)))
     return shown

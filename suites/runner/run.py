@@ -20,11 +20,13 @@ from .execution.executors.leases.description import describe
 from .execution.executors.leases.membership import Membership
 from .execution.progress import Display
 from .identity.cell import Cell
+from .planning.by_need import grown, said
 from .planning.durations import Durations, clock
 from .planning.plan import Reuse, compare, expand, expand_fetched, to_run
 from .planning.plan_file import write_plan
 from .planning.profile import Profile
 from .prepare import check_backbones, check_data, refuse_without_own_data
+from .results.readings import open_readings
 from .trackers import Trackers
 
 TICK_SECONDS = 0.5
@@ -40,9 +42,27 @@ def run(
 ) -> int:
     """Run the profile into the result folder; returns the exit code: 0, or 1 if any of its cells has no score.
 
+    A profile that adds seeds by need is run look by look, until each claim stands or its budget is used up.
+
     Before any cell runs, raises `DataError` where a file or folder of the user's is not what a task needs, and
     `UsageError` where no cell can run without one, or backbones that a row names together do not go together.
     """
+    code = _run(profile, folder, options, reuse, console, trackers)
+    while any(plan.looks for plan in profile.plans):
+        with open_readings([folder]) as reading:
+            findings = reading.findings
+        more = grown(profile, findings)
+        console.print(said(more, findings), highlight=False)
+        if more == profile:
+            break
+        profile = more
+        code = _run(profile, folder, options, reuse, console, trackers)
+    return code
+
+
+def _run(
+    profile: Profile, folder: Path, options: Options, reuse: Reuse, console: Console, trackers: Trackers | None
+) -> int:
     check_choice(options)
     try:
         cells = expand_fetched(profile)

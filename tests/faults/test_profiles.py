@@ -42,6 +42,11 @@ PROFILE: dict[str, Any] = {
         ],
         "tasks": ["state_sum", {"name": "synthetic", "rows": ["awake"], "seeds": 1, "budget": {"epochs": 2}}],
         "claims": [CLAIM],
+        "study": {
+            "place": "in the afternoon",
+            "smallest_effects": {"mse": {"value": 0.1, "reason": "our choice"}},
+            "checks": [{"kind": "metric", "metric": "mse", "at_most": 2.0, "reason": "no nap", "claims": ["S1"]}],
+        },
     },
 }
 GIVEN = ("seeds", "timeout", "dtype", "checkpoints", "budget")

@@ -1,5 +1,7 @@
 """Published claims: judged by the records, in words, and as the summary of a study."""
 
-from .judging import MIN_SEEDS, OWN, VERDICTS, Claim, ClaimVerdict, Finding, Roles, Step, judge
+from .claim import OWN, VERDICTS, Check, Claim, ClaimVerdict
+from .evidence import MIN_SEEDS
+from .judging import Finding, Roles, Step, judge
 
-__all__ = ["MIN_SEEDS", "OWN", "VERDICTS", "Claim", "ClaimVerdict", "Finding", "Roles", "Step", "judge"]
+__all__ = ["MIN_SEEDS", "OWN", "VERDICTS", "Check", "Claim", "ClaimVerdict", "Finding", "Roles", "Step", "judge"]

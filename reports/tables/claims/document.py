@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from .. import formatting
 from ..dataframe import canonical
-from .judging import VERDICTS, Claim, Finding, Step
+from .claim import DECIDED, VERDICTS, Claim, ClaimVerdict
+from .judging import Finding, Step
+
+VERBS: dict[ClaimVerdict, tuple[str, str]] = {
+    "holds": ("holds", "hold"),
+    "fails": ("fails", "fail"),
+    "negligible": ("is negligible", "are negligible"),
+    "undecided": ("is undecided", "are undecided"),
+    "not testable here": ("is not testable here", "are not testable here"),
+}
+"""How one claim and several are said to have a verdict."""
 
 STANDS = " ✓"
 """Behind a verdict that stands when it is corrected over the study."""
@@ -32,6 +43,9 @@ def step_in_words(finding: Finding, step: Step) -> str:
         text += f" over {step.effect.covers}"
     if step.reason:
         text += f" ({step.reason})"
+    if step.by_task:
+        alone = [f"{task} {formatting.interval(effect, finding.unit)}" for task, effect in step.by_task]
+        text += f"; the tasks disagree: {', '.join(alone)}"
     return text
 
 
@@ -54,6 +68,8 @@ def expectation(claim: Claim) -> str:
         words += f" in {claim.metric}"
     if claim.margin:
         words += f", margin {claim.margin:g}"
+    if claim.smallest is not None and claim.smallest != abs(claim.margin):
+        words += f", smallest effect {claim.smallest:g}"
     return words
 
 
@@ -64,8 +80,20 @@ def where(claim: Claim) -> str:
 
 
 def verdict_of(finding: Finding) -> str:
-    """The verdict, with a mark where it stands when it is corrected over the study."""
-    return f"{finding.verdict}{mark(finding)}"
+    """The verdict, with a mark where it stands when it is corrected over the study, and where it is meant to hold.
+
+    "holds ✓ at 1 million parameters"; "not testable here: ..." with what the instrument does not do.
+    """
+    if finding.reason:
+        return f"{finding.verdict}: {finding.reason}"
+    return " ".join(filter(None, (f"{finding.verdict}{mark(finding)}", finding.claim.place, _looks(finding))))
+
+
+def _looks(finding: Finding) -> str:
+    looks = finding.claim.looks
+    if not looks:
+        return ""
+    return f"(look {finding.look + 1} of {len(looks)})"
 
 
 def mark(finding: Finding) -> str:
@@ -90,6 +118,9 @@ def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objectio
     lines += [count_verdicts(findings), "", f"Machine: {_machines(findings)}.", ""]
     for note in filter(None, notes):
         lines += [f"{note}.", ""]
+    for told in (what_is_open(findings), smallest_effects(findings)):
+        if told:
+            lines += [told, ""]
     titles = ("claim", "statement", "source", "tested as", "verdict", "effect [95 %]", "seeds", "wall time")
     lines += [formatting.markdown_row(titles), formatting.markdown_row(["---"] * 6 + ["---:"] * 2)]
     for finding in findings:
@@ -105,43 +136,85 @@ def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objectio
 
 LEGEND = (
     "Effects are differences of the mean scores, paired by seed and, where the outcomes of the examples were kept, by "
-    "test example, with 95 % intervals that hold together for all comparisons of a claim (Bonferroni); each says "
-    "whether it covers seeds and examples or one of them alone. Reproduced: every interval lies where the claim says; "
-    "refuted: one lies on the other side; undecided: neither. ✓: the verdict stands when it is corrected over all "
-    "claims of the study that were tested (Holm). Wall time is inside the cells behind a claim; claims share cells."
+    "test example (by document, where examples were cut from such), with 95 % intervals that hold together for all "
+    "comparisons of a claim (Bonferroni); each says whether it covers seeds and examples or one of them alone; where "
+    "tasks lie on different sides they are shown one by one. Holds: every interval lies where the claim says; fails: "
+    "one lies on the other side; negligible: they lie within the smallest effect of interest, on both sides "
+    "(equivalence); undecided: none of these; not testable here: a check of the instrument fails, whatever the "
+    "intervals say. The steps of a claim are corrected for each other (Holm). ✓: the verdict stands when it is "
+    "corrected over all claims of the study that were tested (Holm). Looks: a study that adds seeds by need decides at "
+    "each look at the level that it may spend (Lan & DeMets 1983), all looks together at 5 %. Wall time is inside the "
+    "cells behind a claim; claims share cells."
 )
+
+
+def what_is_open(findings: Sequence[Finding]) -> str:
+    """How many seeds would settle what is undecided; empty where nothing is, or nobody can say."""
+    by_seeds: dict[float, list[str]] = {}
+    for finding in findings:
+        if finding.needed is not None:
+            # What these seeds should have settled is neither no effect nor one that is clear of the smallest.
+            needed = finding.needed if finding.needed > finding.seeds else 0.0
+            by_seeds.setdefault(needed, []).append(f"`{finding.claim.id}`")
+    if not by_seeds:
+        return ""
+    told = [f"{_how_many(needed)}: {', '.join(ids)}" for needed, ids in sorted(by_seeds.items())]
+    return (
+        "What would settle what is undecided, at the spread of the seeds so far (80 % power to find no effect "
+        f"negligible, and more for one of 1.5 smallest effects): {'; '.join(told)}."
+    )
+
+
+def _how_many(needed: float) -> str:
+    if needed == 0:
+        return "hardly any number, since the effect lies near the smallest one"
+    if math.isinf(needed):
+        return "no number of seeds, but more test examples"
+    return f"{needed:,.0f} seeds"
+
+
+def smallest_effects(findings: Sequence[Finding]) -> str:
+    """The smallest effects of interest, each with its metric and reason."""
+    found: dict[str, None] = {}
+    for finding in findings:
+        claim = finding.claim
+        if claim.smallest_effect is not None and claim.smallest == claim.smallest_effect:
+            found[f"{claim.smallest_effect:g} {claim.metric} ({claim.smallest_reason})"] = None
+    if not found:
+        return ""
+    return f"Smallest effects of interest: {'; '.join(found)}. Of a claim of no or no lower difference, its margin."
 
 
 def count_verdicts(findings: Sequence[Finding]) -> str:
     """Both counts, claims of papers and our own apart.
 
-    "12 claims of papers: 9 reproduced, 1 refuted, 2 undecided (corrected over the study: 5 reproduced, 0 refuted); 1 of
-    our own: ...".
+    "12 claims of papers: 9 hold, 1 fails, 2 are undecided (corrected over the study: 5 hold, 0 fail); 1 of our own:
+    ...".
     """
     published = [finding for finding in findings if finding.claim.published]
     own = [finding for finding in findings if not finding.claim.published]
     told = []
     if published:
         noun = "claim" if len(published) == 1 else "claims"
-        told.append(f"{len(published)} {noun} of papers: {_counts(published)}")
+        told.append(f"{len(published)} {noun} of papers: {counts(published)}")
     if own:
-        told.append(f"{len(own)} of our own: {_counts(own)}")
+        told.append(f"{len(own)} of our own: {counts(own)}")
     return "; ".join(told) + "."
 
 
-def _counts(findings: Sequence[Finding]) -> str:
-    counts = Counter(finding.verdict for finding in findings)
+def counts(findings: Sequence[Finding]) -> str:
+    """How many claims have each verdict, as they are and corrected over the study."""
+    given = Counter(finding.verdict for finding in findings)
     standing = Counter(finding.verdict for finding in findings if finding.stands)
-    told = []
-    stand = []
-    for verdict in VERDICTS:
-        if counts[verdict]:
-            told.append(f"{counts[verdict]} {verdict}")
-            if verdict != "undecided":  # which is what a verdict becomes that does not stand
-                stand.append(f"{standing[verdict]} {verdict}")
+    told = [_count(given[verdict], verdict) for verdict in VERDICTS if given[verdict]]
+    stand = [_count(standing[verdict], verdict) for verdict in DECIDED if given[verdict]]
     if not stand:
         return ", ".join(told)
     return f"{', '.join(told)} (corrected over the study: {', '.join(stand)})"
+
+
+def _count(number: int, verdict: ClaimVerdict) -> str:
+    return f"{number} {VERBS[verdict][number != 1]}"
 
 
 def _machines(findings: Sequence[Finding]) -> str:

@@ -1,94 +1,46 @@
-"""Published claims, declared as data and judged by the records: reproduced, refuted or undecided.
+"""Claims of a study, judged by the records: holds, fails, negligible, undecided or not testable here.
 
-A claim names rows in the order that it expects. Each neighbouring pair is a paired comparison over tasks and seeds
-(`statistics.difference`), and its interval decides, which covers seeds and test examples where these are known. Since
-one of k steps is enough to refute a claim, the intervals of its steps are corrected for k (Bonferroni), so that all of
-them hold together in 95 % of the cases:
-
-- "ordered": a row's score is lower (or higher: `direction`) than the next one's by more than `margin`. Reproduced if
-  every interval lies beyond the margin, refuted if one lies on its other side.
-- "first": as "ordered", but of the first row against each of the others, which are not compared with each other.
-- "equal": neighbours differ by less than `margin`. Reproduced if every interval lies within, refuted if one lies
-  outside.
-
-With `against` the second row of a pair has its score in another metric of the same unit; so one row can be compared
-with itself (its best epoch and its last one).
-
-Anything else is undecided; so is a claim with fewer than `MIN_SEEDS` seeds, with a row that was not run, or with two
-records of one seed.
+The interval of each step decides, which covers seeds and test examples (documents, where they were cut from such) where
+these are known. "Negligible" is a test of equivalence: it lies within the smallest effect of interest that the claim
+states, on both sides. A claim is undecided with fewer than `MIN_SEEDS` seeds, with a row that was not run, or with two
+records of one seed. It is not testable here, whatever the intervals say, where a check of its instrument fails.
 
 A study has many claims: of twenty about rows that are all alike, one is decided in most draws. So each verdict also
-says whether it stands when it is corrected over all claims of the study that were tested (Holm 1979): `Finding.stands`.
+says whether it stands when it is corrected over all claims of the study that were tested (Holm): `Finding.stands`. A
+study then has a false difference in at most 5 % of the draws, and a false "negligible" in at most 2.5 %, two families.
+
+Where a study adds seeds by need, a claim is judged at each look at the level that the look may spend
+(`statistics.looks`), and the first look at which its verdict stands is its last: what its rows have in further seeds,
+because other claims needed them, changes it no more. What has fallen in Holm's procedure hangs on nothing but what fell
+before it, so later looks of other claims leave it as it is.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from functools import partial
 
 from ...records.example_files import ExampleReader
+from ...records.index.slim import Whole, already_whole
 from ...records.record import Record
-from ...records.record_limits import RecordError
-from ...statistics import ALPHA, Difference, Estimate, Pairing, Side, difference, pair
-from ..dataframe import canonical
-from ..matrix import processor_type, side_of
+from ...statistics import ALPHA, Estimate, holm, seeds_to_settle
+from ..matrix import processor_type
+from .checks import failure
+from .claim import DECIDED, Claim, ClaimVerdict
+from .evidence import Compared, Evidence, concerns, gather
 
-ClaimVerdict = Literal["reproduced", "refuted", "undecided"]
-VERDICTS: tuple[ClaimVerdict, ...] = ("reproduced", "refuted", "undecided")
-MIN_SEEDS = 3
 Roles = Mapping[str, Mapping[str, str]]
 """Suite to row label to role."""
-OWN = "our "
-"""How the source of a claim of ours began before claims had a field for it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """What somebody says, and the comparison that tests it. `rows` are labels, `margin` is in the metric's unit."""
-
-    id: str
-    statement: str
-    source: str
-    suite: str
-    tasks: tuple[str, ...]
-    metric: str
-    rows: tuple[str, ...]
-    direction: Literal["lower", "higher"]
-    relation: Literal["ordered", "first", "equal"] = "ordered"
-    margin: float = 0.0
-    against: str = ""
-    """Metric of the second row of each pair; empty where it is `metric`, too."""
-    backbone: str = ""
-    """The backbone of all rows; empty where each row's label names it, since the claim is about backbones."""
-    budget: Mapping[str, Any] = field(default_factory=dict)
-    """The budget of all rows, as far as it says which of several that a task stands under: {epochs: 20}."""
-    note: str = ""
-    """What the reader must know of the test, for instance how it differs from the source's."""
-    ours: bool = False
-    """Whether it is a statement of ours, and not of a paper; such claims are counted apart."""
-
-    @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """The rows that are compared, the one that is expected to be ahead first."""
-        if self.relation == "first":
-            return tuple((self.rows[0], other) for other in self.rows[1:])
-        return tuple(pairwise(self.rows))
-
-    @property
-    def published(self) -> bool:
-        """Whether a paper says it. Plans of earlier versions said "our ..." in the source alone."""
-        return not self.ours and not self.source.startswith(OWN)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One neighbouring pair: `effect` is the first row's score minus the second's, None where there is none.
+    """One pair: `effect` is the first row's score minus the second's, None where there is none.
 
-    `p` is the level at which the effect lies on one side of what the claim expects, corrected over the claim's steps,
-    None where that was not tested; `side` says on which: "reproduced" or "refuted".
+    `by_task` has the effect on each task where the tasks lie on different sides of what the claim says. `needed` is how
+    many seeds would settle an undecided step, infinite where no number would; None where nobody can say.
     """
 
     first: str
@@ -97,16 +49,17 @@ class Step:
     seeds: int
     verdict: ClaimVerdict
     reason: str = ""
-    p: float | None = None
-    side: ClaimVerdict | None = None
+    by_task: tuple[tuple[str, Estimate], ...] = ()
+    needed: float | None = None
 
 
 @dataclass(frozen=True)
 class Finding:
     """A claim and what the records say of it; `seconds` were spent inside the cells behind it.
 
-    `stands`: whether the verdict holds when it is corrected over all claims of the study. `controls` are those of its
-    rows that are there as controls.
+    `stands`: whether the verdict holds when it is corrected over all claims of the study. `reason`: why it is not
+    testable. `look`: the number of the look that it is judged at, from 0. `controls` are those of its rows that are
+    there as controls.
     """
 
     claim: Claim
@@ -116,28 +69,30 @@ class Finding:
     seconds: float
     machines: tuple[str, ...]
     stands: bool = False
+    reason: str = ""
+    look: int = 0
     controls: frozenset[str] = frozenset()
-
-    @property
-    def p(self) -> float | None:
-        """The level at which the claim would be decided: by one step against it, or by all of them for it.
-
-        None where it was not tested: a claim that no number of examples could decide is none of those corrected for.
-        """
-        against = [step.p for step in self.steps if step.side == "refuted" and step.p is not None]
-        if self.verdict == "refuted":
-            return min(against)
-        given = [step.p for step in self.steps if step.side == "reproduced" and step.p is not None]
-        if len(given) + len(against) < len(self.steps):
-            return None
-        if against:
-            return min(against)
-        return max(given)
 
     @property
     def seeds(self) -> int:
         """Seeds of the step that has the fewest."""
         return min(step.seeds for step in self.steps)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more seeds may decide it: nothing stands yet, its budget is not used up, and its rows have scores."""
+        if self.stands or self.verdict == "not testable here" or self.look >= len(self.claim.looks) - 1:
+            return False
+        return self.look < 0 or all(step.effect is not None for step in self.steps)
+
+    @property
+    def needed(self) -> float | None:
+        """How many seeds would settle it; infinite where no number would, None where nobody can say."""
+        open_steps = [step.needed for step in self.steps if step.verdict == "undecided"]
+        known = [needed for needed in open_steps if needed is not None]
+        if self.verdict != "undecided" or len(known) < len(open_steps):
+            return None
+        return max(known, default=None)
 
 
 def judge(
@@ -145,6 +100,7 @@ def judge(
     records: Sequence[Record],
     examples: ExampleReader | None = None,
     roles: Roles | None = None,
+    whole: Whole = already_whole,
 ) -> list[Finding]:
     """One finding per claim of a study, in their order.
 
@@ -153,144 +109,99 @@ def judge(
         records: those of the study.
         examples: reads the per-example outcomes of the records.
         roles: suite to row label to what the row is there for, where the plan says it.
+        whole: gives a record with its details, for checks that need them.
     """
+    found: dict[int, Evidence] = {}
+    standing: set[int] = set()
+    for look in range(max([1, *(len(claim.looks) for claim in claims)])):
+        for number, claim in enumerate(claims):
+            if number not in standing and look < max(1, len(claim.looks)):
+                found[number] = _checked(gather(claim, records, examples, look), records, examples, whole)
+        standing = _standing(found)
     findings = []
-    for claim in claims:
-        concerned = [record for record in records if _concerns(claim, record)]
+    for number, claim in enumerate(claims):
         known = (roles or {}).get(claim.suite, {})
         controls = frozenset(label for label in claim.rows if known.get(label) == "control")
-        findings.append(replace(_judge(claim, concerned, examples), controls=controls))
-    return _over_study(findings)
+        finding = _finding(found[number], [record for record in records if concerns(claim, record)])
+        findings.append(replace(finding, stands=number in standing, controls=controls))
+    return findings
 
 
-def _over_study(findings: Sequence[Finding]) -> list[Finding]:
-    """Marks the verdicts that stand by Holm's procedure over all claims that were tested."""
-    levels = [(finding.p, number) for number, finding in enumerate(findings)]
-    tested = sorted((p, number) for p, number in levels if p is not None)
-    standing: set[int] = set()
-    for rank, (p, number) in enumerate(tested):
-        # Holm steps down: behind the first that does not stand, none does, however small its own p is.
-        if p * (len(tested) - rank) >= ALPHA:
-            break
-        standing.add(number)
-    return [replace(finding, stands=number in standing) for number, finding in enumerate(findings)]
+def _checked(evidence: Evidence, records: Sequence[Record], examples: ExampleReader | None, whole: Whole) -> Evidence:
+    """With the first of its checks that fails; a null row says nothing of a claim that fails."""
+
+    def holds(claim: Claim) -> bool:
+        return gather(claim, records, examples, evidence.look).verdict(ALPHA) == "holds"
+
+    for check in evidence.claim.checks:
+        if check.kind == "null row" and evidence.verdict(ALPHA) == "fails":
+            continue
+        broken = failure(check, evidence.claim, records, whole, holds)
+        if broken:
+            return replace(evidence, broken=broken)
+    return evidence
 
 
-def _concerns(claim: Claim, record: Record) -> bool:
-    """Whether the record is of one of the claim's rows on one of its tasks; failed ones count, too."""
-    cell = record.cell
-    if cell.suite != claim.suite or cell.task not in claim.tasks or cell.label not in claim.rows:
-        return False
-    # As JSON: a plan's (1, 2) is a list in a record.
-    budget = all(canonical(cell.budget.get(key)) == canonical(value) for key, value in claim.budget.items())
-    return budget and claim.backbone in ("", cell.backbone)
+def _standing(found: Mapping[int, Evidence]) -> set[int]:
+    """The claims whose verdicts stand when they are corrected over all that were tested."""
+    tested = [(number, evidence) for number, evidence in found.items() if evidence.tested]
+    standing = set()
+    for same in (False, True):
+        fallen = holm([partial(_decided, evidence, same) for _, evidence in tested], ALPHA)
+        for place, level in fallen.items():
+            number, evidence = tested[place]
+            # What holds by the wider interval may be negligible by the narrower one that is shown.
+            if evidence.verdict(level) == evidence.verdict(ALPHA):
+                standing.add(number)
+    return standing
 
 
-def _judge(claim: Claim, records: Sequence[Record], examples: ExampleReader | None) -> Finding:
-    steps = tuple(_step(claim, first, second, records, examples) for first, second in claim.pairs)
+def _decided(evidence: Evidence, same: bool, alpha: float) -> bool:
+    verdict = evidence.verdict(alpha)
+    return verdict in DECIDED and evidence.claim.says_same(verdict) == same
+
+
+def _finding(evidence: Evidence, records: Sequence[Record]) -> Finding:
+    claim = evidence.claim
     scored = [record for record in records if record.status == "ok" and claim.metric in record.metrics]
-    unit = ""
-    if scored:
-        unit = scored[0].metrics[claim.metric].unit
+    verdict: ClaimVerdict = "not testable here" if evidence.broken else evidence.verdict(ALPHA)
+    rulings = evidence.rulings(ALPHA)
     return Finding(
         claim=claim,
-        verdict=_of_all({step.verdict for step in steps}),
-        steps=steps,
-        unit=unit,
+        verdict=verdict,
+        steps=tuple(_step(evidence, step, ruling) for step, ruling in zip(evidence.steps, rulings, strict=True)),
+        unit=scored[0].metrics[claim.metric].unit if scored else "",
         seconds=math.fsum(record.times.get("total", 0.0) for record in scored),
         machines=tuple(dict.fromkeys(map(_machine, scored))),
+        reason=evidence.broken,
+        look=evidence.look,
     )
 
 
-def _of_all(found: set[ClaimVerdict]) -> ClaimVerdict:
-    """One refuted step refutes a claim, one undecided step leaves it undecided."""
-    for verdict in ("refuted", "undecided"):
-        if verdict in found:
-            return verdict
-    return "reproduced"
+def _step(evidence: Evidence, step: Compared, ruling: ClaimVerdict) -> Step:
+    """The interval is Bonferroni's, so that those of all steps hold together."""
+    if step.found is None:
+        return Step(step.first, step.second, None, step.seeds, ruling, step.reason)
+    alpha = evidence.level(ALPHA) / len(evidence.steps)
+    effect = step.found.combined.estimate(alpha)
+    by_task = [(task, one.combined.estimate(alpha)) for task, one in step.by_task]
+    sides = {evidence.claim.ahead(one.mean) > 0 for _, one in by_task}
+    shown = tuple(by_task) if len(sides) > 1 else ()
+    needed = None
+    if ruling == "undecided" and not evidence.broken:
+        needed = _needed(evidence, step, alpha)
+    return Step(step.first, step.second, effect, step.seeds, ruling, step.reason, shown, needed)
 
 
-def _step(claim: Claim, first: str, second: str, records: Sequence[Record], examples: ExampleReader | None) -> Step:
-    try:
-        pairings = _pairings(claim, first, second, records, examples)
-    except (LookupError, RecordError) as error:
-        return Step(first, second, None, 0, "undecided", str(error.args[0]))
-    seeds = min(len(pairing.pairs) for pairing in pairings)
-    if not seeds:
-        return Step(first, second, None, 0, "undecided", "no seed with a score on both sides")
-    found = difference(pairings).corrected(len(claim.pairs))
-    reasons = []
-    if seeds < MIN_SEEDS:
-        reasons.append(f"fewer than {MIN_SEEDS} seeds")
-    if found.lost:
-        reasons.append(f"{found.lost} of {found.pairs + found.lost} pairs lost")
-    if found.reason:
-        reasons.append(found.reason)
-    reason = ", ".join(reasons)
-    if seeds < MIN_SEEDS:
-        return Step(first, second, found.estimate, seeds, "undecided", reason)
-    return Step(first, second, found.estimate, seeds, _verdict(claim, found.estimate), reason, *_level(claim, found))
-
-
-def _pairings(
-    claim: Claim, first: str, second: str, records: Sequence[Record], examples: ExampleReader | None
-) -> list[Pairing]:
-    """The pairs on each task. Raises `LookupError` for a side without a score, `RecordError` for a doubled seed."""
-    pairings = []
-    metrics = (claim.metric, claim.against or claim.metric)
-    for task in claim.tasks:
-        sides = []
-        for label, metric in zip((first, second), metrics, strict=True):
-            side = _side(task, label, metric, records, examples)
-            if not side.scores:
-                raise LookupError(f"{label} has no score on {task}")
-            sides.append(side)
-        pairings.append(pair(*sides))
-    return pairings
-
-
-def _side(task: str, label: str, metric: str, records: Sequence[Record], examples: ExampleReader | None) -> Side:
-    """One row on one task, by one metric."""
-    of_row = [record for record in records if record.cell.task == task and record.cell.label == label]
-    return side_of(of_row, metric, examples)
-
-
-def _verdict(claim: Claim, effect: Estimate) -> ClaimVerdict:
-    if effect.low is None or effect.high is None:
-        return "undecided"
-    low = effect.low
-    high = effect.high
-    if claim.direction == "lower":  # turned round, so that above the margin is where the claim says
-        low, high = -high, -low
-    holds = low > claim.margin
-    fails = high < claim.margin
-    if claim.relation == "equal":
-        holds = -claim.margin < low and high < claim.margin
-        fails = low > claim.margin or high < -claim.margin
-    if holds:
-        return "reproduced"
-    if fails:
-        return "refuted"
-    return "undecided"
-
-
-def _level(claim: Claim, found: Difference) -> tuple[float | None, ClaimVerdict]:
-    """At which level the interval leaves what the claim expects, or lies in it, and which of the two."""
-    mean = found.combined.mean
-    if claim.relation == "equal":
-        if abs(mean) >= claim.margin:
-            return found.p_beyond(math.copysign(claim.margin, mean)), "refuted"
-        # Two one-sided tests: it lies within the margin if it is clear of both ends.
-        ends = [found.p_beyond(claim.margin), found.p_beyond(-claim.margin)]
-        return max((p for p in ends if p is not None), default=None), "reproduced"
-    border = claim.margin
-    ahead = mean - border
-    if claim.direction == "lower":
-        border = -claim.margin
-        ahead = border - mean
-    if ahead > 0:
-        return found.p_beyond(border), "reproduced"
-    return found.p_beyond(border), "refuted"
+def _needed(evidence: Evidence, step: Compared, alpha: float) -> float | None:
+    """How many seeds would settle a step, by the spread of those that there are; None where that is not known."""
+    smallest = evidence.claim.smallest
+    if smallest is None or step.found is None or step.seeds < 2 or not step.has_interval:
+        return None
+    combined = step.found.combined
+    if combined.covers == "examples":
+        return math.inf
+    return seeds_to_settle(combined.parts, step.seeds, smallest, alpha)
 
 
 def _machine(record: Record) -> str:

@@ -6,11 +6,13 @@ beats a baseline. So its summary is made from the claims, and that of other resu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ..summary import Summary
+from .claim import VERDICTS
 from .document import mark, step_in_words
-from .judging import VERDICTS, Finding, Step
+from .judging import Finding, Step
 
 MOST = 4
 """Claims of one verdict that are told."""
@@ -40,18 +42,25 @@ def study_summaries(findings: Sequence[Finding], suite: str) -> list[Summary]:
 
 
 def _told(finding: Finding) -> str:
-    return f"{finding.claim.id}{mark(finding)}, {step_in_words(finding, _deciding(finding))}"
+    words = step_in_words(finding, _deciding(finding))
+    if finding.reason:
+        words = finding.reason
+    return f"{finding.claim.id}{mark(finding)}, {words}"
 
 
 def _deciding(finding: Finding) -> Step:
     """The step that a verdict hangs on: the surest one against the claim, else the least sure one for it."""
-    against = [step for step in finding.steps if step.verdict == finding.verdict == "refuted"]
+    against = [step for step in finding.steps if step.verdict == finding.verdict == "fails"]
     if against:
-        return min(against, key=_level)
-    return max(finding.steps, key=_level)
+        return max(against, key=lambda step: _sureness(finding, step))
+    return min(finding.steps, key=lambda step: _sureness(finding, step))
 
 
-def _level(step: Step) -> float:
-    if step.p is None:
-        return 1.0
-    return step.p
+def _sureness(finding: Finding, step: Step) -> float:
+    """How many half widths of its interval an effect lies from the border of what the claim says."""
+    if step.effect is None or step.effect.half_width is None:
+        return 0.0
+    distance = abs(finding.claim.ahead(step.effect.mean))
+    if step.effect.half_width == 0:
+        return math.inf if distance else 0.0
+    return distance / step.effect.half_width

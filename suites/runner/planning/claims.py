@@ -1,7 +1,7 @@
 """Claims of a profile, checked against the rows, tasks, budgets and backbones that it lists."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from sparsebench.reports.tables.claims import Claim
@@ -11,6 +11,7 @@ from sparsebench.reports.tables.matrix import WITHOUT_EFFECT
 from ..errors import UsageError, near
 from . import values
 from .rows import Row, TaskRow
+from .study import Study, with_study
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Listed:
     tasks: Sequence[TaskRow]
     backbones: Sequence[str]
     budget: Mapping[str, Any]
+    study: Study = field(default_factory=Study)
+    looks: tuple[int, ...] = ()
 
 
 def read_claim(item: object, listed: Listed) -> Claim:
@@ -44,7 +47,19 @@ def read_claim(item: object, listed: Listed) -> Claim:
     for label in dict.fromkeys(claim.rows):
         for name in claim.tasks:
             _check_budget(where, claim, label, name, listed)
+    claim = with_study(claim, listed.study, listed.looks, where)
+    for check in claim.checks:
+        known("row", check.rows, [row.label for row in listed.rows], f"{where}: a check")
+        known("task", [check.task] if check.task else [], [task.name for task in listed.tasks], f"{where}: a check")
     return claim
+
+
+def check_study(listed: Listed, claims: Sequence[Claim]) -> None:
+    """Raise `UsageError` where the study names a claim or a metric that none of the claims has."""
+    where = f"suite {listed.suite!r}, study"
+    for _, ids in listed.study.checks:
+        known("claim", ids, [claim.id for claim in claims], where)
+    known("metric", list(listed.study.smallest_effects), [claim.metric for claim in claims], where)
 
 
 def _needed(key: Any) -> bool:

@@ -76,7 +76,7 @@ def _seeds(plan: SuitePlan, loaded: _LoadedRow, backbone: str, task: _LoadedTask
     stochastic = not reason and (task.task.draws or drawn or any(method.stochastic for method in chain))
     seeds = 1
     if stochastic:
-        seeds = task.row.seeds or plan.seeds
+        seeds = task.row.seeds or plan.row_seeds.get(loaded.row.label, plan.seeds)
     for seed in range(seeds):
         numbered = dataclasses.replace(info, seed=seed)
         yield Cell(

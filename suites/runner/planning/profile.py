@@ -14,7 +14,8 @@ content:
         - {chain: [adapter, magnitude_pruning], label: pruned, train: head}
       tasks: [fashion_mnist, {name: digits, budget: {epochs: 4}}]
 
-A study is a profile that says under `claims` what it expects of its rows (`sparsebench.reports.tables.claims.Claim`).
+A study is a profile that says under `claims` what it expects of its rows (`sparsebench.reports.tables.claims.Claim`),
+and under `study` what all of these share; it may add seeds by need (`planning.study`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +28,10 @@ from sparsebench.reports.tables.claims import Claim
 from ..discovery.registry import is_further, place_of, suite, suites
 from ..errors import UsageError, near
 from . import values
-from .claims import Listed, known, read_claim
+from .claims import Listed, check_study, known, read_claim
 from .profile_file import read_yaml
 from .rows import Row, TaskRow, chain_of, checked, read_row, read_task
+from .study import read_looks, read_study
 
 DTYPES = ("float32", "bfloat16", "float64")
 PLANNED_DTYPES = ("auto", *DTYPES)
@@ -46,6 +48,7 @@ class SuitePlan:
     tasks: tuple[TaskRow, ...]
     backbones: tuple[str, ...]
     seeds: int = 3
+    """Of the pilot, where seeds are added by need."""
     dtype: str = "float32"
     timeout: float = 1800.0
     """Seconds that one cell may take."""
@@ -53,6 +56,14 @@ class SuitePlan:
     """Whether a training that is killed goes on where it was; for long ones, since it writes weights to the disk."""
     budget: Mapping[str, Any] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
+    looks: tuple[int, ...] = ()
+    """How many seeds there are at each look, from the pilot to the budget; empty where their number is fixed."""
+    row_seeds: Mapping[str, int] = field(default_factory=dict)
+    """Seeds of rows that have more than the pilot by now, by label."""
+
+
+MADE = ("suite", "looks", "row_seeds")
+"""What no profile says of a suite in a key of that name."""
 
 
 @dataclass(frozen=True)
@@ -101,25 +112,32 @@ def _owners(name: str, only: Sequence[str]) -> tuple[str, ...]:
 
 
 def _plan(name: str, section: object) -> SuitePlan:
-    known_keys = [entry.name for entry in fields(SuitePlan) if entry.name != "suite"]
+    known_keys = [*(entry.name for entry in fields(SuitePlan) if entry.name not in MADE), "study"]
     given = checked(section, known_keys, f"suite {name!r}")
     for key in ("methods", "tasks", "backbones"):
         if not isinstance(given.get(key), list) or not given[key]:
             raise UsageError(f"suite {name!r}: {key!r} must be a list with at least one entry")
     given["backbones"] = values.texts(given["backbones"], f"suite {name!r}, backbones")
     items = values.sequence(given.pop("claims", []), f"suite {name!r}, claims")
+    study = read_study(given.pop("study", {}), f"suite {name!r}, study")
+    looks = read_looks(given.get("seeds", 1), f"suite {name!r}: seeds")
+    if looks:
+        given["seeds"] = looks[0]
     rows = tuple(read_row(item, f"suite {name!r}, methods") for item in given.pop("methods"))
     tasks = tuple(read_task(item, f"suite {name!r}, tasks") for item in given.pop("tasks"))
     _check_values(name, given, rows)
     labels = [row.label for row in rows]
     values.check_once(_tasks_of_rows(tasks, labels), f"suite {name!r}, tasks")
     for task in tasks:
+        if task.seeds is not None and looks:
+            raise UsageError(f"suite {name!r}: {task.name!r} has seeds of its own, and the suite adds them by need")
         if task.seeds is not None:
             values.seeds(task.seeds, f"suite {name!r}: seeds of {task.name!r}")
         known("row", task.rows, labels, f"suite {name!r}: task {task.name!r}")
-    listed = Listed(name, rows, tasks, given["backbones"], given.get("budget", {}))
+    listed = Listed(name, rows, tasks, given["backbones"], given.get("budget", {}), study, looks)
     claims = tuple(read_claim(item, listed) for item in items)
-    return SuitePlan(suite=name, methods=rows, tasks=tasks, claims=claims, **given)
+    check_study(listed, claims)
+    return SuitePlan(suite=name, methods=rows, tasks=tasks, claims=claims, looks=looks, **given)
 
 
 def _tasks_of_rows(tasks: Sequence[TaskRow], labels: Sequence[str]) -> list[str]:
@@ -140,7 +158,6 @@ def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> N
     dtype = values.text(given.get("dtype", DTYPES[0]), f"suite {name!r}: dtype")
     if dtype not in PLANNED_DTYPES:
         raise UsageError(f"suite {name!r}: unknown dtype {dtype!r}{near(dtype, PLANNED_DTYPES)}")
-    values.seeds(given.get("seeds", 1), f"suite {name!r}: seeds")
     values.seconds(given.get("timeout", 1), f"suite {name!r}: timeout")
     values.truth(given.get("checkpoints", False), f"suite {name!r}: checkpoints")
     for row in rows:
@@ -165,5 +182,6 @@ def narrow(
 
 
 def with_seeds(plan: SuitePlan, seeds: int) -> SuitePlan:
-    """The plan with so many seeds of every task, those with a number of their own too."""
-    return replace(plan, seeds=seeds, tasks=tuple(replace(task, seeds=None) for task in plan.tasks))
+    """The plan with so many seeds of every task, those with a number of their own too, and none by need."""
+    tasks = tuple(replace(task, seeds=None) for task in plan.tasks)
+    return replace(plan, seeds=seeds, looks=(), row_seeds={}, tasks=tasks)

@@ -62,7 +62,11 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
             owners |= {record.id: folder for record in new}
             records += new
             findings += judge(
-                planned_claims(folder), found, ExampleReader(stores[folder].read_examples), planned_roles(folder)
+                planned_claims(folder),
+                found,
+                ExampleReader(stores[folder].read_examples),
+                planned_roles(folder),
+                indexes[folder].whole,
             )
         yield Reading(
             folders=tuple(folders),

@@ -65,5 +65,5 @@ def test_claims_and_where_records_hold_are_told(make):
     claim = replace(CLAIM, statement="A is <better>.")
     text = render_html(replace(EMPTY, findings=judge([claim], []), holds="3 of 4 hold"))
     assert "A is &lt;better&gt;." in text
-    assert "1 claim of papers: 1 undecided." in text
+    assert "1 claim of papers: 1 is undecided." in text
     assert "3 of 4 hold." in text

@@ -1,9 +1,11 @@
 """RESULTS.md: what it shows of benches and studies, and what it says of their age."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 from sparsebench.reports.page.results_document import DOCUMENT, Run, results_document
-from sparsebench.reports.tables.claims import judge
+from sparsebench.reports.tables.claims import Check, judge
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
 from ..tables.claims.studies import CLAIM
@@ -59,16 +61,37 @@ def test_a_study_counts_statements_of_others_and_our_own_separately(make):
     findings = judge(claims, records(make))
     text = results_document([Run(path="results/claims-x", records=records(make), findings=findings)], INFOS)[DOCUMENT]
     assert "### [results/claims-x](results/claims-x/claims.md)" in text
-    assert (
-        "3 claims of papers: 1 reproduced, 1 refuted, 1 undecided (corrected over the study: 1 reproduced, 1 ref"
-        in text
-    )
-    reproduced = text.partition("Reproduced:")[2].partition("Refuted:")[0]
-    assert "All studies: 3 claims of papers: 1 reproduced" in text
+    assert "3 claims of papers: 1 holds, 1 fails, 1 is undecided (corrected over the study: 1 holds, 1 fails)" in text
+    reproduced = text.partition("Holds:")[2].partition("Fails:")[0]
+    assert "**Of 3 claims of papers in 1 study, 1 holds, 1 fails, 1 is undecided (corr" in text
+    assert "\nOf 1 statement of our own, 1 holds (corrected over the study: 1 holds).\n" in text
     assert "- LoRA helps. `C1` ✓" in reproduced
     assert "- LoRA helps. (ours) `C3`" in reproduced
     assert "`C2`" not in reproduced
     assert "| LoRA |" not in text, "the tables of a study are on its page"
+
+
+def test_where_a_verdict_is_meant_is_said_once_if_all_share_it(make):
+    placed = dataclasses.replace(claim("C1", ("base", "LoRA"), "a paper"), place="on small images")
+    other = dataclasses.replace(placed, id="C2", statement="It helps.", place="elsewhere")
+    stated = Check(kind="stated", reason="the rows are not comparable")
+    broken = dataclasses.replace(placed, id="C3", checks=(stated,))
+    for claims, lines in (
+        (
+            [placed, broken],
+            "Holds, on small images:\n\n- LoRA helps. `C1` ✓\n\nNot testable here:\n\n- LoRA helps. (the",
+        ),
+        ([placed, other], "Holds:\n\n- LoRA helps, on small images. `C1` ✓\n- It helps, elsewhere. `C2` ✓\n"),
+    ):
+        run = Run(path="results/claims-x", records=records(make), findings=judge(claims, records(make)))
+        assert lines in results_document([run], INFOS)[DOCUMENT]
+
+
+def test_the_first_page_says_what_the_results_say_of_papers():
+    """One sentence, over all studies: it is copied, and must not grow old."""
+    home = Path(__file__).parents[3]
+    (told,) = re.findall(r"\*\*(Of .* of papers in .*)\*\*", (home / "reports" / DOCUMENT).read_text(encoding="utf-8"))
+    assert told in " ".join((home / "README.md").read_text(encoding="utf-8").split())
 
 
 def test_an_objection_stands_at_the_top_of_its_study(make):

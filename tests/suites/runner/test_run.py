@@ -1,6 +1,7 @@
 """A whole run: the plan in the result folder, and a study from its profile to the verdict."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.plan_file import planned_claims, write_plan
 from sparsebench.suites.runner.planning.profile import load_profile
+from sparsebench.suites.runner.results.readings import open_readings
 
 from .conftest import PLUGIN
 from .planning.study import CLAIM
@@ -45,8 +48,33 @@ def test_run_and_report_give_the_verdict(bench: Any) -> None:
     document = (bench.out / "report" / "claims.md").read_text()
     (row,) = [line for line in document.splitlines() if line.startswith("| S1 ")]
     assert "full_tuning − probe: " in row
-    assert any(f"| {verdict}" in row for verdict in ("reproduced", "refuted", "undecided"))
+    assert any(f"| {verdict}" in row for verdict in ("holds", "fails", "undecided"))
     assert 'id="claims"' in (bench.out / "report" / "index.html").read_text()
+
+
+def test_seeds_are_added_by_need(bench: Any) -> None:
+    """A claim that stands after the pilot gets no more seeds; the same command again has nothing to do."""
+    rows = ["toy_fine", {"name": "toy_fine", "label": "again", "config": {"nap": 0.001}}, "toy_leak"]
+    about = {"tasks": ["toy_sum"], "metric": "mse", "backbone": "toy_line", "direction": "lower", "source": "folklore"}
+    claims = [
+        {"id": "same", "statement": "Naps change nothing.", "rows": ["toy_fine", "again"], **about},
+        {"id": "exact", "statement": "Ones add exactly.", "rows": ["toy_fine", "toy_leak"], **about},
+    ]
+    study = {"smallest_effects": {"mse": {"value": 0.1, "reason": "our choice"}}}
+    seeds = {"pilot": 3, "budget": 6, "looks": [5]}
+    bench.write_toys(*rows, seeds=seeds, claims=claims, study=study)
+    first = bench.call(*bench.run_arguments(1))
+    assert first.returncode == 0, first.stderr
+    assert "1 of 2 claims stand, 1 may go on; molecules: up to 5 of 6 seeds for 2 rows" in first.stdout
+    counts = Counter(record.cell.label for record in Store(bench.out).open().read_all()[0])
+    assert counts["again"] == 3
+    assert counts["toy_fine"] == counts["toy_leak"] > 3
+    with open_readings([bench.out]) as reading:
+        same, exact = reading.findings
+    assert (same.verdict, same.look, same.seeds) == ("negligible", 0, 3)
+    assert exact.seeds == counts["toy_fine"]
+    second = bench.call(*bench.run_arguments(1))
+    assert second.stdout.count(", 0 to run") == second.stdout.count(" to run") > 1
 
 
 @pytest.fixture

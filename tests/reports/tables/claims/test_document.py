@@ -27,10 +27,10 @@ def test_claims_of_papers_and_our_own_are_counted_apart(records):
     older = dataclasses.replace(CLAIM, id="C3", source="our own")
     findings = judge([CLAIM, ours, older], records({"A": 1.0, "B": 2.0}))
     assert count_verdicts(findings) == (
-        "1 claim of papers: 1 reproduced (corrected over the study: 1 reproduced); "
-        "2 of our own: 1 reproduced, 1 refuted (corrected over the study: 1 reproduced, 1 refuted)."
+        "1 claim of papers: 1 holds (corrected over the study: 1 holds); "
+        "2 of our own: 1 holds, 1 fails (corrected over the study: 1 holds, 1 fails)."
     )
-    assert count_verdicts(findings[1:2]) == "1 of our own: 1 refuted (corrected over the study: 1 refuted)."
+    assert count_verdicts(findings[1:2]) == "1 of our own: 1 fails (corrected over the study: 1 fails)."
 
 
 def test_expectations_in_words():
@@ -47,11 +47,11 @@ def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
     found = records({"A": 1.0, "B": 2.0})
     findings = judge([CLAIM, dataclasses.replace(CLAIM, id="C2", rows=("B", "A"), note="our own")], found)
     text = to_markdown(findings, [NOTE])
-    assert "2 claims of papers: 1 reproduced, 1 refuted (corrected over the study: 1 reproduced, 1 refuted)." in text
+    assert "2 claims of papers: 1 holds, 1 fails (corrected over the study: 1 holds, 1 fails)." in text
     assert "Machine: chip, 2 cores." in text
     assert r"somebody \| 2026" in text
     row = next(line for line in text.splitlines() if line.startswith("| C1"))
-    for part in ("A < B in bits; net, t", "| reproduced ✓ |", "−1.010 [−1.035, −0.985] bits/byte", "| 3 |", "12 s"):
+    for part in ("A < B in bits; net, t", "| holds ✓ |", "−1.010 [−1.035, −0.985] bits/byte", "| 3 |", "12 s"):
         assert part in row
     page = render(found, [], tmp_path, INFOS, findings=findings).read_text()
     assert (tmp_path / "claims.md").read_text() == text

@@ -18,8 +18,8 @@ def test_each_verdict_is_told_with_the_step_it_hangs_on(records):
         dataclasses.replace(CLAIM, id="C3", rows=("A", "none")),
     ]
     told = {summary.subject: summary.text for summary in study_summaries(judge(claims, found), "llm")}
-    assert told["Reproduced"].startswith("C1 ✓, A − C: −0.2")
-    assert told["Refuted"].startswith("C2 ✓, A − D: +0.8")
+    assert told["Holds"].startswith("C1 ✓, A − C: −0.2")
+    assert told["Fails"].startswith("C2 ✓, A − D: +0.8")
     assert told["Undecided"] == "C3, A − none: none has no score on t."
     assert study_summaries(judge(claims, found), "vtab") == []
 

@@ -17,6 +17,8 @@ CLAIM = {
     "metric": "rmse",
     "rows": ["full_tuning", "probe"],
     "direction": "lower",
+    "smallest_effect": 0.01,
+    "smallest_reason": "our choice",
 }
 SUITE = {
     "seeds": 3,

@@ -1,0 +1,79 @@
+"""Whether the instrument of a claim works: what its checks say of the records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ...records.index.slim import Whole
+from ...records.record import Record
+from ...records.record_limits import RecordError
+from ...routers.health import KEY, ON_CALIBRATION, from_details
+from .claim import Check, Claim
+
+
+def failure(check: Check, claim: Claim, records: Sequence[Record], whole: Whole, holds: Callable[[Claim], bool]) -> str:
+    """Why a check fails, in words; empty where it does not.
+
+    Args:
+        check: the check.
+        claim: the claim that it belongs to.
+        records: all of the study.
+        whole: gives a record with its details.
+        holds: whether the records say that a claim holds.
+
+    Returns:
+        What was found, and what it means.
+    """
+    if check.kind == "stated":
+        return check.reason
+    if check.kind == "null row":
+        null = check.rows[0]
+        instead = replace(claim, rows=(null, *claim.rows[1:]), checks=())
+        return f"{null} fulfils it as well: {check.reason}" if holds(instead) else ""
+    found = _measured(check, claim, records, whole)
+    name = "router entropy" if check.kind == "routers" else check.metric
+    if not found:
+        return f"no record says {name}: {check.reason}"
+    for row, value in found.items():
+        if check.at_least is not None and value < check.at_least:
+            return f"{name} {value:.3g} of {row}, below {check.at_least:g}: {check.reason}"
+        if check.at_most is not None and value > check.at_most:
+            return f"{name} {value:.3g} of {row}, above {check.at_most:g}: {check.reason}"
+    return ""
+
+
+def _measured(check: Check, claim: Claim, records: Sequence[Record], whole: Whole) -> dict[str, float]:
+    """The mean over seeds and tasks of each row, of those that have a value."""
+    tasks = (check.task,) if check.task else claim.tasks
+    values: dict[str, list[float]] = {}
+    for row in dict.fromkeys(check.rows or claim.rows):
+        for record in records:
+            cell = record.cell
+            if record.status != "ok" or (cell.suite, cell.label) != (claim.suite, row) or cell.task not in tasks:
+                continue
+            value = _entropy(whole(record)) if check.kind == "routers" else _score(record, check.metric)
+            if value is not None:
+                values.setdefault(row, []).append(value)
+    return {row: math.fsum(given) / len(given) for row, given in values.items()}
+
+
+def _score(record: Record, metric: str) -> float | None:
+    found = record.metrics.get(metric)
+    return None if found is None else found.value
+
+
+def _entropy(record: Record) -> float | None:
+    """The mean entropy of a token's router softmax, as a fraction of that of equal probabilities."""
+    entry = record.details.get(KEY) or record.details.get(ON_CALIBRATION)
+    try:
+        health = from_details(entry)
+    except (RecordError, LookupError, TypeError, ValueError, AttributeError):
+        return None  # no entry, or one that somebody edited: then the check says that no record has it
+    found = []
+    for layers in health.domains.values():
+        for numbers, experts in zip(layers, health.experts, strict=True):
+            if numbers.token_entropy is not None and experts > 1:
+                found.append(numbers.token_entropy / math.log(experts))
+    return math.fsum(found) / len(found) if found else None

@@ -1,0 +1,195 @@
+"""What the records say of one claim at one look: its steps, as differences that are ruled on at any level.
+
+An interval decides (`Claim.ruling`). The steps of a claim are corrected for each other by Holm's procedure: one of k
+steps is enough for "fails". A claim holds if all of its steps do; one that fails makes it fail, one that is undecided
+leaves it so, and among steps that hold a negligible one makes it negligible.
+
+That there is a difference and that there is none that counts are two families, each with a Holm procedure of its own.
+In one family a step that is rightly found to be negligible would raise the level at which the others are found to
+differ, those among them that the seeds have carried away by chance: in up to 30 % of the draws of twenty equal rows one
+then differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ...records.example_files import ExampleReader
+from ...records.record import Record
+from ...records.record_limits import RecordError
+from ...statistics import Difference, Pairing, difference, holm, level_at, pair
+from ..dataframe import canonical
+from ..matrix import side_of
+from .claim import DECIDED, Claim, ClaimVerdict
+
+MIN_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One step: the difference of its rows, all of it and by task; None where there is none, for the `reason`."""
+
+    first: str
+    second: str
+    found: Difference | None
+    by_task: tuple[tuple[str, Difference], ...] = ()
+    seeds: int = 0
+    reason: str = ""
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether an interval of enough seeds can decide anything."""
+        return self.found is not None and self.seeds >= MIN_SEEDS and self.found.combined.covers != "none"
+
+    def ruling(self, claim: Claim, alpha: float) -> ClaimVerdict:
+        """What the interval of level 1 - alpha says."""
+        if self.found is None or not self.has_interval:
+            return "undecided"
+        effect = self.found.combined.estimate(alpha)
+        if effect.low is None or effect.high is None:
+            return "undecided"
+        return claim.ruling(effect.low, effect.high)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A claim, its steps at a look (-1: before the first was complete), and why the instrument fails, if it does."""
+
+    claim: Claim
+    steps: tuple[Compared, ...]
+    look: int = 0
+    broken: str = ""
+
+    @property
+    def tested(self) -> bool:
+        """Whether the claim is one of those that a study corrects for."""
+        return not self.broken and (bool(self.claim.looks) or any(step.has_interval for step in self.steps))
+
+    def level(self, alpha: float) -> float:
+        """What this look may spend of `alpha`."""
+        return level_at(self.claim.looks, max(0, self.look), alpha)
+
+    def rulings(self, alpha: float) -> list[ClaimVerdict]:
+        """What is said of each step, corrected over the steps and looks so that all hold at level 1 - alpha."""
+        found: list[ClaimVerdict] = ["undecided"] * len(self.steps)
+        for same in (False, True):  # a small difference that is sure is negligible all the same
+            decides = [partial(_decides, self.claim, step, same) for step in self.steps]
+            for number, level in holm(decides, self.level(alpha)).items():
+                if self.look >= 0:
+                    found[number] = self.steps[number].ruling(self.claim, level)
+        return found
+
+    def verdict(self, alpha: float) -> ClaimVerdict:
+        """What is said of the claim, at level 1 - alpha."""
+        found = self.rulings(alpha)
+        for verdict in ("fails", "undecided", "negligible"):
+            if verdict in found:
+                return verdict
+        return "holds"
+
+
+def _decides(claim: Claim, step: Compared, same: bool, alpha: float) -> bool:
+    verdict = step.ruling(claim, alpha)
+    return verdict in DECIDED and claim.says_same(verdict) == same
+
+
+def gather(claim: Claim, records: Sequence[Record], examples: ExampleReader | None, look: int) -> Evidence:
+    """The steps of a claim at a look; where not all of its cells have ended, at the last one that is complete.
+
+    Args:
+        claim: the claim; none of its checks is made here.
+        records: all of the study.
+        examples: reads the per-example outcomes of the records.
+        look: the number of the look, from 0.
+    """
+    concerned = [record for record in records if concerns(claim, record)]
+    if claim.looks:
+        look = min(look, len(claim.looks) - 1)
+        while look >= 0 and not _complete(claim, concerned, claim.looks[look]):
+            look -= 1
+        concerned = _first_seeds(concerned, claim.looks[max(0, look)])
+    steps = tuple(_compare(claim, first, second, concerned, examples) for first, second in claim.pairs)
+    if look < 0:
+        steps = tuple(replace(step, reason=f"not all of {claim.looks[0]} seeds have been run") for step in steps)
+    return Evidence(claim, steps, look)
+
+
+def concerns(claim: Claim, record: Record) -> bool:
+    """Whether the record is of one of the claim's rows on one of its tasks; failed ones count, too."""
+    cell = record.cell
+    if cell.suite != claim.suite or cell.task not in claim.tasks or cell.label not in claim.rows:
+        return False
+    # As JSON: a plan's (1, 2) is a list in a record.
+    budget = all(canonical(cell.budget.get(key)) == canonical(value) for key, value in claim.budget.items())
+    return budget and claim.backbone in ("", cell.backbone)
+
+
+def _complete(claim: Claim, records: Sequence[Record], seeds: int) -> bool:
+    """Whether the first seeds of every row and task have ended, well or not; the only one of a deterministic row."""
+    known: dict[tuple[str, str], set[int]] = {}
+    fixed: set[tuple[str, str]] = set()
+    for record in records:
+        place = (record.cell.label, record.cell.task)
+        known.setdefault(place, set()).add(record.cell.seed)
+        if record.seeds.get("stochastic") == 0 or record.status == "n/a":
+            fixed.add(place)
+    for row in claim.rows:
+        for task in claim.tasks:
+            wanted = 1 if (row, task) in fixed else seeds
+            if not set(range(wanted)) <= known.get((row, task), set()):
+                return False
+    return True
+
+
+def _first_seeds(records: Sequence[Record], seeds: int) -> list[Record]:
+    found = []
+    for record in records:
+        if record.cell.seed < seeds:
+            planned = min(seeds, record.seeds.get("planned", seeds))
+            found.append(replace(record, seeds={**record.seeds, "planned": planned}))
+    return found
+
+
+def _compare(
+    claim: Claim, first: str, second: str, records: Sequence[Record], examples: ExampleReader | None
+) -> Compared:
+    try:
+        pairings = _pairings(claim, first, second, records, examples)
+    except (LookupError, RecordError) as error:
+        return Compared(first, second, None, reason=str(error.args[0]))
+    seeds = min(len(pairing.pairs) for pairing in pairings)
+    if not seeds:
+        return Compared(first, second, None, reason="no seed with a score on both sides")
+    found = difference(pairings)
+    by_task = ()
+    if len(pairings) > 1:
+        alone = [difference([pairing]) for pairing in pairings]
+        by_task = tuple(zip(claim.tasks, alone, strict=True))
+    reasons = []
+    if seeds < MIN_SEEDS:
+        reasons.append(f"fewer than {MIN_SEEDS} seeds")
+    if found.lost:
+        reasons.append(f"{found.lost} of {found.pairs + found.lost} pairs lost")
+    if found.reason:
+        reasons.append(found.reason)
+    return Compared(first, second, found, by_task, seeds, ", ".join(reasons))
+
+
+def _pairings(
+    claim: Claim, first: str, second: str, records: Sequence[Record], examples: ExampleReader | None
+) -> list[Pairing]:
+    """The pairs on each task. Raises `LookupError` for a side without a score, `RecordError` for a doubled seed."""
+    pairings = []
+    metrics = (claim.metric, claim.against or claim.metric)
+    for task in claim.tasks:
+        sides = []
+        for label, metric in zip((first, second), metrics, strict=True):
+            of_row = [record for record in records if record.cell.task == task and record.cell.label == label]
+            side = side_of(of_row, metric, examples)
+            if not side.scores:
+                raise LookupError(f"{label} has no score on {task}")
+            sides.append(side)
+        pairings.append(pair(*sides))
+    return pairings
