@@ -6,6 +6,7 @@ from .attention.config import AttnMoEConfig
 from .checkpoint.part import MoELayers
 from .config import MoEConfig
 from .conversion.convert import convert
+from .conversion.densifying.conversion import mixture_to_dense
 from .conversion.restoration import to_dense
 from .experts.interface import register_experts
 from .further_splits import register_split
@@ -34,6 +35,7 @@ __all__ = [
     "convert",
     "export",
     "merge_experts",
+    "mixture_to_dense",
     "preset",
     "register_experts",
     "register_router",
