@@ -18,6 +18,7 @@ from .routing.health import LayerHealth, router_health
 from .routing.kinds import register_router
 from .routing.probe import LayerRouting, RoutingProbe, routing_probe
 from .routing.statistics import active_params, aux_loss
+from .routing.top_k import set_top_k, with_top_k
 from .stock_export import export
 
 __all__ = [
@@ -42,8 +43,10 @@ __all__ = [
     "register_split",
     "router_health",
     "routing_probe",
+    "set_top_k",
     "to_dense",
     "update_biases",
+    "with_top_k",
 ]
 
 register_part("moe", MoELayers())
