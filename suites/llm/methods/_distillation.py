@@ -6,8 +6,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.distillation.terms import aligned, divergence
-
 from ...contracts.context import Context
 from ...training.data_order import FixedBatches
 from ...training.groups import Group
@@ -58,9 +56,3 @@ def train_on_calibration(
     )
     losses = result.curves["train loss"]
     context.note("calibration training", {"steps": result.steps, "loss": [losses[0][1], losses[-1][1]]})
-
-
-def divergence_from(target: Tensor, logits: Tensor) -> Tensor:
-    """KL(target || logits), mean over tokens; both (..., C)."""
-    logits_NC, target_NC = aligned(logits, target)
-    return divergence(target_NC, logits_NC, temperature=1.0)

@@ -71,8 +71,9 @@ class LayerAllocation(MoEMethod):
 
     def moe_config(self, seed: int) -> MoEConfig:
         """The uniform conversion: CMoE's preset with these numbers."""
-        numbers = {"num_experts": self.num_experts, "num_shared": self.num_shared, "top_k": self.top_k}
-        return preset("cmoe_3p1of8", seed=seed, **numbers)
+        return preset(
+            "cmoe_3p1of8", num_experts=self.num_experts, num_shared=self.num_shared, top_k=self.top_k, seed=seed
+        )
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Allocate and convert, in place. Raises `NotApplicable` for a model that cannot be converted so."""

@@ -16,6 +16,7 @@ from torch import nn
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.conversion.densifying.conversion import mixture_to_dense
+from sparsebench.models.moe.conversion.output_divergence import output_divergence
 from sparsebench.models.precision import cast
 
 from ...contracts.context import Context
@@ -23,7 +24,7 @@ from ...contracts.method import NotApplicable
 from ...contracts.traits import CALIBRATION_DATA, CAUSAL, EXPERTS
 from ...methods.moe._calibration import expert_statistics
 from ...methods.shared._tuned import TunedMethod
-from ._distillation import divergence_from, train_on_calibration
+from ._distillation import train_on_calibration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class MixtureToDense(TunedMethod):
         def loss(model: nn.Module, batch: object) -> torch.Tensor:
             with torch.no_grad():
                 target = context.outputs(mixture, batch)
-            return divergence_from(target, context.outputs(model, batch))
+            return output_divergence(target, context.outputs(model, batch))
 
         train_on_calibration(dense.float(), loss, context, passes=self.passes, learning_rate=self.distillation_rate)
         return cast(dense, context.dtype)

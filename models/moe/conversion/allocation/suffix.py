@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ....anatomy import describe
 from ....calibration.block_calls import capture_chain, hidden_of
 from ....calibration.calls import batch_list, batch_mask, call_model
-from ....distillation.terms import aligned, divergence
 from ....errors import ModelError
+from ..output_divergence import output_divergence
 
 # Shapes: B rows of a batch, L tokens of a row, D width, V vocabulary.
 
@@ -67,10 +67,11 @@ class SuffixDivergence:
         total = 0.0
         tokens = 0
         for batch, changed, before in zip(self.batches, left, self.end, strict=True):
-            other_NV, target_NV = aligned(self._logits(batch, changed), self._logits(batch, before))
             real = _real(batch, changed)
-            total += float(divergence(target_NV[real], other_NV[real], temperature=1.0)) * int(real.sum())
-            tokens += int(real.sum())
+            count = int(real.sum())
+            found = output_divergence(self._logits(batch, before), self._logits(batch, changed), real)
+            total += float(found) * count
+            tokens += count
         return total / tokens
 
     def _logits(self, batch: object, hidden: Tensor) -> Tensor:
@@ -81,11 +82,11 @@ class SuffixDivergence:
 
 
 def _real(batch: object, hidden: Tensor) -> Tensor:
-    """Which tokens count, bool (B * L,)."""
+    """Which tokens count, bool (B, L)."""
     mask = batch_mask(batch)
     if isinstance(mask, Tensor) and mask.shape == hidden.shape[:-1]:
-        return mask.bool().flatten().to(hidden.device)
-    return torch.ones(hidden.shape[:-1], dtype=torch.bool, device=hidden.device).flatten()
+        return mask.bool().to(hidden.device)
+    return torch.ones(hidden.shape[:-1], dtype=torch.bool, device=hidden.device)
 
 
 @contextmanager

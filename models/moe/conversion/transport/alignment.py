@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from ....anatomy import MLP, describe
 from ....calibration.ffn_samples import Calibration
-from ....distillation.terms import aligned, divergence
 from ....errors import ModelError
 from ...config import MoEConfig
 from ...splits.transport import affinity
 from ..convert import convert, split_input
+from ..output_divergence import output_divergence
 from ..preconditions import FFN, calibration_for, feed_forwards, to_convert
 from ..verification import check_untied, check_view
 from .layer import TransportFFN, all_dense
@@ -58,8 +58,7 @@ class OpenExperts:
         """
         with torch.no_grad(), all_dense(self.layers.values()):
             target = logits(self.model)
-        mixture_NC, target_NC = aligned(logits(self.model), target)
-        total = divergence(target_NC, mixture_NC, temperature=1.0)
+        total = output_divergence(target, logits(self.model))
         for layer in self.layers.values():
             if layer.aux is not None:
                 total = total + layer.aux

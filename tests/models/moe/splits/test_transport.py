@@ -1,6 +1,7 @@
 """Neurons go where their importance lies."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -10,7 +11,7 @@ from sparsebench.models.moe.splits.by_importance import scores
 from sparsebench.models.moe.splits.transport import LEAST, affinity
 
 
-def config(**fields: object) -> MoEConfig:
+def config(**fields: Any) -> MoEConfig:
     return MoEConfig(**({"num_experts": 4, "split": "transport", "importance": "activation"} | fields))
 
 

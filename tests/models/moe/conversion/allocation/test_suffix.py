@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.distillation.terms import divergence
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.conversion.allocation.suffix import SuffixDivergence
+from sparsebench.models.moe.conversion.output_divergence import output_divergence
 
 Build = Callable[[str], nn.Module]
 
@@ -29,7 +29,7 @@ def test_it_is_the_divergence_of_whole_runs(build: Build, example: Callable) -> 
     tokens = 0
     for batch in batches:
         rows = batch["input_ids"]
-        total += rows.numel() * float(divergence(logits(model, rows), logits(changed, rows), 1.0))
+        total += rows.numel() * float(output_divergence(logits(model, rows), logits(changed, rows)))
         tokens += rows.numel()
     measure = SuffixDivergence(model, batches)
     assert measure.divergence(measure.start, 0) == pytest.approx(0, abs=1e-7)

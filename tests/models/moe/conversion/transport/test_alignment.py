@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -16,12 +17,17 @@ from sparsebench.models.moe.conversion.transport.alignment import OpenExperts, o
 Build = Callable[[str], nn.Module]
 
 
-def config(**fields: object) -> MoEConfig:
-    common = {"split": "transport", "importance": "activation", "clusters": "tokens", "router_init": "centroids"}
+def config(**fields: Any) -> MoEConfig:
+    common: dict[str, Any] = {
+        "split": "transport",
+        "importance": "activation",
+        "clusters": "tokens",
+        "router_init": "centroids",
+    }
     return MoEConfig(**({"num_experts": 5, "top_k": 2, "score": "none", **common} | fields))
 
 
-def opened(model: nn.Module, example: Callable, **fields: object) -> OpenExperts:
+def opened(model: nn.Module, example: Callable, **fields: Any) -> OpenExperts:
     return open_experts(model, config(**fields), calibrate(model, [example(model)]))
 
 
