@@ -12,7 +12,7 @@ from sparsebench.suites.llm.tasks.synthetic import SyntheticText
 from sparsebench.suites.llm.tasks.synthetic_top_k import SyntheticTopK
 from sparsebench.suites.methods.baselines.dense import Dense
 
-BUDGET = Budget(epochs=1, batch_size=4, test_examples=2, calibration_examples=2)
+BUDGET = Budget(epochs=1, batch_size=1, test_examples=1, calibration_examples=1)
 
 
 def test_each_k_is_the_plain_task_of_a_model_that_has_it() -> None:
