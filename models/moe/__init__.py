@@ -6,6 +6,7 @@ from .attention.config import AttnMoEConfig
 from .checkpoint.part import MoELayers
 from .config import MoEConfig
 from .conversion.convert import convert
+from .conversion.densifying.conversion import mixture_to_dense
 from .conversion.restoration import to_dense
 from .experts.interface import register_experts
 from .further_splits import register_split
@@ -17,6 +18,7 @@ from .routing.health import LayerHealth, router_health
 from .routing.kinds import register_router
 from .routing.probe import LayerRouting, RoutingProbe, routing_probe
 from .routing.statistics import active_params, aux_loss
+from .routing.top_k import set_top_k, with_top_k
 from .stock_export import export
 
 __all__ = [
@@ -34,14 +36,17 @@ __all__ = [
     "convert",
     "export",
     "merge_experts",
+    "mixture_to_dense",
     "preset",
     "register_experts",
     "register_router",
     "register_split",
     "router_health",
     "routing_probe",
+    "set_top_k",
     "to_dense",
     "update_biases",
+    "with_top_k",
 ]
 
 register_part("moe", MoELayers())

@@ -16,7 +16,7 @@ Metric = Literal["l2", "cos"]
 Importance = Literal["activation", "gradient"]
 Clusters = Literal["documents", "tokens"]
 
-BY_IMPORTANCE = ("gradient", "gradient_share", "residual")
+BY_IMPORTANCE = ("gradient", "gradient_share", "residual", "transport")
 """Splits that deal neurons out by their importance to clusters of the calibration data."""
 RELEASED_STARTS = 10
 """Starts of k-means in the code of LLaMA-MoE v1 and v2 (the default of its libraries)."""
@@ -44,11 +44,11 @@ class MoEConfig(RoutingConfig):
         split: which neurons go together; each is described in its file under `splits/`. `register_split` adds one.
         cluster_on: which matrix "cluster" compares.
         metric: how it compares rows.
-        importance: ranks the shared neurons and feeds "gradient", "gradient_share" and "residual": "gradient" is the
-            mean of |h dL/dh|, "activation" the mean of |h| times the norm of the neuron's column of the down
-            projection, which needs no backward pass. Unless given: "gradient" for those three splits, else
+        importance: ranks the shared neurons and feeds "gradient", "gradient_share", "residual" and "transport":
+            "gradient" is the mean of |h dL/dh|, "activation" the mean of |h| times the norm of the neuron's column of
+            the down projection, which needs no backward pass. Unless given: "gradient" for those four splits, else
             "activation".
-        clusters: the text clusters whose importance these three splits use: "documents" (LLaMA-MoE v1) or "tokens" (v2:
+        clusters: the text clusters whose importance these four splits use: "documents" (LLaMA-MoE v1) or "tokens" (v2:
             clusters of FFN inputs).
         clustering_starts: k-means keeps the best of so many runs. None: 10 as in the released code where `faithful`,
             else 1, since ten explain a few per cent more of what little the clusters of real weights explain, in ten

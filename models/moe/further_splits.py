@@ -13,7 +13,7 @@ from ..registry import Registry, function_in
 Split = Callable[[Any], Any]
 """Gives a `splits.Partition` for a `splits.SplitInput`, which know the configuration and so stand above this file."""
 SplitName = Literal[
-    "random", "sequential", "cluster", "coact", "gradient", "gradient_share", "residual", "cmoe", "whole"
+    "random", "sequential", "cluster", "coact", "gradient", "gradient_share", "residual", "cmoe", "transport", "whole"
 ]
 Need = Literal["activations", "gradients"]
 

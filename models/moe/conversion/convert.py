@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from torch import nn
 from ...anatomy import describe
 from ...calibration.ffn_samples import Calibration
 from ...calibration.hooks import FFNSample
+from ...errors import ModelError
 from ...hub.declaration import declare
 from ..config import MoEConfig
 from ..experts.bank import check_sizes
@@ -33,7 +34,13 @@ from .verification import Expected, check_mixture, check_untied, check_view
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable[Any] | None = None) -> Model:
+def convert(
+    model: Model,
+    config: MoEConfig,
+    calibration: Calibration | Iterable[Any] | None = None,
+    *,
+    given: Mapping[int, Partition] | None = None,
+) -> Model:
     """Replace the gated or plain FFNs of a model, in place, by mixtures of their own neurons.
 
     With `config.split` "whole" each expert has all of them, and the model grows by a whole FFN with every expert. The
@@ -49,6 +56,8 @@ def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable
         calibration: what `calibrate` returned (it serves any number of conversions of the same model), or batches, run
             as `model(**batch)` if they are mappings, else as `model(batch)`. `config.needs` says what it is used for;
             only the choice of shared neurons can do without, and is then random.
+        given: the blocks of neurons of each FFN that is converted, by the index of its block, where they were decided
+            elsewhere; `config.split` then only names how.
 
     Returns:
         The model.
@@ -62,7 +71,7 @@ def convert(model: Model, config: MoEConfig, calibration: Calibration | Iterable
     Example: `convert(model, MoEConfig(num_experts=8, num_shared=2, top_k=2), batches)`.
     """
     generator = torch.Generator().manual_seed(config.seed)
-    plans = _plan_all(model, config, calibration, generator)
+    plans = _plan_all(model, config, calibration, generator, given)
     # What can be refused has been refused by now. What can still fail is memory: then all goes back.
     with ExitStack() as undo:
         if config.attn is not None:
@@ -100,6 +109,7 @@ def _plan_all(
     config: MoEConfig,
     calibration: Calibration | Iterable[Any] | None,
     generator: torch.Generator,
+    given: Mapping[int, Partition] | None,
 ) -> deque[_Plan]:
     anatomy = describe(model)
     ffns = feed_forwards(anatomy)
@@ -107,39 +117,51 @@ def _plan_all(
     check_untied(model, [ffn.mlp for ffn in chosen])
     expected = {ffn.block: check_view(ffn.mlp, ffn.dense) for ffn in chosen}
     seen = calibration_for(model, ffns, config, calibration)
-    return deque(_plan(ffn, config, seen, generator, expected[ffn.block]) for ffn in chosen)
+    if given is not None and given.keys() != expected.keys():
+        raise ModelError(f"partitions are given for blocks {sorted(given)}, and {sorted(expected)} are converted")
+    parts = given or {}
+    return deque(_plan(ffn, config, seen, generator, expected[ffn.block], parts.get(ffn.block)) for ffn in chosen)
 
 
 @torch.no_grad()
 def _plan(
-    ffn: FFN, config: MoEConfig, seen: Calibration | None, generator: torch.Generator, expected: Expected | None
+    ffn: FFN,
+    config: MoEConfig,
+    seen: Calibration | None,
+    generator: torch.Generator,
+    expected: Expected | None,
+    given: Partition | None,
 ) -> _Plan:
     """Which neurons form which expert, and the router: what needs data and random numbers."""
     dense = ffn.dense
-    sample = None
-    document = None
-    embedding = None
-    if seen is not None:
-        sample = seen.samples[ffn.place]
-        document = seen.document
-        embedding = seen.embedding
-    inp = SplitInput(
-        gate=dense.gate,
-        up=dense.up,
-        down=dense.down,
-        sample=sample,
-        document=document,
-        embedding=embedding,
+    inp = split_input(ffn, config, seen, generator)
+    parts = partition(inp, given)
+    check_sizes(parts.sizes, gated=dense.gate is not None, activation=dense.activation)
+    router = make_router(config, dense, parts, inp.sample, generator)
+    fitted = config.scale == "calibrated" or config.align
+    sample = inp.sample if fitted else None
+    return _Plan(ffn=ffn, parts=parts, router=router, sample=sample, expected=expected)
+
+
+def split_input(ffn: FFN, config: MoEConfig, seen: Calibration | None, generator: torch.Generator) -> SplitInput:
+    """What a split is given: one FFN, and what calibration saw of it.
+
+    Args:
+        ffn: the FFN.
+        config: the conversion.
+        seen: samples of all FFNs of the model, or None.
+        generator: of random numbers.
+    """
+    return SplitInput(
+        gate=ffn.dense.gate,
+        up=ffn.dense.up,
+        down=ffn.dense.down,
+        sample=None if seen is None else seen.samples[ffn.place],
+        document=None if seen is None else seen.document,
+        embedding=None if seen is None else seen.embedding,
         config=config,
         generator=generator,
     )
-    parts = partition(inp)
-    check_sizes(parts.sizes, gated=dense.gate is not None, activation=dense.activation)
-    router = make_router(config, dense, parts, sample, generator)
-    fitted = config.scale == "calibrated" or config.align
-    if not fitted:
-        sample = None
-    return _Plan(ffn=ffn, parts=parts, router=router, sample=sample, expected=expected)
 
 
 @torch.no_grad()

@@ -72,10 +72,19 @@ def restore(model: nn.Module, index: int) -> None:
     mlp = describe(model).blocks[index].mlp
     assert mlp is not None
     layer: MoEFFN = mlp.site.get()
-    mlp.replace(*(_with_memory(module, layer) for module in layer.template))
+    mlp.replace(*restored_modules(layer))
     dense = describe(model).blocks[index].mlp
     assert dense is not None
     _fill(dense, layer)
+
+
+def restored_modules(layer: MoEFFN) -> tuple[nn.Module, ...]:
+    """The modules of the dense FFN that a mixture was cut from, for `MLP.replace`; their weights are yet to be filled.
+
+    Args:
+        layer: the mixture, whose device, dtype and mode they have.
+    """
+    return tuple(_with_memory(module, layer) for module in layer.template)
 
 
 def dense_weights(layer: MoEFFN) -> ExpertWeights:

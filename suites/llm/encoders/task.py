@@ -40,7 +40,7 @@ class TextTask(PredictionTask):
 
     def load(self) -> Splits:
         """The parts; read and split once per process."""
-        return _load(type(self))
+        return _load(type(self), tuple(vars(self).items()))
 
     def load_shared(self) -> None:
         """The parts."""
@@ -66,8 +66,9 @@ class TextTask(PredictionTask):
 
 
 @cached_reads()
-def _load(task: type[TextTask]) -> Splits:
-    parts = task().parts()
+def _load(task: type[TextTask], row: tuple[tuple[str, object], ...]) -> Splits:
+    """The parts of a task, or of one row of a table of them: by value, so that all its objects share them."""
+    parts = task(**dict(row)).parts()
     classes = len(parts.train.classes) or 1
     if classes != task.target.outputs:
         raise ValueError(f"{task.__name__} has {classes} outputs, its target says {task.target.outputs}")

@@ -1,7 +1,6 @@
 """Text tasks through the protocol of prediction tasks; frozen blocks computed once; the packaged sets."""
 
 import dataclasses
-import importlib
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,8 @@ from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.prediction.data import batch_rows
 from sparsebench.suites.prediction.frozen_features import TailModel, cache_frozen_features
 from sparsebench.suites.prediction.task import predict
+from sparsebench.suites.runner.discovery import loading
+from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.training.method import TrainedMethod
 
 from ...reasons import reason
@@ -140,9 +141,9 @@ SIZES = {
 
 
 def load_task(name: str) -> TextTask:
-    module = importlib.import_module(f"sparsebench.suites.llm.tasks.{name}")
-    (task,) = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
-    return task()
+    task = loading.load_task(find("task", name, "llm"))
+    assert isinstance(task, TextTask)
+    return task
 
 
 @pytest.mark.data

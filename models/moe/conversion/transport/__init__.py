@@ -1,0 +1,1 @@
+"""Which neurons form an expert, and which tokens go to it, learnt together against the dense model (DOT-MoE)."""
