@@ -3,7 +3,8 @@
 A module is parsed, not imported, so that `sparsebench list` needs no torch. Entry points: `sparsebench.methods`
 (`name = "package.module"`), `sparsebench.tasks` and `sparsebench.backbones` (`"suite.name" = "package.module"`).
 A task is a file, or a row of a file with a table (`table.py`). Routers, splits and criteria of others come by entry
-points, too (`sparsebench.routers`, `.splits`, `.criteria`), and so do whole suites (`further_suites.py`).
+points, too (`sparsebench.routers`, `.splits`, `.criteria`), and so do whole suites (`further_suites.py`), which
+`register_suite` adds in one process.
 """
 
 import functools
@@ -17,7 +18,7 @@ from ...contracts.suite import Suite
 from ..errors import UsageError, near
 from .built_in import built_in
 from .entry import PARTS, Entry, Kind
-from .further_suites import FurtherSuites, Place, read_suites
+from .further_suites import FurtherSuites, Place, read_suites, register
 from .plugins import misplaced, read_plugins
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,33 @@ def place_of(suite: str) -> Place:
 def is_further(suite: str) -> bool:
     """Whether another package brings the suite."""
     return suite in _further_suites().suites
+
+
+def further_places() -> list[Place]:
+    """Where the suites of other packages lie."""
+    return [place for _, place in _further_suites().suites.values()]
+
+
+def register_suite(package: str) -> None:
+    """Add a suite in this process and in the workers of its runs; an installed package has an entry point instead.
+
+    Args:
+        package: dotted name of the package of the suite, on the path: `suite.py`, whose `SUITE = Suite(...)` is of
+            literals, and the folders `tasks`, `backbones`, `profiles` and `methods`. It is not imported. The same one
+            may come again.
+
+    Raises:
+        UsageError: there is no such package, it is no suite, or another one has the name.
+
+    Example::
+
+        register_suite("gratings")
+        from sparsebench.suites.runner.cli.app import main  # the commands, after it: `python bench.py gratings run`
+        main()
+    """
+    register(package, {name: place_of(name) for name in suites()})
+    for cached in (suites, _further_suites, entries, broken_plugins):
+        cached.cache_clear()
 
 
 @functools.cache
