@@ -11,8 +11,9 @@ import functools
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from sparsebench.data.manifest import source_problems
+from sparsebench.data.manifest import catalogue, source_problems
 
 from ...contracts.suite import Suite
 from ..errors import UsageError, near
@@ -112,16 +113,33 @@ def plugin_problems() -> list[str]:
     return lines
 
 
-def called(name: str) -> list[Entry]:
-    """The methods and parts of that name. Raises `UsageError` where nothing that `check` knows has it."""
-    kinds: tuple[Kind, ...] = ("method", *PARTS)
-    found = [entries(kind)[name] for kind in kinds if name in entries(kind)]
-    for kind in kinds:
-        if not found and name in broken_plugins(kind):
-            raise UsageError(broken_plugins(kind)[name])
+class Named(NamedTuple):
+    """Something that `check` has a battery for."""
+
+    kind: str
+    name: str
+    suite: str = ""
+    """Of a task."""
+
+
+def checkable() -> list[Named]:
+    """All methods, parts of models, suites, tasks and data sources; nothing is imported."""
+    found = [Named(kind, name) for kind in ("method", *PARTS) for name in entries(kind)]
+    for suite in suites():
+        found.append(Named("suite", suite))
+        found += [Named("task", name, suite) for name in entries("task", suite)]
+    return [*found, *(Named("source", name) for name in catalogue())]
+
+
+def called(name: str) -> list[Named]:
+    """What has that name. Raises `UsageError` where nothing that `check` knows has it, or what has it is broken."""
+    known = checkable()
+    found = [named for named in known if named.name == name]
     if not found:
-        known = {other for kind in kinds for other in entries(kind)}
-        raise UsageError(f"no method, router, split or criterion is called {name!r}{near(name, known)}")
+        for problem in plugin_problems():
+            if f" {name!r} " in problem:
+                raise UsageError(problem)
+        raise UsageError(f"nothing that can be checked is called {name!r}{near(name, {named.name for named in known})}")
     return found
 
 
