@@ -97,6 +97,7 @@ def test_the_guides_suite_runs_beside_a_script(tmp_path: Path) -> None:
     assert "0 to run" in bench("gratings", "run", "--out", "out", "--workers", "1")
     said = bench("report", "out")
     assert "Gratings" in said and "bitfit" in said
+    assert "all conform" in bench("check", "gratings")
 
 
 TOY = {

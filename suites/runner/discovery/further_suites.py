@@ -70,7 +70,10 @@ def read_suites(built_in: Collection[str]) -> FurtherSuites:
     """The suites that were registered and that packages bring; a built-in name is nobody else's."""
     found = FurtherSuites({}, {})
     for name, package in _registered.items():
-        found.suites[name] = (_read(package), _place(package, ()))
+        try:
+            found.suites[name] = (_read(package), _place(package, ()))
+        except UsageError as error:  # its files have changed since
+            found.broken[name] = f"the suite {name!r} ({package}) cannot be used: {error}"
     for point in entry_points(group=GROUP):
         try:
             if point.name in built_in or point.name in found.suites:
