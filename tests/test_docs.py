@@ -72,6 +72,7 @@ def test_the_guide_works_from_outside_the_tree(plugin: Mapping[str, str], tmp_pa
     assert "all conform" in sparsebench("sparsebench check norm_tuning", tmp_path, **plugin)
 
 
+@pytest.mark.timeout(900)
 def test_the_guides_suite_runs_beside_a_script(tmp_path: Path) -> None:
     """The files as the guide names them; run, listed, reported and checked by the script, with nothing installed."""
     section = GUIDE.partition("### A suite of your own")[2]
