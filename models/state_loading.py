@@ -19,12 +19,15 @@ class Problems(NamedTuple):
 class PreparesLoading(nn.Module):
     """A module that changes itself, or its copy of a state dict, before torch puts the values into it."""
 
-    def prepare_loading(self, state: dict[str, Any], prefix: str, problems: Problems) -> None:
+    def prepare_loading(
+        self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any], problems: Problems
+    ) -> None:
         """Take the form that a state needs, and take out what torch does not know.
 
         Args:
             state: a copy of the state dict, which may be changed.
             prefix: what the names of this module begin with.
+            metadata: what the state says of this module besides its tensors; empty where it says nothing.
             problems: where to say what does not fit.
         """
         raise NotImplementedError
@@ -40,5 +43,5 @@ class PreparesLoading(nn.Module):
         error_msgs: list[str],
     ) -> None:
         state = dict(state_dict)
-        self.prepare_loading(state, prefix, Problems(missing_keys, unexpected_keys, error_msgs))
+        self.prepare_loading(state, prefix, local_metadata, Problems(missing_keys, unexpected_keys, error_msgs))
         super()._load_from_state_dict(state, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)

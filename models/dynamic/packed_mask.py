@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -63,7 +64,9 @@ class PackedMask(PreparesLoading):
         """Bytes of the mask on disk."""
         return -(-self.mask.numel() // 8)
 
-    def prepare_loading(self, state: dict[str, Any], prefix: str, problems: Problems) -> None:
+    def prepare_loading(
+        self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any], problems: Problems
+    ) -> None:
         """Take the mask out of its bits."""
         bits = state.get(f"{prefix}bits")
         if bits is None:

@@ -58,7 +58,9 @@ class PartiallyDynamic(PreparesLoading):
             raise ModelError(f"static weight {tuple(static.shape)} for a weight of {tuple(self.weight_shape)}")
         self.partition = ModePartition(mask.to(start.device), static.to(start), scale)
 
-    def prepare_loading(self, state: dict[str, Any], prefix: str, problems: Problems) -> None:
+    def prepare_loading(
+        self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any], problems: Problems
+    ) -> None:
         """Get the partition that a state has."""
         # torch passes over keys below a child that is None in silence, strict or not.
         if self.partition is None and self._modules.get("compact") is None:

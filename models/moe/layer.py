@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import MLP, Experts, ExpertWeights, Site, see_through, table_at
+from ..anatomy import MLP, Experts, ExpertWeights, Site, see_through
 from ..errors import ModelError
 from .config import MoEConfig
 from .experts import ExpertBank
 from .experts.bank import check_sizes
+from .experts.view import banked, banked_mlp
 from .routing.balance import balance_in_training, within_capacity
 from .routing.choice_bias import discard_counts
 from .routing.choices import Routing
@@ -150,39 +151,19 @@ class MoEFFN(nn.Module):
 
     def describe_mlp(self, site: Site, output: Site, tail: Site | None) -> MLP:
         """This layer as the anatomy sees it."""
-        bank_site = see_through(self, "experts")
-        bank: ExpertBank = bank_site.get()
-        router = see_through(self, "router")
+        common = banked(self)
+        bank = common["bank"]
         names = ["gate_up", "down"]
         if bank.bias is not None:
             names.append("bias")
-        table = table_at(self, "experts")
-        rows = tuple(router.get().expert_rows()) if table is None else ()
         experts = BankedExperts(
-            num_experts=len(bank.sizes),
-            top_k=router.get().top_k,
+            **common,
             tensors=tuple(Site(bank, name) for name in names),
-            router=router,
-            rows=rows,
-            table=table,
-            module=bank_site,
             shared=None if self.shared is None else see_through(self, "shared"),
-            holders=(router.get(),),
-            activate=bank.activate,
-            softmax=router.get().score != "sigmoid",
-            bank=bank,
+            softmax=common["router"].get().score != "sigmoid",
             layer=self,
         )
-        return MLP(
-            site=site,
-            output=output,
-            tail=tail,
-            kind="moe",
-            width=bank.down.shape[1],
-            hidden=max(bank.sizes),
-            activation=bank.activation,
-            experts=experts,
-        )
+        return banked_mlp(bank, experts, site, output, tail=tail)
 
     def forget_experts(self, kept: Sequence[int], *, of_router: bool = True) -> None:
         """Let sizes, neurons and configuration follow when the bank holds these of its former experts only.

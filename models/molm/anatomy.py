@@ -20,8 +20,8 @@ from ..anatomy import (
     see_through,
 )
 from ..anatomy.building import block_at
-from ..anatomy.experts import table_at
 from ..moe.experts import ExpertBank
+from ..moe.experts.view import banked, banked_mlp
 
 NORMS = ("input_layernorm", "post_attention_layernorm")
 
@@ -67,36 +67,11 @@ def _mlp(layer: Any) -> MLP:
     module = site.get()
     if isinstance(module, DescribesMLP):
         return module.describe_mlp(site, site, None)
-    place = see_through(module, "experts")
-    bank: ExpertBank = place.get()
-    router = see_through(module, "router")
-    table = table_at(module, "experts")
+    common = banked(module)
+    bank = common["bank"]
     gate_up, down = Site(bank, "gate_up"), Site(bank, "down")
-    experts = UpDownExperts(
-        num_experts=len(bank.sizes),
-        top_k=router.get().top_k,
-        tensors=(gate_up, down),
-        router=router,
-        module=place,
-        rows=() if table is not None else tuple(router.get().expert_rows()),
-        holders=(router.get(),),
-        activate=bank.activate,
-        table=table,
-        gate_up=gate_up,
-        down=down,
-        gated=False,
-        bank=bank,
-    )
-    return MLP(
-        site=site,
-        output=site,
-        kind="moe",
-        width=bank.down.shape[1],
-        hidden=max(bank.sizes),
-        activation=bank.activation,
-        experts=experts,
-        returns_tuple=True,
-    )
+    experts = UpDownExperts(**common, tensors=(gate_up, down), gate_up=gate_up, down=down, gated=False)
+    return banked_mlp(bank, experts, site, site, returns_tuple=True)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -165,7 +165,9 @@ class Masked(PreparesLoading):
             destination[f"{prefix}bits"] = pack_mask(self.mask)
             destination[f"{prefix}shape"] = torch.tensor(self.shape, dtype=torch.int32)
 
-    def prepare_loading(self, state: dict[str, Any], prefix: str, problems: Problems) -> None:
+    def prepare_loading(
+        self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any], problems: Problems
+    ) -> None:
         """Become as narrow as the saved layer, and pruned where it is."""
         weight = state.get(f"{prefix}weight")
         if all(f"{prefix}{name}" in state for name in PRUNED):

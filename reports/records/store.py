@@ -23,20 +23,13 @@ from .example_files import pack, unpack
 from .files import TEMPORARY, read_file, write_whole
 from .frozen import RECORDS_FILE, Frozen, Stamp, stamp_of
 from .record import SCHEMA_VERSION, Record, RecordError, from_json, to_json
+from .store_errors import SchemaTooNew, StoreError
 
 MARKER = "sparsebench.json"
 RECORDS = "records"
 """Folder of the records, inside the result folder."""
 BROKEN = f"../{RECORDS_FILE}"
 """The name, seen from the folder of the records, of frozen ones that cannot be read; no file in it has that name."""
-
-
-class StoreError(RuntimeError):
-    """The result folder cannot be used; the message is one line and says what to do."""
-
-
-class SchemaTooNew(StoreError):  # noqa: N818 -- reads better in `except SchemaTooNew`
-    """The result folder was written by a newer sparsebench."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class ListDocument(TypedDict):
     routers: list[EntryDocument]
     splits: list[EntryDocument]
     criteria: list[EntryDocument]
+    adapters: list[EntryDocument]
     sources: list[SourceDocument]
     problems: list[str]
 

@@ -14,7 +14,7 @@ class Growing(PreparesLoading):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(length))
 
-    def prepare_loading(self, state, prefix, problems):
+    def prepare_loading(self, state, prefix, metadata, problems):
         length = state.pop(f"{prefix}length", None)
         if length is None:
             problems.missing.append(f"{prefix}length")
@@ -30,6 +30,37 @@ def test_the_form_is_that_of_the_state_which_stays_as_it_was() -> None:
     model.load_state_dict(state)
     assert model[0].weight.tolist() == [0, 1, 2]
     assert state.keys() == {"0.weight", "0.length"}
+
+
+class Saying(nn.Module):
+    """Writes into the metadata of its state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination._metadata[prefix[:-1]]["said"] = 7
+
+
+class Hearing(PreparesLoading):
+    """Notes the metadata."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def prepare_loading(self, state, prefix, metadata, problems):
+        self.heard = metadata.get("said")
+
+
+def test_the_metadata_of_a_state_is_passed_on() -> None:
+    model = nn.Sequential(Hearing())
+    model.load_state_dict(nn.Sequential(Saying()).state_dict())
+    assert model[0].heard == 7
+    model.load_state_dict({"0.weight": torch.ones(1)})
+    assert model[0].heard is None
 
 
 def test_what_does_not_fit_is_said() -> None:

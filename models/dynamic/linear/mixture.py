@@ -13,6 +13,7 @@ from ...errors import ModelError
 from ...moe.routing.balance import balance_in_training
 from ...moe.routing.choices import Choice, Routing
 from ...moe.routing.router import LinearRouter
+from ...state_loading import Problems
 from ..copies import copied_bank, copied_bias
 from ..layer import DynamicLayer
 from .config import MixtureConfig
@@ -185,24 +186,16 @@ class MixtureLinear(DynamicLayer):
         if hasattr(destination, "_metadata"):  # which `state_dict` has, and `torch.save` keeps
             destination._metadata[prefix[:-1]][SAID] = self._said()
 
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        prefix: str,
-        local_metadata: Mapping[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
+    def prepare_loading(
+        self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any], problems: Problems
     ) -> None:
-        said = local_metadata.get(SAID)
+        """As every dynamic layer; the state of a mixture that does something else with its tensors is refused."""
+        said = metadata.get(SAID)
         if said is not None and said != self._said():
-            error_msgs.append(
+            problems.errors.append(
                 f"{prefix.rstrip('.')} is a mixture with {said} in the state, and here with {self._said()}"
             )
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
+        super().prepare_loading(state, prefix, metadata, problems)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the last loss, whose graph can be neither copied nor pickled, and without a mask."""

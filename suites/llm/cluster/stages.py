@@ -12,6 +12,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from sparsebench.data.text.windows import Tokenizer
+from sparsebench.models.loss_scale import scaled_losses
 from sparsebench.models.moe import convert, export, preset
 from sparsebench.models.moe.hf_trainer.sharded_loading import load_sharded
 
@@ -126,7 +127,8 @@ def train(run: Run, stage: Stage) -> None:
     )
     trainer.add_callback(RouterHealthCallback(trainer, every=run.log_steps))
     last = get_last_checkpoint(str(folder)) if folder.exists() else None
-    trainer.train(resume_from_checkpoint=last)
+    with scaled_losses(1.0):  # whose end takes back what the callback has set, also of a training that breaks off
+        trainer.train(resume_from_checkpoint=last)
     trainer.save_model(str(folder / "unfinished"))
     state.wait_for_everyone()
     if state.is_main_process:

@@ -1,14 +1,15 @@
 """The commands put together, and what becomes of mistakes."""
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from sparsebench.data.errors import DataError
 from sparsebench.models.errors import ModelError
-from sparsebench.reports.records.record import RecordError
-from sparsebench.reports.records.store import StoreError
+from sparsebench.reports.records.record_limits import RecordError
+from sparsebench.reports.records.store_errors import StoreError
 from sparsebench.reports.records.visible import visible
 
 from ..discovery.registry import suites
@@ -32,8 +33,22 @@ EXIT_CODES = (
     "2 a mistake in the command or its files, in one line; 130 stopped by Ctrl-C."
 )
 
+
+class Commands(TyperGroup):
+    """Several commands. A flag that is not given is False and not None, for which typer would import pydantic."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options before the name of a command, `--help` too."""
+        found = super().get_params(ctx)
+        for option in found:
+            if getattr(option, "is_flag", False) and option.default is None:
+                option.default = False
+        return found
+
+
 app = typer.Typer(
     name="sparsebench",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -92,7 +107,7 @@ VERBS = {"molecules": MOLECULE_COMMANDS}
 
 def _suite_app(name: str) -> typer.Typer:
     """`sparsebench <suite> list|plan|prepare|run`: the same commands, for one suite, and its own."""
-    sub = typer.Typer(help=f"Only the suite {name}: {suites()[name].title}.", no_args_is_help=True)
+    sub = typer.Typer(cls=Commands, help=f"Only the suite {name}: {suites()[name].title}.", no_args_is_help=True)
 
     @sub.callback()
     def choose(context: typer.Context) -> None:

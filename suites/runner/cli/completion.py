@@ -6,10 +6,9 @@ from pathlib import Path
 
 import typer
 
-from sparsebench.reports.records.store import StoreError
+from sparsebench.reports.records.store_errors import StoreError
 
-from ..discovery.entry import PARTS
-from ..discovery.registry import entries, methods_of, suites
+from ..discovery.registry import checkable, entries, methods_of, suites
 from ..errors import UsageError
 
 
@@ -61,9 +60,8 @@ def template_names(context: typer.Context) -> Iterator[str]:
 
 @_completes
 def checked_names(context: typer.Context) -> Iterator[str]:
-    """Methods, routers, splits and criteria."""
-    for kind in ("method", *PARTS):
-        yield from entries(kind)
+    """All that has a battery."""
+    yield from (named.name for named in checkable())
 
 
 @_completes

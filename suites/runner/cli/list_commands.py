@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..discovery.registry import called, entries, suites
+from ..discovery.registry import Named, called, entries, suites
 from . import completion
 from .options import JsonOption, SuiteOption
 from .output import announce, print_json, say
@@ -18,13 +18,13 @@ def list_(
         list[str] | None,
         typer.Argument(
             autocompletion=completion.kind_names,
-            help="methods, suites, tasks, backbones, profiles, routers, splits, criteria, sources (all unless given).",
+            help="methods, suites, tasks, backbones, profiles, routers, splits, criteria, adapters, sources (or all).",
         ),
     ] = None,
     suite: SuiteOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Methods, tasks, backbones, profiles; routers, splits, criteria; data sources."""
+    """Methods, tasks, backbones, profiles; routers, splits, criteria, adapters; data sources."""
     from ..show.listing import KINDS, PLAIN, list_document, list_text
 
     chosen = only(context, suite)
@@ -37,7 +37,10 @@ def list_(
 
 def show(
     name: Annotated[
-        str, typer.Argument(help="A method or chain, task, backbone, router, split, criterion, data source or suite.")
+        str,
+        typer.Argument(
+            help="A method or chain, task, backbone, router, split, criterion, adapter, data source or suite."
+        ),
     ],
 ) -> None:
     """What something is: paper, every option and metric, data and their licence."""
@@ -52,17 +55,17 @@ def check(
         list[str] | None,
         typer.Argument(
             autocompletion=completion.checked_names,
-            help="Methods, routers, splits, criteria (all methods unless given).",
+            help="Methods, routers, splits, criteria, adapters, tasks, suites, sources (all methods unless given).",
         ),
     ] = None,
 ) -> None:
-    """The conformance battery: determinism, save and load, gradients, bf16, for each suite that a method serves."""
+    """The conformance battery of what has that name: the same bits twice, save and load, gradients, bf16, data."""
     found = [entry for one in name or [] for entry in called(one)]  # a wrong name is said before anything is imported
     announce("checking: the first takes some seconds to import")
-    from ..conformance.parts import check
+    from ..conformance.check import check
     from ..console import open_console
 
-    raise typer.Exit(check(found or list(entries("method").values()), open_console()))
+    raise typer.Exit(check(found or [Named("method", name) for name in entries("method")], open_console()))
 
 
 def doctor(json: JsonOption = False) -> None:

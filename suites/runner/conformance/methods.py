@@ -19,6 +19,7 @@ from ...contracts.applicability import reason_against
 from ...contracts.budget import Budget
 from ...contracts.context import Context, Setup
 from ...contracts.method import Method, NotApplicable
+from ...contracts.task import Outcome, Task
 from ...contracts.traits import EXPERTS
 from ...training.method import TrainedMethod
 from ..discovery.loading import backbone_loader, load_method, load_task
@@ -52,17 +53,30 @@ class Case:
     _probes: dict[torch.dtype, tuple[Context, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def setup(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Setup:
-        """The synthetic task; the backbone's own random weights do not depend on the seed."""
-        further = {name: backbone_loader(find("backbone", name, self.suite), name) for name in self.method.backbones()}
-        context = Context(suite=self.suite, task=self.task, seed=seed, budget=BUDGET, dtype=dtype, further=further)
-        load = backbone_loader(self.backbone, self.backbone.name)
-        task = load_task(find("task", self.task, self.suite))
-        chain = [*self.before, self.method]
-        setup = task.setup(lambda generator: load(torch.Generator().manual_seed(0)), context, chain)
+        """The task; the backbone's own random weights do not depend on the seed."""
+        setup = self._task().setup(self._load, self._context(seed, dtype), self._chain)
         model = setup.model
         for link in self.before:
             model = link.deploy(link.prepare(model, setup.context))
         return replace(setup, model=model)
+
+    def run(self) -> Outcome:
+        """The task from its data to its scores, for seed 0."""
+        return self._task().run(self._chain, self._load, self._context())
+
+    @property
+    def _chain(self) -> list[Method]:
+        return [*self.before, self.method]
+
+    def _task(self) -> Task:
+        return load_task(find("task", self.task, self.suite))
+
+    def _load(self, generator: torch.Generator) -> Any:
+        return backbone_loader(self.backbone, self.backbone.name)(torch.Generator().manual_seed(0))
+
+    def _context(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Context:
+        further = {name: backbone_loader(find("backbone", name, self.suite), name) for name in self.method.backbones()}
+        return Context(suite=self.suite, task=self.task, seed=seed, budget=BUDGET, dtype=dtype, further=further)
 
     def fitted(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, Tensor]:
         """The deployed model after prepare and fit, and its outputs on the first calibration batch."""
@@ -189,14 +203,22 @@ def cases(name: str) -> list[Case]:
     """One case for each suite with a backbone that the method supports. Raises `UsageError` for an unknown method."""
     method = load_method(find("method", name), {})
     for tasks in (TASKS, TRAINING_TASKS):
-        found = [_case(method, name, suite, tasks) for suite in suites()]
+        found = [case_of(method, name, suite, tasks) for suite in suites()]
         fitting = [case for case in found if case is not None]
         if fitting:
             return fitting
     return []
 
 
-def _case(method: Method, name: str, suite: str, tasks: Sequence[str]) -> Case | None:
+def case_of(method: Method, name: str, suite: str, tasks: Sequence[str]) -> Case | None:
+    """The method on the first of these tasks, and the first backbone without downloads, that it goes with in a suite.
+
+    Args:
+        method: with its default options.
+        name: of it.
+        suite: in which the tasks are.
+        tasks: names; those that the suite has not are left out.
+    """
     if any(further.partition(":")[0] not in entries("backbone", suite) for further in method.backbones()):
         return None
     for task in (name for name in tasks if name in entries("task", suite)):

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import transformers
-from rich.console import Console
 from torch import Tensor, nn
 
 from sparsebench.models import load, save
@@ -21,8 +20,7 @@ from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.routing.kinds import router_class
 from sparsebench.models.sparsity.scoring import Evidence, criterion
 
-from ..discovery.entry import Entry, PartKind
-from .methods import NonconformingError, check_method, report, require
+from .methods import NonconformingError, require
 
 EXPERTS = 4
 Rule = Callable[[str], str | None]
@@ -222,22 +220,9 @@ def _common(config: Callable[..., MoEConfig]) -> list[tuple[str, Rule]]:
     return [_named(rule, config) for rule in (_determinism, _bfloat16, _saving)]
 
 
-BATTERIES: Mapping[PartKind, Sequence[tuple[str, Rule]]] = {
+BATTERIES: Mapping[str, Sequence[tuple[str, Rule]]] = {
     "router": [*_plain([logits_of_experts, gradients, fewer_experts, export_or_refusal]), *_common(of_router)],
     "split": [*_plain([blocks]), *_common(of_split)],
     "criterion": _plain([scores, pruning]),
 }
 """Rules by name."""
-
-
-def check(found: Sequence[Entry], console: Console) -> int:
-    """Run the battery of each method or part and print a line for each rule; 0 if all conform, else 1."""
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[attr-defined]
-    failures = 0
-    for entry in found:
-        if entry.kind == "method":
-            failures += check_method(entry.name, console)
-        for rule, run in BATTERIES.get(entry.kind, ()):  # type: ignore[call-overload]
-            failures += report(f"{entry.kind} {entry.name}", rule, functools.partial(run, entry.name), console)
-    console.print("all conform" if not failures else f"{failures} rules broken")
-    return int(failures > 0)

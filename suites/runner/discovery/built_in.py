@@ -1,6 +1,7 @@
-"""Routers, splits and criteria of `models/`, read from the tables that name them; nothing is imported."""
+"""Routers, splits, criteria and kinds of adapters of `models/`, read from files that name them; nothing is imported."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 from .closure import TOP, Tree
@@ -13,11 +14,17 @@ TABLES: dict[PartKind, tuple[str, str]] = {
     "criterion": (f"{TOP}.models.sparsity.scoring", "CRITERIA"),
 }
 """The module and the constant that hold the things of a kind by name."""
+ADAPTERS = f"{TOP}.models.adapters"
+"""The package whose face has the kinds of adapters: what it takes that is called so."""
+ADAPTER = re.compile(r"(?!Adapter).+Config")
 
 
 def built_in(kind: PartKind) -> Iterator[Entry]:
     """What this package has of a kind, in the order of its table."""
     tree = Tree()
+    if kind == "adapter":
+        yield from _adapters(tree)
+        return
     name, constant = TABLES[kind]
     table = tree.module(name)
     assert table is not None
@@ -26,6 +33,15 @@ def built_in(kind: PartKind) -> Iterator[Entry]:
         path = tree.file(module)
         assert path is not None
         yield Entry(kind, key, module, path, symbol=symbol)
+
+
+def _adapters(tree: Tree) -> Iterator[Entry]:
+    face = tree.module(ADAPTERS)
+    assert face is not None
+    for name, taken in sorted(face.bound.items()):
+        path = tree.file(taken.module)
+        if path is not None and ADAPTER.fullmatch(name):
+            yield Entry("adapter", name, taken.module, path, symbol=name)
 
 
 def _items(table: Module, constant: str) -> Iterator[tuple[str, ast.expr]]:

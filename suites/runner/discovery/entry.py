@@ -14,7 +14,7 @@ from .table import TableRow, read_table
 if TYPE_CHECKING:
     from ...contracts.traits import Backbone
 
-PartKind = Literal["router", "split", "criterion"]
+PartKind = Literal["router", "split", "criterion", "adapter"]
 """What models are changed with, by a name in a configuration."""
 Kind = Literal["method", "task", "backbone", PartKind]
 PARTS: tuple[PartKind, ...] = get_args(PartKind)

@@ -1,15 +1,16 @@
-"""Suites of other packages: entry points in the group `sparsebench.suites`, read without importing anything.
+"""Suites of other packages, by entry point or registered in this process, read without importing anything.
 
     [project.entry-points."sparsebench.suites"]
     audio = "my_package.audio"
 
-The package has `suite.py`, whose `SUITE = Suite(...)` holds nothing but literals, and folders `tasks`, `backbones`,
-`profiles` and `methods` with the files that those of our own suites have.
+`registry.register_suite("my_package.audio")` does the same for one process. The package has `suite.py`, whose
+`SUITE = Suite(...)` holds nothing but literals, and folders `tasks`, `backbones`, `profiles` and `methods` with the
+files that those of our own suites have.
 """
 
 import ast
-from collections.abc import Collection
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Collection, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,29 +38,75 @@ class FurtherSuites(NamedTuple):
     broken: dict[str, str]
 
 
+_registered: dict[str, str] = {}
+
+
+def registered() -> tuple[str, ...]:
+    """The packages that were registered in this process, in that order."""
+    return tuple(_registered.values())
+
+
+def register(package: str, taken: Mapping[str, Place]) -> None:
+    """Note a package for `read_suites`.
+
+    Args:
+        package: its dotted name; it is found as an import would find it, but not imported.
+        taken: the suites that there are, and where they lie.
+
+    Raises:
+        UsageError: it has no suite that can be used, or the name is that of another one.
+    """
+    try:
+        name = _read(package).name
+        if name in taken and taken[name].package != package:
+            raise UsageError(f"the name {name!r} is taken: {taken[name].package} has it")
+    except UsageError as error:
+        raise UsageError(f"the package {package!r} cannot be used as a suite: {error}") from None
+    if name not in taken:
+        _registered[name] = package
+
+
 def read_suites(built_in: Collection[str]) -> FurtherSuites:
-    """The suites that packages bring; a built-in name is nobody else's."""
+    """The suites that were registered and that packages bring; a built-in name is nobody else's."""
     found = FurtherSuites({}, {})
+    for name, package in _registered.items():
+        try:
+            found.suites[name] = (_read(package), _place(package, ()))
+        except UsageError as error:  # its files have changed since
+            found.broken[name] = f"the suite {name!r} ({package}) cannot be used: {error}"
     for point in entry_points(group=GROUP):
         try:
             if point.name in built_in or point.name in found.suites:
                 raise UsageError(f"the name {point.name!r} is taken")
-            found.suites[point.name] = _read(point)
+            about = _read(point.value)
+            if about.name != point.name:
+                raise UsageError(f"its suite.py calls it {about.name!r}")
+            found.suites[point.name] = (about, _place(point.value, top_packages(point)))
         except UsageError as error:
             found.broken[point.name] = f"the suite {point.name!r} ({point.value}) cannot be used: {error}"
     return found
 
 
-def _read(point: EntryPoint) -> tuple[Suite, Place]:
-    file = Tree().file(point.value)
+def _read(package: str) -> Suite:
+    """What the package says of its suite. Raises `UsageError`."""
+    folder = _folder(package)
+    about = _about(folder / "suite.py")
+    if not about.name.isidentifier():
+        raise UsageError(f"the name {about.name!r} has more than letters, digits and underscores")
+    if not (folder / "tasks").is_dir():
+        raise UsageError("it has no folder of tasks")
+    return about
+
+
+def _folder(package: str) -> Path:
+    file = Tree().file(package)
     if file is None or file.name != "__init__.py":
         raise UsageError("there is no such package: reinstall it")
-    about = _about(file.parent / "suite.py")
-    if about.name != point.name:
-        raise UsageError(f"its suite.py calls it {about.name!r}")
-    if not (file.parent / "tasks").is_dir():
-        raise UsageError("it has no folder of tasks")
-    return about, Place(file.parent, point.value, top_packages(point))
+    return file.parent
+
+
+def _place(package: str, companions: tuple[str, ...]) -> Place:
+    return Place(_folder(package), package, companions or (package.partition(".")[0],))
 
 
 def _about(file: Path) -> Suite:

@@ -3,21 +3,23 @@
 A module is parsed, not imported, so that `sparsebench list` needs no torch. Entry points: `sparsebench.methods`
 (`name = "package.module"`), `sparsebench.tasks` and `sparsebench.backbones` (`"suite.name" = "package.module"`).
 A task is a file, or a row of a file with a table (`table.py`). Routers, splits and criteria of others come by entry
-points, too (`sparsebench.routers`, `.splits`, `.criteria`), and so do whole suites (`further_suites.py`).
+points, too (`sparsebench.routers`, `.splits`, `.criteria`), and so do whole suites (`further_suites.py`), which
+`register_suite` adds in one process.
 """
 
 import functools
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from sparsebench.data.manifest import source_problems
+from sparsebench.data.manifest import catalogue, source_problems
 
 from ...contracts.suite import Suite
 from ..errors import UsageError, near
 from .built_in import built_in
 from .entry import PARTS, Entry, Kind
-from .further_suites import FurtherSuites, Place, read_suites
+from .further_suites import FurtherSuites, Place, read_suites, register
 from .plugins import misplaced, read_plugins
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +43,33 @@ def place_of(suite: str) -> Place:
 def is_further(suite: str) -> bool:
     """Whether another package brings the suite."""
     return suite in _further_suites().suites
+
+
+def further_places() -> list[Place]:
+    """Where the suites of other packages lie."""
+    return [place for _, place in _further_suites().suites.values()]
+
+
+def register_suite(package: str) -> None:
+    """Add a suite in this process and in the workers of its runs; an installed package has an entry point instead.
+
+    Args:
+        package: dotted name of the package of the suite, on the path: `suite.py`, whose `SUITE = Suite(...)` is of
+            literals, and the folders `tasks`, `backbones`, `profiles` and `methods`. It is not imported. The same one
+            may come again.
+
+    Raises:
+        UsageError: there is no such package, it is no suite, or another one has the name.
+
+    Example::
+
+        register_suite("gratings")
+        from sparsebench.suites.runner.cli.app import main  # the commands, after it: `python bench.py gratings run`
+        main()
+    """
+    register(package, {name: place_of(name) for name in suites()})
+    for cached in (suites, _further_suites, entries, broken_plugins):
+        cached.cache_clear()
 
 
 @functools.cache
@@ -84,16 +113,33 @@ def plugin_problems() -> list[str]:
     return lines
 
 
-def called(name: str) -> list[Entry]:
-    """The methods and parts of that name. Raises `UsageError` where nothing that `check` knows has it."""
-    kinds: tuple[Kind, ...] = ("method", *PARTS)
-    found = [entries(kind)[name] for kind in kinds if name in entries(kind)]
-    for kind in kinds:
-        if not found and name in broken_plugins(kind):
-            raise UsageError(broken_plugins(kind)[name])
+class Named(NamedTuple):
+    """Something that `check` has a battery for."""
+
+    kind: str
+    name: str
+    suite: str = ""
+    """Of a task."""
+
+
+def checkable() -> list[Named]:
+    """All methods, parts of models, suites, tasks and data sources; nothing is imported."""
+    found = [Named(kind, name) for kind in ("method", *PARTS) for name in entries(kind)]
+    for suite in suites():
+        found.append(Named("suite", suite))
+        found += [Named("task", name, suite) for name in entries("task", suite)]
+    return [*found, *(Named("source", name) for name in catalogue())]
+
+
+def called(name: str) -> list[Named]:
+    """What has that name. Raises `UsageError` where nothing that `check` knows has it, or what has it is broken."""
+    known = checkable()
+    found = [named for named in known if named.name == name]
     if not found:
-        known = {other for kind in kinds for other in entries(kind)}
-        raise UsageError(f"no method, router, split or criterion is called {name!r}{near(name, known)}")
+        for problem in plugin_problems():
+            if f" {name!r} " in problem:
+                raise UsageError(problem)
+        raise UsageError(f"nothing that can be checked is called {name!r}{near(name, {named.name for named in known})}")
     return found
 
 

@@ -17,12 +17,14 @@ from typing import Any, NamedTuple
 
 from sparsebench.data.cache import cache_root
 from sparsebench.data.identity import identity
+from sparsebench.models.registry import plural
 from sparsebench.reports.records.index.collector import no_collection
 from sparsebench.reports.records.record import CellInfo, Link
 
 from ..discovery.closure import HOME, files_below, places
+from ..discovery.entry import PARTS
 from ..discovery.plugins import top_packages
-from ..discovery.registry import suites
+from ..discovery.registry import further_places, suites
 from ..identity.cell import Cell, backbones_of, digest
 from ..identity.device import device_kind
 from ..identity.fingerprint import versions
@@ -32,7 +34,7 @@ from .profile import Profile
 
 FOLDERS = ("models", "data", "suites", "reports")
 RESULTS = HOME / "reports" / "results"
-GROUPS = ("sparsebench.methods", "sparsebench.tasks", "sparsebench.backbones")
+GROUPS = tuple(f"sparsebench.{plural(kind)}" for kind in ("method", "task", "backbone", *PARTS))
 SETTLED_SECONDS = 2.0
 """A file may change twice within one tick of its clock: what is younger than this is not relied on."""
 
@@ -82,16 +84,19 @@ def _settings(plugins: Iterable[EntryPoint]) -> list[Any]:
     libraries = versions({name for about in suites().values() for name in about.libraries})
     variables = sorted((name, value) for name, value in os.environ.items() if name.startswith("SPARSEBENCH_"))
     named = sorted((point.group, point.name, point.value) for point in plugins)
-    return [sys.version, device_kind(), fast_dtype("cpu"), sorted(libraries.items()), variables, named]
+    places = sorted(place.package for place in further_places())
+    return [sys.version, device_kind(), fast_dtype("cpu"), sorted(libraries.items()), variables, named, places]
 
 
 def _files(plugins: Iterable[EntryPoint]) -> Iterator[Path]:
-    """Our own files and those of plug-ins."""
+    """Our own files, those of plug-ins, and those of suites of others."""
     for folder in FOLDERS:
         yield from files_below(HOME / folder, without=RESULTS)
     tops: set[str] = set()
     for point in plugins:
         tops |= set(top_packages(point))
+    for suite in further_places():
+        tops |= set(suite.companions)
     for top in sorted(tops):
         for place in places(top):
             yield from files_below(place) if place.is_dir() else [place.with_suffix(".py")]

@@ -144,6 +144,7 @@ USED = {
     "router": 'convert(model, MoEConfig(router="{}", ...))',
     "split": 'convert(model, MoEConfig(split="{}", ...), batches)',
     "criterion": 'sparsify(adapters, method="{}", ...)',
+    "adapter": "attach(model, {}(...))",
 }
 
 

@@ -43,6 +43,7 @@ def list_document(names: Sequence[str], kinds: Sequence[str] = KINDS) -> ListDoc
         "routers": _parts("router", kinds),
         "splits": _parts("split", kinds),
         "criteria": _parts("criterion", kinds),
+        "adapters": _parts("adapter", kinds),
         "sources": _sources() if "sources" in kinds else [],
         "problems": list(plugin_problems()),
     }
@@ -91,7 +92,7 @@ def list_text(listing: ListDocument) -> str:
         parts.append(_section("  backbones", about["backbones"]))
         if about["profiles"]:
             parts.append(f"  profiles: {', '.join(about['profiles'])}")
-    for title in ("routers", "splits", "criteria", "sources"):
+    for title in ("routers", "splits", "criteria", "adapters", "sources"):
         found: Sequence[EntryDocument | SourceDocument] = listing[title]
         if found:
             parts.append("\n" + _section(title, found))

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Tr
 from transformers.training_args import OptimizerNames
 
 from sparsebench.models.errors import ModelError
-from sparsebench.models.loss_scale import scaled_losses
+from sparsebench.models.loss_scale import loss_scale
 from sparsebench.suites.llm.cluster.recipe import read_recipe
 from sparsebench.suites.llm.cluster.stages import FiniteLoss, Run, arguments, prepare, train
 from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
@@ -136,9 +136,9 @@ def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:
     weights = load_file(run.start / "model.safetensors")
     weights["model.norm.weight"][0] = float("nan")
     save_file(weights, run.start / "model.safetensors", {"format": "pt"})
-    # A training that breaks off leaves the scale of its micro-batches, which the next one sets anew.
-    with scaled_losses(1.0), pytest.raises(FloatingPointError, match="loss is nan at step 1: lower the learning rate"):
+    with pytest.raises(FloatingPointError, match="loss is nan at step 1: lower the learning rate"):
         train(broken, broken.recipe.stages[0])
+    assert loss_scale() == 1, "the scale of its micro-batches is no other training's"
     assert not (run.folder(run.recipe.stages[0]) / "final").exists()
 
 

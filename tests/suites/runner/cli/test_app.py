@@ -157,6 +157,43 @@ def test_light_commands_import_no_torch() -> None:
         assert any(word in done.stdout for word in ("sparsebench", "linear_probe", "--keep-experts", "--only"))
 
 
+HELP = """
+import contextlib, io, sys
+from typer.main import get_command
+from sparsebench.suites.runner.cli.app import app
+
+def helps(group, words):
+    for name, command in group.commands.items():
+        yield [*words, name]
+        yield from helps(command, [*words, name]) if hasattr(command, "commands") else ()
+
+found = [[], *helps(get_command(app), [])]
+for words in found:
+    said = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said):
+        app([*words, "--help"])
+    assert "Usage:" in said.getvalue(), words
+print(len(found))
+print(*sorted(sys.modules))
+"""
+HEAVY = {"torch", "numpy", "pandas", "transformers", "rdkit", "scipy", "sklearn", "pyarrow", "matplotlib", "yaml"}
+HEAVY |= {"pydantic", "asyncio", "sqlite3", "ssl"}
+LIGHT = {"record_limits", "store_errors", "visible"}
+"""All that help may import of what keeps results."""
+
+
+def test_help_imports_little() -> None:
+    """Each `--help` takes at most 0.3 s of CPU: what that bounds is the imports, of typer (pydantic) and ours."""
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    count, imported = done.stdout.splitlines()
+    modules = imported.split()
+    assert int(count) > 30
+    assert not HEAVY & set(modules)
+    results = {name.removeprefix("sparsebench.reports.records.") for name in modules if "sparsebench.reports." in name}
+    assert results == {"sparsebench.reports.records", *LIGHT}
+
+
 def test_the_version_is_that_of_the_installed_package(sparsebench) -> None:
     assert sparsebench("--version") == (0, f"{version('sparsebench')}\n", "")
 

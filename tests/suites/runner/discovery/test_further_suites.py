@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.suites.runner.discovery import registry
-from sparsebench.suites.runner.discovery.further_suites import read_suites
-from sparsebench.suites.runner.discovery.registry import entries, is_further, methods_of, place_of, plugin_problems
+from sparsebench.suites.runner.discovery import further_suites, registry
+from sparsebench.suites.runner.discovery.further_suites import read_suites, registered
+from sparsebench.suites.runner.discovery.registry import (
+    entries,
+    is_further,
+    methods_of,
+    place_of,
+    plugin_problems,
+    register_suite,
+)
+from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.planning.profile import built_in, load_profile
 from sparsebench.suites.runner.show.listing import list_document
 
@@ -50,6 +58,7 @@ def forget() -> None:
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     for folder in ("tasks", "methods", "backbones", "profiles"):
         (tmp_path / "package_of_tests" / folder).mkdir(parents=True)
+    monkeypatch.setattr(further_suites, "_registered", {})
     with installed(tmp_path, monkeypatch) as function:
         yield function
     forget()
@@ -78,6 +87,35 @@ def test_a_suite_of_a_package(install: Install, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sparsebench.suites.runner", "audio", "list", "tasks"]
     done = subprocess.run(command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
     assert "clicks  Clicks in noise" in done.stdout, done.stderr
+
+
+def test_a_suite_that_is_registered(install: Install, tmp_path: Path) -> None:
+    install(FOLDERS, {})
+    assert "audio" not in registry.suites()
+    entries("method")  # remembered without it
+    for _ in range(2):  # as when a script runs again in a worker
+        register_suite("package_of_tests")
+    assert registry.suites()["audio"].title == "Sounds" and is_further("audio")
+    assert registered() == ("package_of_tests",) and "loudness" in entries("method")
+    assert entries("task", "audio")["clicks"].companions == ("package_of_tests",)
+    assert "package_of_tests" not in sys.modules
+    points(tmp_path, "audio = package_of_tests")
+    assert plugin_problems() == ["the suite 'audio' (package_of_tests) cannot be used: the name 'audio' is taken"]
+
+
+@pytest.mark.parametrize(
+    ("suite", "package", "message"),
+    [
+        (SUITE, "no_such_package_at_all", "there is no such package"),
+        (SUITE.replace("audio", "vtab"), "package_of_tests", "'vtab' is taken: sparsebench.suites.vtab has it"),
+        (SUITE.replace("audio", "a/b"), "package_of_tests", "'a/b' has more than letters"),
+    ],
+)
+def test_a_suite_that_cannot_be_registered(suite: str, package: str, message: str, install: Install) -> None:
+    install({**FOLDERS, "suite.py": suite}, {})
+    with pytest.raises(UsageError, match=message):
+        register_suite(package)
+    assert registered() == () and list(registry.suites()) == ["llm", "molecules", "vtab"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.reports.records.record import Link
+from sparsebench.suites.runner.discovery.further_suites import Place
 from sparsebench.suites.runner.identity import fingerprint
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.planning import plan_cache
@@ -171,6 +172,18 @@ def test_plugins_are_an_input(around: Around, tmp_path: Path, monkeypatch) -> No
     assert around.plan() == around.plan() == "2"
     (package / "mine.py").write_text("")
     assert around.plan() == "3"
+
+
+def test_a_registered_suite_is_an_input(around: Around, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(
+        plan_cache, "further_places", lambda: [Place(tmp_path, "suite_for_plans", ("suite_for_plans",))]
+    )
+    task = tmp_path / "suite_for_plans" / "task.py"
+    task.parent.mkdir()
+    (task.parent / "__init__.py").touch()
+    task.touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    around.plan_after(task)
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"shared": 1}', "null", "cut", "changed"])

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from sparsebench.reports.records.record import CellInfo
 from sparsebench.reports.records.store import StoreError
 
+from ....discovery.further_suites import registered
+from ....discovery.registry import register_suite
 from ....identity.cell import Cell
 from ...execute import End, Result, checkpoints_of, end_of, run_cell, write
 from ...explanation import one_line
@@ -64,11 +66,13 @@ class Settings:
     device: str | None
 
 
-def prepare(folder: Path, cells: Sequence[CellInfo], wanted: Callable[[], bool]) -> None:
-    """Once in the process that workers are forked from.
+def prepare(folder: Path, cells: Sequence[CellInfo], packages: Sequence[str], wanted: Callable[[], bool]) -> None:
+    """Once in the process that workers are forked from, which knows the suites that the run has registered.
 
     It holds the folder as they do: when the run is gone, it has to end them before the next one begins.
     """
+    for package in packages:
+        register_suite(package)
     warm_up(cells, wanted)
     if wanted():
         hold_as_worker(folder)
@@ -76,7 +80,7 @@ def prepare(folder: Path, cells: Sequence[CellInfo], wanted: Callable[[], bool])
 
 def preparation(folder: Path, cells: Sequence[CellInfo]) -> Callable[[Callable[[], bool]], None]:
     """`prepare` for a folder and one cell of each kind."""
-    return functools.partial(prepare, folder, cells)
+    return functools.partial(prepare, folder, cells, registered())
 
 
 def work(pipe: Connection, settings: Settings) -> None:
