@@ -72,7 +72,7 @@ def test_every_line_has_a_row(answering: Path, tmp_path: Path) -> None:
     assert frame["ended"].notna().tolist() == [False, True, True, False, False]
     model = open_answering(answering)
     (bits,) = model.bits([OwnConversation(1, (("user", "Say 3?"), ("assistant", "yes 3")))])
-    assert frame["bits_per_byte"][0] == bits / 5
+    assert frame["bits_per_byte"].tolist()[0] == bits / 5
     with pytest.raises(UsageError, match=r"new\.csv: give a file of conversations"):
         predict(answering, tmp_path / "new.csv")
 
