@@ -12,6 +12,7 @@ SUITE = Suite(
     libraries=("torch", "transformers", "tokenizers", "lm-eval"),
     group_baselines={
         "text": "linear_probe",
+        "own conversations": "constant (not trained)",
         "trained multiple choice": "dense",
         "continual pre-training": "dense trained",
         "deployment": "not compressed",

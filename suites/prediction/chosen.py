@@ -13,6 +13,7 @@ The record has the validation score of the chosen trial as "val <metric>"; all t
 """
 
 import random
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -143,6 +144,34 @@ def choose(chain: Sequence[Method], attempt: Callable[[Trial, int], None]) -> tu
     return trials, best
 
 
+class Stage(typing.Protocol):
+    """One training of a task with this protocol, and the score of one part."""
+
+    def run_seeded(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
+        """Train and score; global generators start as in every other stage (`seed_generators`)."""
+        ...
+
+
+def best_of(
+    stage: Stage, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context
+) -> tuple[Trial, dict[str, Any]]:
+    """The best trial by the score of a stage, and `details["choice"]`: for tasks of another kind than prediction."""
+
+    def attempt(trial: Trial, number: int) -> None:
+        _attempt(stage, trial, load_backbone, _numbered(context, number))
+
+    trials, best = choose(chain, attempt)
+    return best, _report(trials, best)
+
+
+def seed_generators(context: Context) -> None:
+    """Start the global generators (dropout) as in every other stage of a cell, however many came before."""
+    seed = derive_seed(context.suite, context.task, context.seed, "stage")
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
 def alternatives(chain: Sequence[Method]) -> list[tuple[str, list[Any]]]:
     """Options that a link of the chain has, with the values to try: factors, or single penalties."""
     found: list[tuple[str, list[Any]]] = []
@@ -190,10 +219,7 @@ class _Stage(PredictionTask):
 
     def run_seeded(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
         """As `run`. Global generators (dropout) start as in every other stage, however many came before."""
-        seed = derive_seed(context.suite, context.task, context.seed, "stage")
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.manual_seed(seed)
+        seed_generators(context)
         return self.run(chain, load_backbone, context)
 
     def load(self) -> Splits:
@@ -232,7 +258,7 @@ def _own_parameters(costs: TrainingCosts | None) -> int:
     return costs.params - (costs.teacher.params or 0)
 
 
-def _attempt(stage: _Stage, trial: Trial, load_backbone: LoadBackbone, context: Context) -> None:
+def _attempt(stage: Stage, trial: Trial, load_backbone: LoadBackbone, context: Context) -> None:
     """Train and score a trial; one that diverges has no score, but a reason."""
     try:
         outcome = stage.run_seeded(trial.chain, load_backbone, context)

@@ -51,16 +51,33 @@ def render(conversation: Conversation, tokenizer: Any, number: int = 0) -> Examp
     Prompt and answer are tokenised apart, so that the prompt is what a model is asked with. `number` is its place in
     the data, for errors. Raises ValueError for a role or a template that cannot be rendered.
     """
-    name = f"example {number} of {conversation.group!r} ({conversation.name})"
-    if getattr(tokenizer, "chat_template", None):
-        prompt, answer = _by_template(conversation, tokenizer, name)
-        stop: Sequence[int] = ()
-    else:
-        prompt, answer, stop = _plainly(conversation, tokenizer, name)
-    asked = encode(tokenizer, prompt)
+    name = _name(conversation, number)
+    prompt, answer, stop = _parts(conversation, tokenizer, name)
+    before = encode(tokenizer, prompt)
     said = [*encode(tokenizer, answer), *stop]
-    labels = (*[IGNORED] * len(asked), *said)
-    return Example(name, conversation.group, (*asked, *said), labels, source=conversation.name)
+    labels = (*[IGNORED] * len(before), *said)
+    return Example(name, conversation.group, (*before, *said), labels, source=conversation.name)
+
+
+def asked(conversation: Conversation, tokenizer: Any, number: int = 0) -> tuple[list[int], list[int]]:
+    """The tokens that a model is asked with, up to where the answer begins, and those that end an answer.
+
+    The answer of the conversation stands in for the one that is to come: any text will do. Raises as `render`.
+    """
+    prompt, answer, stop = _parts(conversation, tokenizer, _name(conversation, number))
+    end = answer.rpartition(conversation.answer)[2]
+    return encode(tokenizer, prompt), [*encode(tokenizer, end), *stop]
+
+
+def _name(conversation: Conversation, number: int) -> str:
+    return f"example {number} of {conversation.group!r} ({conversation.name})"
+
+
+def _parts(conversation: Conversation, tokenizer: Any, name: str) -> tuple[str, str, Sequence[int]]:
+    """The prompt, the answer with the text that ends it, and tokens that end it."""
+    if getattr(tokenizer, "chat_template", None):
+        return *_by_template(conversation, tokenizer, name), ()
+    return _plainly(conversation, tokenizer, name)
 
 
 def _by_template(conversation: Conversation, tokenizer: Any, name: str) -> tuple[str, str]:

@@ -6,28 +6,30 @@ from typing import Annotated
 import typer
 
 from ..interrupts import INTERRUPTED, end_in_order
-from .options import WorkersOption
+from .options import BackboneOption, WorkersOption
 from .output import announce, say
 
 
 def fit(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of class folders, or a table.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of class folders, a table, or a .jsonl.")],
     out: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="A new folder (fit-NAME unless given).")] = None,
     text: Annotated[str, typer.Option(help="Column of the texts.")] = "",
     label: Annotated[str, typer.Option(help="Column of their classes.")] = "",
     smiles: Annotated[str, typer.Option(help="Column of the molecules.")] = "",
     target: Annotated[list[str] | None, typer.Option(help="Column to predict (may be repeated).")] = None,
-    split: Annotated[str, typer.Option(help="Column that says train, val or test.")] = "",
+    split: Annotated[str, typer.Option(help="Column or field that says train, val or test.")] = "",
+    backbone: BackboneOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="Of the rows that a seed changes.")] = 3,
     workers: WorkersOption = None,
 ) -> None:
     """Compare rows on data of yours, recommend one and say how sure that is, and save its model in OUT.
 
     DATA is a folder with a folder of images for each class, below train, val and test or not; a table (.csv, .tsv,
-    .parquet) of texts with a label; or a table, .smi or .sdf of molecules with numbers, yes or no, or classes. Columns
-    are guessed where one alone can be meant. Rows choose their options on the validation part, and the recommendation
-    is made there, too; the test part is scored once. Some minutes on two cores for up to 2,000 examples. The same
-    command goes on where it was stopped.
+    .parquet) of texts with a label; a table, .smi or .sdf of molecules with numbers, yes or no, or classes; or a .jsonl
+    of conversations, whose answers are learnt. Columns are guessed where one alone can be meant. Rows choose their
+    options on the validation part, and the recommendation is made there, too; the test part is scored once. Some
+    minutes on two cores for up to 2,000 examples, conversations take longer. The same command goes on where it was
+    stopped.
     """
     announce(f"looking at {data}")
     from ..console import open_console
@@ -43,6 +45,7 @@ def fit(
             smiles=smiles,
             targets=target or (),
             split=split,
+            backbones=backbone or (),
             seeds=seeds,
             workers=workers,
             console=open_console(),
@@ -55,7 +58,9 @@ def fit(
 
 def predict(
     fitted: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that fit made.")],
-    data: Annotated[Path, typer.Argument(metavar="NEW_DATA", help="A table, a folder of images, or one image.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="NEW_DATA", help="A table, a .jsonl, a folder of images, or one image.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="A new .csv or .parquet (NAME-predictions.csv unless given)."),

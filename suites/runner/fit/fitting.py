@@ -23,8 +23,8 @@ from sparsebench.reports.tables.suite_table import SuiteInfo
 from ...contracts.context import Context, LoadBackbone
 from ...contracts.method import Method
 from ...contracts.task import Outcome, Task
+from ...llm.training.own_conversations import OwnConversationsTask
 from ...prediction.chosen import ChosenOnValidation, with_options
-from ...prediction.task import Predictor
 from ..discovery.loading import load_parts
 from ..discovery.parts import parts_of
 from ..errors import UsageError
@@ -34,6 +34,7 @@ from ..execution.scoring import score
 from ..planning.plan_file import planned_records, planned_roles
 from ..run import run
 from .candidates import candidates_of, matrix_of, suite_info
+from .conversations import save_answers
 from .recommendation import Candidate, Recommendation, recommend
 from .report import about_data, lines_of, sentences, to_rich
 from .rows import choose_rows
@@ -70,6 +71,7 @@ def fit(
     smiles: str = "",
     targets: Sequence[str] = (),
     split: str = "",
+    backbones: Sequence[str] = (),
     seeds: int = 3,
     workers: int | None = None,
     console: Console | None = None,
@@ -81,14 +83,15 @@ def fit(
 
     Args:
         data: a folder with a folder of images for each class (or the lists of `own_images`); a table of texts with a
-            label; a table, SMI or SDF file of molecules with properties.
+            label; a table, SMI or SDF file of molecules with properties; conversations (`.jsonl`).
         out: a new folder; None is `fit-NAME` after the data.
         text: the column of texts.
         label: the column of their classes.
         smiles: the column of molecules.
         targets: the columns to predict.
-        split: the column that says train, val or test; else texts and images are dealt out by class, molecules by
-            scaffold, three fifths to train on.
+        split: the column, of conversations the field, that says train, val or test; else texts and images are dealt out
+            by class, molecules by scaffold, conversations by their beginning, three fifths to train on.
+        backbones: in the place of those of the profile, `hf:NAME` for one of yours.
         seeds: of the rows that a seed changes.
         workers: processes; None takes what the machine has.
         console: where the progress goes.
@@ -110,7 +113,7 @@ def fit(
     columns, kind = _asked(text, label, smiles, targets, split)
     own = look_at(place, columns, kind)
     console = console or Console(markup=False, emoji=False, highlight=False)
-    profile, notes = choose_rows(own, seeds)
+    profile, notes = choose_rows(own, seeds, backbones)
     for line in [*about_data(own), *notes]:
         console.print(line, soft_wrap=True)
     stage = folder.with_name(f".{folder.name}.partial")
@@ -186,8 +189,7 @@ def _save(
     row = (chosen.label, chosen.backbone)
     record = next(one for one in records if (one.cell.label, one.cell.backbone) == row and one.cell.seed == 0)
     again = _train_again(record)
-    scale = again.subject.data.scale
-    regression = own.goal == "regression"
+    scale = again.subject.data.scale if own.goal == "regression" else None
     about = Description(
         version=version("sparsebench"),
         kind=own.kind,
@@ -196,11 +198,12 @@ def _save(
         classes=list(own.classes),
         targets=list(own.columns.targets),
         input=own.columns.input,
-        mean=scale.mean.tolist() if regression else [],
-        std=scale.std.tolist() if regression else [],
+        mean=scale.mean.tolist() if scale else [],
+        std=scale.std.tolist() if scale else [],
         recommendation={"sureness": found.sureness, "reason": found.reason, "record": record.id, "said": list(said)},
     )
-    save(about, again.subject, again.inputs, stage)
+    keep = save_answers if own.kind == "conversations" else save
+    keep(about, again.subject, again.inputs, stage)
     with (stage / REJECTED).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([("row", "reason"), *((one.row, one.reason) for one in own.rejected)])
@@ -216,7 +219,7 @@ class _Again(NamedTuple):
     """The last training of a cell: its methods with the chosen options, the model, some test inputs, the test score."""
 
     links: list[Link]
-    subject: Predictor
+    subject: Any
     inputs: Sequence[Any]
     score: float
 
@@ -225,7 +228,7 @@ def _train_again(record: Record) -> _Again:
     """On the processor, its score is that of the record to the last digit."""
     info = record.cell
     loaded = load_parts(parts_of(info), info.links)
-    task = cast("ChosenOnValidation", loaded.task)
+    task = cast("ChosenOnValidation | OwnConversationsTask", loaded.task)
     chain = with_options(loaded.chain, record.details["choice"]["chosen"])
     last = _Last(task)
     threads = torch.get_num_threads()
@@ -236,15 +239,16 @@ def _train_again(record: Record) -> _Again:
         torch.set_num_threads(threads)
     links = [Link(method=link.method, config=asdict(one)) for link, one in zip(info.links, chain, strict=True)]
     assert last.subject is not None
-    return _Again(links, last.subject, task.load().test.inputs[:PROBES], outcome.metrics[outcome.main_metric].value)
+    probes = task.parts("test") if isinstance(task, OwnConversationsTask) else task.load().test.inputs
+    return _Again(links, last.subject, probes[:PROBES], outcome.metrics[outcome.main_metric].value)
 
 
 class _Last:
     """The task as `score` takes one, of which only the last training runs."""
 
-    def __init__(self, task: ChosenOnValidation) -> None:
+    def __init__(self, task: ChosenOnValidation | OwnConversationsTask) -> None:
         self.task = task
-        self.subject: Predictor | None = None
+        self.subject: Any = None
 
     def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
         """The outcome of the last training."""

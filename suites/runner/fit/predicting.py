@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
+from .conversations import predict_answers
 from .inputs import Input, new_data
-from .saved import Description, Fitted, open_fitted
+from .saved import Description, Fitted, open_fitted, read_description
 
 FORMS = (".csv", ".parquet")
 
@@ -21,12 +22,12 @@ def predict(fitted: Path | str, data: Path | str) -> pd.DataFrame:
 
     Args:
         fitted: the folder that `fit` made.
-        data: a table of texts or molecules; a folder of images or one image.
+        data: a table of texts or molecules; a folder of images or one image; a file of conversations.
 
     Returns:
         A row for each row or file, in order: what came in, `status` (ok, unreadable, refused), `reason`; of classes
         `prediction`, `probability` and the probability of each class; of numbers `predicted NAME`, of yes or no
-        `probability NAME`.
+        `probability NAME`; of conversations see `predict_answers`.
 
     Raises:
         UsageError: no fitted row, no data.
@@ -35,6 +36,8 @@ def predict(fitted: Path | str, data: Path | str) -> pd.DataFrame:
     Example:
         >>> predict("fit-mydata", "new.csv")  # doctest: +SKIP
     """
+    if read_description(Path(fitted)).kind == "conversations":
+        return predict_answers(Path(fitted), Path(data))
     found = open_fitted(Path(fitted))
     new = new_data(Path(data), found.about.kind, found.about.input)
     statuses: list[str] = []

@@ -110,8 +110,8 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
     said.append("; ".join([test_line, *others]))
     if found.sureness == "cannot tell":
         said.append(
-            "cannot tell which row is best: of those that may be, the recommended one is cheapest; more labelled "
-            "examples would decide"
+            "cannot tell which row is best: of those that may be, the recommended one is cheapest; more "
+            f"{'conversations' if own.kind == 'conversations' else 'labelled examples'} would decide"
         )
     return said
 
@@ -119,7 +119,9 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
 def about_data(own: OwnData) -> list[str]:
     """What the data are, and what was left out of them."""
     counts = ", ".join(f"{count} {part}" for part, count in own.counts.items())
-    what = f"{len(own.classes)} classes" if own.classes else f"{own.goal} of {', '.join(own.columns.targets)}"
+    what = f"{own.goal} of {', '.join(own.columns.targets)}" if own.columns.targets else own.goal
+    if own.classes:
+        what = f"{len(own.classes)} classes"
     said = [f"{own.place}: {own.kind}, {what}, {counts}"]
     if own.rejected:
         first = "; ".join(f"{one.row}: {one.reason}" for one in own.rejected[:MOST_NAMED])

@@ -21,6 +21,7 @@ from sparsebench.reports.records.record import CellInfo, Link
 
 from ...contracts.budget import Budget
 from ...contracts.context import Context, Target
+from ...contracts.task import Task
 from ...prediction.data import Examples, PairedDataset, PredictionData, Splits, TargetScaler
 from ...prediction.feature_extractor import FeatureExtractor, LinearHeadModel
 from ...prediction.task import PredictionTask, Predictor, predict
@@ -101,10 +102,7 @@ def save(about: Description, subject: Predictor, inputs: Sequence[Any], folder: 
     Raises:
         UsageError: what is read back is another model.
     """
-    subject.model.cpu()
-    state = {name: value.detach().clone().contiguous() for name, value in subject.model.state_dict().items()}
-    save_file(state, folder / WEIGHTS)
-    (folder / DESCRIPTION).write_text(json.dumps(asdict(about), indent=1, allow_nan=False), encoding="utf-8")
+    write(about, subject.model, folder)
     expected = Fitted(about, subject.model, subject.data.body).outputs(inputs)
     found = open_fitted(folder).outputs(inputs)
     if not torch.equal(found, expected):
@@ -112,9 +110,36 @@ def save(about: Description, subject: Predictor, inputs: Sequence[Any], folder: 
         raise UsageError(f"{about.cell['label']}: what was saved gives other outputs (up to {furthest:.3g} apart)")
 
 
+def write(about: Description, model: nn.Module, folder: Path) -> None:
+    """Write the two files into a folder that is there; the model is then on the processor."""
+    model.cpu()
+    state = {name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}
+    save_file(state, folder / WEIGHTS)
+    (folder / DESCRIPTION).write_text(json.dumps(asdict(about), indent=1, allow_nan=False), encoding="utf-8")
+
+
 def open_fitted(folder: Path) -> Fitted:
     """A fitted row as `save` wrote it. Raises `UsageError` for a folder without one, or one that does not fit."""
     about = read_description(folder)
+    model, backbone = rebuilt(about, _MadeUp(about), folder)
+    body = model.body if isinstance(model, LinearHeadModel) else backbone
+    return Fitted(about, model, body)
+
+
+def rebuilt(about: Description, task: Task, folder: Path) -> tuple[nn.Module, Any]:
+    """The model of a fitted row with its saved tensors, in eval mode, and its backbone as loaded.
+
+    Args:
+        about: what `fit.json` says.
+        task: on made-up data, for methods that look at some while they prepare a model.
+        folder: of the fitted row.
+
+    Returns:
+        Model and backbone.
+
+    Raises:
+        UsageError: tensors that are not those of the row.
+    """
     info = _cell(about, folder / DESCRIPTION)
     loaded = load_parts(parts_of(info), info.links)
     context = Context(
@@ -124,16 +149,15 @@ def open_fitted(folder: Path) -> Fitted:
         budget=build(Budget, info.budget, f"{folder / DESCRIPTION}, budget"),
         further={name: loaded.loaders[name] for name in info.further_backbones},
     )
-    setup = _MadeUp(about).setup(loaded.loaders[info.backbone], context, loaded.chain)
+    setup = task.setup(loaded.loaders[info.backbone], context, loaded.chain)
     model = setup.model
     for method in loaded.chain:
         model = method.deploy(method.prepare(model, setup.context))
-    body = model.body if isinstance(model, LinearHeadModel) else setup.backbone
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise UsageError(f"{folder / WEIGHTS} is not what {DESCRIPTION} says: {' '.join(str(error).split())}") from None
-    return Fitted(about, model.eval(), body)
+    return model.eval(), setup.backbone
 
 
 def read_description(folder: Path) -> Description:

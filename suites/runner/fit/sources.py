@@ -11,28 +11,31 @@ from typing import Literal
 from sparsebench.data.errors import TableError
 from sparsebench.data.labelled.dealt import PARTS, Rejected
 from sparsebench.data.own.columns import INPUT_NAMES, Columns
+from sparsebench.data.own.conversations import is_conversations, learnable_conversations
 from sparsebench.data.own.labelled import COLUMNS_FILE, OwnTable, columns_text, learnable
 from sparsebench.data.own.tables import Table, is_table, read_table
 from sparsebench.data.sources import source
 
 from ..errors import UsageError
 
-Kind = Literal["images", "text", "molecules"]
+Kind = Literal["images", "text", "molecules", "conversations"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """The task behind a kind of data: its suite, its name, the source that its cells read."""
+    """The task behind a kind of data: its suite, its name, the source that its cells read, a profile of its own."""
 
     suite: str
     name: str
     source: str
+    profile: str = ""
 
 
 TASKS: dict[Kind, Task] = {
     "images": Task("vtab", "own_images", "own-images"),
     "text": Task("llm", "own_labelled_text", "own-labelled-text"),
     "molecules": Task("molecules", "own_molecules", "own-molecules"),
+    "conversations": Task("llm", "own_conversations", "own-conversations", "fit-conversations"),
 }
 
 
@@ -60,7 +63,7 @@ def look_at(data: Path, columns: Columns, kind: Kind | None) -> OwnData:
     """What there is to learn from.
 
     Args:
-        data: a folder of images, or a table.
+        data: a folder of images, a table, or a file of conversations.
         columns: those that were named; empty names are guessed.
         kind: what the inputs of a table are, where that was said.
 
@@ -77,16 +80,14 @@ def look_at(data: Path, columns: Columns, kind: Kind | None) -> OwnData:
         if columns != Columns("", ()):
             raise UsageError(f"{data} is a folder of images, which has no columns")
         return _images(data)
-    if ".jsonl" in data.name.lower():
-        raise UsageError(
-            f"{data}: no task trains on conversations of yours (instruction_tuning reads packaged ones), so that there "
-            "is nothing to compare rows by; of JSONL, texts alone are read, by the task own_text"
-        )
+    if is_conversations(data):
+        return _conversations(data, columns, kind)
     if not is_table(data):
-        raise UsageError(f"{data}: give a folder of class folders, or a table (.csv, .tsv, .parquet, .smi, .sdf)")
+        forms = "a table (.csv, .tsv, .parquet, .smi, .sdf), or conversations (.jsonl)"
+        raise UsageError(f"{data}: give a folder of class folders, {forms}")
     table = read_table(data)
     kind = kind or kind_of(table)
-    assert kind != "images"
+    assert kind in ("text", "molecules")
     found = learnable(table, kind, columns)
     return _table(data, kind, found)
 
@@ -130,6 +131,21 @@ def _median_side(files: Sequence[Path]) -> int:
         with Image.open(file) as image:
             sides.append(max(image.size))
     return sorted(sides)[len(sides) // 2]
+
+
+def _conversations(file: Path, columns: Columns, kind: Kind | None) -> OwnData:
+    if kind is not None:
+        raise UsageError(f"{file} holds conversations, which have no columns of texts or molecules; --split is all")
+    found = learnable_conversations(file, columns.split)
+    return OwnData(
+        kind="conversations",
+        place=file,
+        counts={part: len(found.of(part)) for part in PARTS},
+        goal="their answers",
+        classes=(),
+        columns=Columns("", (), found.split),
+        rejected=found.rejected,
+    )
 
 
 def _table(file: Path, kind: Kind, table: OwnTable) -> OwnData:

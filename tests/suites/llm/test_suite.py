@@ -12,6 +12,8 @@ def test_groups_and_their_baselines() -> None:
 
 
 def test_baselines_are_methods_or_rows_of_the_quick_profile() -> None:
+    """Or of the one that has the task of own conversations."""
     methods = {entry.name for entry in entries("method").values()}
-    rows = {row.label for row in load_profile("quick", ["llm"]).plans[0].methods}
+    profiles = [load_profile(name, ["llm"]) for name in ("quick", "fit-conversations")]
+    rows = {row.label for profile in profiles for row in profile.plans[0].methods}
     assert {SUITE.baseline, *SUITE.group_baselines.values()} <= methods | rows

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from sparsebench.data.own import labelled
+from sparsebench.data.own import conversations, labelled
 from sparsebench.data.text import own_text
 from sparsebench.data.text.decontamination import scored
 from sparsebench.data.text.domains import DOMAINS
@@ -25,7 +25,7 @@ from sparsebench.suites.runner.discovery.registry import entries
 TASKS = {
     name: load_task(entry)
     for name, entry in entries("task", "llm").items()
-    if entry.sources and not set(entry.sources) & {own_text.SOURCE, labelled.SOURCES["text"]}
+    if entry.sources and not set(entry.sources) & {own_text.SOURCE, labelled.SOURCES["text"], conversations.SOURCE}
 }
 """Those that read a source; the others make up their data, or train on and score parts of the user's own text."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from sparsebench.suites.llm.small_models.byte_tokenizer import END_OF_TEXT, byte_tokenizer
 from sparsebench.suites.llm.tasks.synthetic_instructions import Question
-from sparsebench.suites.llm.training.chat import render
+from sparsebench.suites.llm.training.chat import asked, render
 from sparsebench.suites.llm.training.packing import IGNORED
 
 TEMPLATE = (
@@ -61,6 +61,13 @@ def test_plainly_without_an_end_of_text() -> None:
     tokenizer = Templated(None)
     tokenizer.eos_token_id = None
     assert parts(tokenizer)[1] == " Yes – it is\n\n"
+
+
+def test_asked_is_the_prompt_alone_with_what_ends_an_answer() -> None:
+    for template, end in ((TEMPLATE, "</>"), (None, END_OF_TEXT)):
+        before, ends = asked(ASKED, Templated(template))
+        assert byte_tokenizer().decode(before) == parts(Templated(template))[0]
+        assert byte_tokenizer().decode(ends) == end
 
 
 def test_bad_templates_and_roles_are_named() -> None:

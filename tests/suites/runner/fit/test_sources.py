@@ -9,11 +9,13 @@ from PIL import Image
 
 from sparsebench.data.errors import DataError
 from sparsebench.data.own.columns import Columns
+from sparsebench.data.own.conversations import own_conversations
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.fit.sources import as_source, look_at
 
 NONE = Columns("", ())
 TEXTS = "".join(f"word{number},{'ab'[number % 2]}\n" for number in range(20))
+CHATS = "".join(f'{{"prompt": "{number}?", "completion": "yes"}}\n' for number in range(10))
 
 
 def test_kinds(molecules: Path, tmp_path: Path) -> None:
@@ -40,10 +42,24 @@ def test_images(tmp_path: Path) -> None:
         look_at(tmp_path / "photos", Columns("text", ()), "text")
 
 
+def test_conversations(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(CHATS)
+    own = look_at(file, NONE, None)
+    assert (own.kind, own.counts) == ("conversations", {"train": 6, "val": 2, "test": 2})
+    with pytest.raises(UsageError, match="holds conversations, which have no columns"):
+        look_at(file, Columns("prompt", ()), "text")
+    with as_source(own, tmp_path):
+        assert own_conversations().parts.count("train") == 6
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.jsonl", '{"messages": []}\n'),
+        ("a.jsonl", CHATS + '{"text": "x"}\n'),
+        ("a.jsonl", CHATS + "{\n"),
+        ("a.jsonl.gz", CHATS),
         ("a.xlsx", "x"),
         ("a.csv", ""),
         ("a.csv", "text,label\n"),
