@@ -113,7 +113,7 @@ def digest_of(value: object) -> str | None:
     found = _Digest()
     try:
         _Pickler(found, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
-    except (pickle.PicklingError, TypeError, AttributeError, RuntimeError, RecursionError):
+    except (pickle.PicklingError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError):
         return None
     return found.sha.hexdigest()
 

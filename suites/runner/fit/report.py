@@ -109,9 +109,9 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
     ]
     said.append("; ".join([test_line, *others]))
     if found.sureness == "cannot tell":
+        more = "more seeds (--seeds)" if found.lacks_seeds else "more labelled examples"
         said.append(
-            "cannot tell which row is best: of those that may be, the recommended one is cheapest; more labelled "
-            "examples would decide"
+            f"cannot tell which row is best: of those that may be, the recommended one is cheapest; {more} would decide"
         )
     return said
 
