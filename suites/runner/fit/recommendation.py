@@ -111,7 +111,8 @@ def recommend(candidates: Sequence[Candidate], higher_is_better: bool, examples:
     controls = [one for one in candidates if one.role == "control"]
     untested = [one for one in rivals if one is not chosen and differences[one.name].outcome in UNTESTED]
     sureness, reason = _sureness(chosen, tied, rivals, controls, differences, examples)
-    if untested and examples >= LEAST_EXAMPLES:
+    lacks_seeds = bool(untested) and examples >= LEAST_EXAMPLES
+    if lacks_seeds:
         sureness = "cannot tell"
         reason = (
             f"no test for {len(untested)} of {len(rivals) - 1} comparisons: one seed of a row says nothing of the next"
@@ -124,7 +125,7 @@ def recommend(candidates: Sequence[Candidate], higher_is_better: bool, examples:
         sureness=sureness,
         reason=reason,
         examples=examples,
-        lacks_seeds=bool(untested),
+        lacks_seeds=lacks_seeds,
     )
 
 
