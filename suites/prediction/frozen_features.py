@@ -107,10 +107,11 @@ def _through(body: FeatureExtractor, start: int, part: Pairs, data: PredictionDa
     body.eval()
     found: dict[int, Tensor] = {}
     autocast = torch.autocast(context.device.type, torch.bfloat16, enabled=context.dtype is torch.bfloat16)
-    with passes_of(data.passes, body) as once, autocast:
+    with passes_of(data.passes, body) as once:
         for rows in batch_rows(part, body, context.budget.batch_size):
             inputs, _ = data.collate([part[row] for row in rows])
-            items = once(f"{start} stages", inputs, partial(_items, body, start, inputs))
+            with autocast:
+                items = once(f"{start} stages", inputs, partial(_items, body, start, inputs))
             found.update(zip(rows, items, strict=True))
     in_order = [found[row] for row in range(len(part))]
     return PairedDataset(in_order, targets_of(part))
