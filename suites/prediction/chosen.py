@@ -8,8 +8,12 @@ In one cell, for its seed:
 2. The chosen options train on training and validation part together; the last epoch is scored on the test part, once.
    No trial sees the test part.
 
+What frozen weights make of the same inputs is computed once for all of them, on a processor (`passes.py`).
+
 The record has the validation score of the chosen trial as "val <metric>"; all trials and what they took are in
-`details["choice"]`; the training costs are those of the last training alone.
+`details["choice"]`; the training costs are those of the last training alone. Operations and seconds of a training are
+those of all that it asked for: what an earlier one had computed counts as long as it took then. The seconds by phase
+are those that passed.
 """
 
 import random
@@ -29,10 +33,11 @@ from ..contracts.context import Context, LoadBackbone
 from ..contracts.method import Method, NotApplicable
 from ..contracts.metrics import Scores
 from ..contracts.seeds import derive_seed
-from ..contracts.task import CostCall, Outcome
+from ..contracts.task import CostCall, Outcome, Setup
 from ..contracts.training_costs import TrainingLedger
 from .data import Examples, Splits
 from .feature_extractor import FeatureExtractor
+from .passes import Passes
 from .task import PredictionTask, Predictor
 
 FACTORS: Mapping[str, tuple[float, ...]] = {"learning_rate": (0.3, 1.0, 3.0), "scale": (0.1, 1.0, 10.0)}
@@ -89,13 +94,17 @@ class ChosenOnValidation(PredictionTask):
         splits = self.load()
         on_val = Splits(splits.train, splits.val, splits.val)
         whole = replace(context, budget=replace(context.budget, test_examples=None, watch=()))
+        # On an accelerator a pass takes no longer than the digest of its inputs.
+        passes = Passes() if context.device.type == "cpu" else None
 
         def attempt(trial: Trial, number: int) -> None:
-            _attempt(_Stage(self, on_val), trial, load_backbone, _numbered(whole, number))
+            _attempt(_Stage(self, on_val, passes), trial, load_backbone, _numbered(whole, number))
 
         trials, best = choose(chain, attempt)
         folder = None if context.folder is None else context.folder / "last"
-        last, outcome = self._train_last(splits, best.chain, load_backbone, replace(context, folder=folder))
+        if passes is not None:
+            passes.keeps = False
+        last, outcome = self._train_last(splits, best.chain, load_backbone, replace(context, folder=folder), passes)
         assert best.score is not None
         metrics = {**outcome.metrics, f"val {outcome.main_metric}": best.score}
         found = last.protocol(_plain(best.options))
@@ -113,9 +122,14 @@ class ChosenOnValidation(PredictionTask):
         return outcome, last.subject_scored
 
     def _train_last(
-        self, splits: Splits, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context
+        self,
+        splits: Splits,
+        chain: Sequence[Method],
+        load_backbone: LoadBackbone,
+        context: Context,
+        passes: Passes | None = None,
     ) -> "tuple[_Stage, Outcome]":
-        last = _Stage(self, Splits(self.train_and_val(splits), splits.val, splits.test), measured=True)
+        last = _Stage(self, Splits(self.train_and_val(splits), splits.val, splits.test), passes, measured=True)
         return last, last.run_seeded(chain, load_backbone, context)
 
 
@@ -208,8 +222,11 @@ def joined(first: Examples, second: Examples) -> Examples:
 class _Stage(PredictionTask):
     """One training of the protocol: the whole task on other splits, of which only the part "test" is scored."""
 
-    def __init__(self, whole: ChosenOnValidation, splits: Splits, measured: bool = False) -> None:
+    def __init__(
+        self, whole: ChosenOnValidation, splits: Splits, passes: Passes | None, measured: bool = False
+    ) -> None:
         self.whole = whole
+        self.passes = passes
         self.target = whole.target
         self.splits = splits
         self.measured = measured
@@ -225,6 +242,11 @@ class _Stage(PredictionTask):
     def load(self) -> Splits:
         """What it was given."""
         return self.splits
+
+    def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
+        """As of any prediction task; the data know what the cell has computed."""
+        setup = super().build(load_backbone, context)
+        return replace(setup, data=replace(setup.data, passes=self.passes))
 
     def score(self, outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
         """As the whole task scores."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,6 +13,7 @@ from sparsebench.models.length_batches import length_batches
 
 from ..contracts.context import Context, Target
 from .feature_extractor import FeatureExtractor
+from .passes import Passes
 
 Pairs = Sequence[tuple[Any, Tensor]]
 """Encoded inputs with their targets."""
@@ -122,6 +124,14 @@ class PredictionData:
     train: Pairs
     val: Pairs
     test: Pairs
+    passes: Passes | None = None
+    """What a cell that trains several times has computed of frozen networks."""
+
+    def clock(self) -> float:
+        """Seconds since some moment, by which a training states what it takes: a pass whose result was kept from an
+        earlier training counts as long as it took then.
+        """
+        return perf_counter() + (0.0 if self.passes is None else self.passes.spared)
 
     @property
     def lengths(self) -> list[int] | None:

@@ -7,7 +7,7 @@ holds as long as the method reads no raw inputs while it trains, so a method ask
 """
 
 from dataclasses import replace
-from time import perf_counter
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from sparsebench.models.counting import flops
 from ..contracts.context import Context
 from .data import PairedDataset, Pairs, PredictionData, batch_rows, targets_of
 from .feature_extractor import FeatureExtractor, LinearHeadModel
+from .passes import passes_of
 
 LARGEST = 2**29
 """Bytes above which the results of the frozen stages are not kept."""
@@ -74,12 +75,12 @@ def cache_frozen_features(model: nn.Module, data: object, context: Context) -> t
     if start == 0 or expected > LARGEST:
         return model, data
     rest = TailModel(model, start)
-    begin = perf_counter()
+    begin = data.clock()
     train = _through(model.body, start, data.train, data, context)
     val = _through(model.body, start, data.val, data, context)
     stages = model.body.stages()[:start]
     operations = flops(lambda inputs: _run(stages, inputs), data.collate(sample)[0]) / len(sample)
-    context.ledger.add(seconds=perf_counter() - begin, flops=operations * (len(data.train) + len(data.val)))
+    context.ledger.add(seconds=data.clock() - begin, flops=operations * (len(data.train) + len(data.val)))
     return rest, replace(data, body=rest.body, train=train, val=val, test=())
 
 
@@ -105,13 +106,19 @@ def _through(body: FeatureExtractor, start: int, part: Pairs, data: PredictionDa
         return PairedDataset([], torch.zeros(0))
     body.eval()
     found: dict[int, Tensor] = {}
-    for rows in batch_rows(part, body, context.budget.batch_size):
-        inputs, _ = data.collate([part[row] for row in rows])
-        with torch.autocast(context.device.type, torch.bfloat16, enabled=context.dtype is torch.bfloat16):
-            items = body.split(_run(body.stages()[:start], inputs).to("cpu"))
-        found.update(zip(rows, items, strict=True))
+    autocast = torch.autocast(context.device.type, torch.bfloat16, enabled=context.dtype is torch.bfloat16)
+    with passes_of(data.passes, body) as once:
+        for rows in batch_rows(part, body, context.budget.batch_size):
+            inputs, _ = data.collate([part[row] for row in rows])
+            with autocast:
+                items = once(f"{start} stages", inputs, partial(_items, body, start, inputs))
+            found.update(zip(rows, items, strict=True))
     in_order = [found[row] for row in range(len(part))]
     return PairedDataset(in_order, targets_of(part))
+
+
+def _items(body: FeatureExtractor, start: int, inputs: Any) -> list[Tensor]:
+    return body.split(_run(body.stages()[:start], inputs).to("cpu"))
 
 
 def _run(stages: Any, inputs: Any) -> Any:

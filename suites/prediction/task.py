@@ -4,9 +4,10 @@ Train on the training part, look at the validation part at most, report the test
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from ..contracts.task import CostCall, LoadBackbone, Outcome, Setup, Task
 from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA
 from .data import Examples, Pairs, PredictionData, Splits, batch_rows, encode, subsample_train, targets_of
 from .feature_extractor import FeatureExtractor, LinearHeadModel
+from .passes import passes_of
 from .watching import BEST, SPREAD, Watch, watched_metrics
 
 
@@ -170,11 +172,37 @@ def predict(model: nn.Module, part: Pairs, data: PredictionData, batch_size: int
     model.eval()
     rows: list[int] = []
     outputs = []
-    for chunk in batch_rows(part, data.body, batch_size):
-        inputs, _ = data.collate([part[row] for row in chunk])
-        outputs.append(model(inputs).float().cpu())
-        rows += chunk
+    with _body_once(model, data) as run:
+        for chunk in batch_rows(part, data.body, batch_size):
+            inputs, _ = data.collate([part[row] for row in chunk])
+            outputs.append(run(inputs).float().cpu())
+            rows += chunk
     return torch.cat(outputs)[torch.tensor(rows).argsort()]
+
+
+@contextmanager
+def _body_once(model: nn.Module, data: PredictionData) -> Iterator[Callable[[Any], Tensor]]:
+    """The model, whose body computes nothing again that this cell has; a body that trains, or has no weights, does."""
+    body = model.body if _is_head_on_body(model) else model
+    weights = list(body.parameters())
+    if not isinstance(body, FeatureExtractor) or not weights or any(weight.requires_grad for weight in weights):
+        yield model
+        return
+    with passes_of(data.passes, body) as once:
+
+        def run(inputs: Any) -> Tensor:
+            (features,) = once("features", inputs, lambda: [body(inputs)])
+            return features if body is model else model.get_submodule("head")(features)
+
+        yield run
+
+
+def _is_head_on_body(model: nn.Module) -> TypeGuard[LinearHeadModel]:
+    """Whether a model is no more than its head on its body: neither hooks nor a forward of its own."""
+    own = vars(model)
+    return type(model) is LinearHeadModel and not (
+        own["_forward_hooks"] or own["_forward_pre_hooks"] or "forward" in own
+    )
 
 
 def forward_flops(model: nn.Module, part: Pairs, data: PredictionData, batch_size: int) -> float:
@@ -184,7 +212,9 @@ def forward_flops(model: nn.Module, part: Pairs, data: PredictionData, batch_siz
         return 0.0
     inputs, _ = data.collate([part[row] for row in rows[0]])
     model.eval()
-    return flops(model, inputs) / len(rows[0]) * len(part)
+    with passes_of(data.passes, model) as once:
+        (counted,) = once("operations", inputs, lambda: [torch.tensor(flops(model, inputs))])
+    return counted.item() / len(rows[0]) * len(part)
 
 
 def prediction_loss(outputs: Tensor, targets: Tensor, target: Target) -> Tensor:

@@ -7,7 +7,6 @@ not fitted again on both parts, so that it has seen the same labels as every oth
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
 from typing import ClassVar, cast
 
 import numpy as np
@@ -76,7 +75,7 @@ class LinearProbe(Method):
             FloatingPointError: no penalty gives a finite validation loss.
         """
         model = cast(LinearHeadModel, model)
-        start = perf_counter()
+        start = data.clock()
         size = context.budget.batch_size
         x = predict(model.body, data.train, data, size).double()
         y = targets_of(data.train)
@@ -98,7 +97,7 @@ class LinearProbe(Method):
                 _write(model.head, weight, bias)
         if not np.isfinite(best):
             raise FloatingPointError(f"no penalty gives a finite validation loss: {curve}")
-        seconds = perf_counter() - start
+        seconds = data.clock() - start
         operations = sum(forward_flops(model.body, part, data, size) for part in (data.train, data.val))
         context.ledger.count(model.head.parameters())
         context.ledger.add(seconds=seconds, flops=operations)

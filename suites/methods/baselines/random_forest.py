@@ -9,7 +9,6 @@ head. A parameter is one number of one node: the threshold of an inner node or t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
@@ -137,7 +136,7 @@ class RandomForestMethod(Method):
         Training costs are those of the features; comparisons of the trees are no floating-point operations.
         """
         model = cast(LinearHeadModel, model)
-        start = perf_counter()
+        start = data.clock()
         features = predict(model.body, data.train, data, context.budget.batch_size).numpy()
         targets = targets_of(data.train).numpy()
         columns = [targets] if context.target.kind == "classification" else list(targets.T)
@@ -155,7 +154,7 @@ class RandomForestMethod(Method):
         head.plant(forests, context.target.outputs if context.target.kind == "classification" else 1)
         context.ledger.count(head.parameters())
         operations = forward_flops(model.body, data.train, data, context.budget.batch_size)
-        context.ledger.add(seconds=perf_counter() - start, flops=operations)
+        context.ledger.add(seconds=data.clock() - start, flops=operations)
         return {}
 
     def _forest(self, target: Target, seed: int) -> Forest:

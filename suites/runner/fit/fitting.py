@@ -123,7 +123,7 @@ def fit(
         for name, reason in compared.left_out.items():
             console.print(f"no candidate: {name}: {reason}", style="yellow", soft_wrap=True)
         found = compared.recommendation
-        said = sentences(found, compared.matrix, own)
+        said = [*sentences(found, compared.matrix, own), *notes]
         table = to_rich(
             lines_of(compared.matrix, compared.info, compared.candidates), compared.matrix, found.chosen.name
         )

@@ -7,11 +7,13 @@ The test part chooses nothing: it is scored once a row, and what it says of the 
    corrected for all pairs of rows (Bonferroni), not for those with the best row only.
 2. Rows that are not worse than the best one by that test are tied with it; the cheapest of them is recommended, by the
    operations for an example. Prices up to a tenth above the lowest count as equal, and the better score decides.
+   One seed of a row that the seed changes is tied with nothing: it is recommended only where it is the best itself.
    A row's score is that of the best of its own trials on this part, at most six; that flatters rows with many trials a
    little, and the test column shows by how much.
 3. "sure": every other row is worse than it. "as good as the best": some rows are worse, others are tied; the interval
-   of its difference to the best row says how much it may cost. "cannot tell": the part has fewer than 30 examples, no
-   row is worse than another, or the row is not better than a constant guess.
+   of its difference to the best row says how much it may cost. "cannot tell": the part has fewer than 30 examples, a
+   comparison has one seed of a row that the seed changes, no row is worse than another, or the row is not better than
+   a constant guess.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,8 @@ from sparsebench.reports.statistics import Difference, Side, difference, pair
 Sureness = Literal["sure", "as good as the best", "cannot tell"]
 SAME_PRICE = 1.1
 """Times the lowest price up to which a row counts as equally cheap: two heads on one network differ by less."""
+UNTESTED = ("one seed", "not comparable")
+"""Outcomes where no test was made: such a row is not shown to be worse, nor to be as good."""
 LEAST_EXAMPLES = 30
 """Validation examples below which no interval is relied on: a fraction is known to ±18 points there."""
 
@@ -68,6 +72,8 @@ class Recommendation:
     sureness: Sureness
     reason: str
     examples: int
+    lacks_seeds: bool
+    """Whether more seeds would tell more; else more examples would, where it cannot be told."""
 
     @property
     def to_best(self) -> Difference | None:
@@ -98,12 +104,19 @@ def recommend(candidates: Sequence[Candidate], higher_is_better: bool, examples:
     def minus(ours: Candidate, theirs: Candidate) -> Difference:
         return difference([pair(ours.validation, theirs.validation)], higher_is_better).corrected(pairs)
 
-    tied = tuple(one for one in rivals if one is best or minus(one, best).outcome != "worse")
+    tied = tuple(one for one in rivals if one is best or minus(one, best).outcome not in ("worse", *UNTESTED))
     lowest = min(one.price for one in tied)
     chosen = _best([one for one in tied if one.price <= SAME_PRICE * lowest], higher_is_better)
     differences = {other.name: minus(chosen, other) for other in candidates if other is not chosen}
     controls = [one for one in candidates if one.role == "control"]
+    untested = [one for one in rivals if one is not chosen and differences[one.name].outcome in UNTESTED]
     sureness, reason = _sureness(chosen, tied, rivals, controls, differences, examples)
+    lacks_seeds = bool(untested) and examples >= LEAST_EXAMPLES
+    if lacks_seeds:
+        sureness = "cannot tell"
+        reason = (
+            f"no test for {len(untested)} of {len(rivals) - 1} comparisons: one seed of a row says nothing of the next"
+        )
     return Recommendation(
         chosen=chosen,
         best=best,
@@ -112,6 +125,7 @@ def recommend(candidates: Sequence[Candidate], higher_is_better: bool, examples:
         sureness=sureness,
         reason=reason,
         examples=examples,
+        lacks_seeds=lacks_seeds,
     )
 
 

@@ -109,9 +109,10 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
     ]
     said.append("; ".join([test_line, *others]))
     if found.sureness == "cannot tell":
+        examples = "conversations" if own.kind == "conversations" else "labelled examples"
+        more = "more seeds (--seeds)" if found.lacks_seeds else f"more {examples}"
         said.append(
-            "cannot tell which row is best: of those that may be, the recommended one is cheapest; more "
-            f"{'conversations' if own.kind == 'conversations' else 'labelled examples'} would decide"
+            f"cannot tell which row is best: of those that may be, the recommended one is cheapest; {more} would decide"
         )
     return said
 

@@ -1,6 +1,8 @@
 """Options are chosen on the validation part, then everything labelled trains; the test part is scored once."""
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,19 @@ from sparsebench.reports.records.record import Metric
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Curves, Method, NotApplicable
+from sparsebench.suites.contracts.task import Outcome
+from sparsebench.suites.methods.adapters.adapter import Adapter
 from sparsebench.suites.methods.baselines.full_tuning import FullTuning
 from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
+from sparsebench.suites.methods.baselines.random_forest import RandomForestMethod
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
-from sparsebench.suites.prediction import chosen
+from sparsebench.suites.prediction import chosen, passes
 from sparsebench.suites.prediction.chosen import Trial, alternatives, choose
-from sparsebench.suites.prediction.data import Withheld
+from sparsebench.suites.prediction.data import Splits, Withheld
 from sparsebench.suites.prediction.task import predict
+from sparsebench.suites.vtab.backbones import tiny
+from sparsebench.suites.vtab.body import VisionBody
+from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
 from .toy import Chosen, Rows, splits
 
@@ -135,6 +143,58 @@ def test_a_probe_is_fitted_with_the_penalty_that_was_chosen() -> None:
     trials = outcome.details["choice"]["trials"]
     assert [trial["options"] for trial in trials] == [{"penalties": [0.01]}, {"penalties": [100.0]}]
     assert outcome.details["choice"]["chosen"] == {"penalties": [0.01]}
+
+
+class Images(Chosen):
+    """The protocol on drawn images."""
+
+    target = Blobs.target
+
+    def load(self) -> Splits:
+        return Blobs().load()
+
+
+FROZEN: dict[str, tuple[Method, int, float]] = {
+    "probe": (LinearProbe(penalties=(0.01, 100.0)), 2, 0.5),
+    "forest": (RandomForestMethod(trees=2), 1, 0.8),
+    "adapter": (Adapter(rank=2, blocks=1, learning_rate=0.01), 3, 0.9),
+}
+"""A method, how many trials it makes, and what part of the passes without sharing it makes at most."""
+
+
+@pytest.mark.parametrize("kind", FROZEN)
+def test_what_frozen_weights_give_is_computed_once_a_cell(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method, trials, most = FROZEN[kind]
+    calls: list[int] = []
+    embed = VisionBody._embed
+    monkeypatch.setattr(VisionBody, "_embed", lambda body, inputs: (calls.append(1), embed(body, inputs))[1])
+    shared = Images().run([method], tiny.load, cell())
+    fewer = len(calls)
+    monkeypatch.setattr(chosen, "Passes", lambda: None)
+    alone = Images().run([method], tiny.load, cell())
+    assert len(shared.details["choice"]["trials"]) == trials
+    assert fewer <= most * (len(calls) - fewer)
+    assert _untimed(shared) == _untimed(alone)
+
+
+def _untimed(outcome: Outcome) -> list[Any]:
+    """All of an outcome but seconds and memory."""
+    assert outcome.training is not None
+    trials = [{**trial, "seconds": None} for trial in outcome.details["choice"]["trials"]]
+    details = {**outcome.details, "choice": {**outcome.details["choice"], "trials": trials}}
+    training = replace(outcome.training, seconds=0.0, peak_memory=None)
+    return [outcome.metrics, outcome.examples, outcome.curves, training, details]
+
+
+def test_a_training_is_said_to_take_what_it_was_spared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute for each pass, by the clock of the passes: the second trial has none of its own."""
+    monkeypatch.setattr(passes, "perf_counter", partial(next, itertools.count(step=60.0)))
+    outcome = Chosen().run([LinearProbe(penalties=(0.01, 100.0))], Rows, cell())
+    assert outcome.training is not None and outcome.training.seconds is not None
+    first, second = (trial["seconds"] for trial in outcome.details["choice"]["trials"])
+    assert first < 60, "computed: the training's own clock ran along"
+    assert second // 60 == 5 + 2
+    assert outcome.training.seconds // 60 == 5 + 2 + 2, "of which two are the validation part, now trained on, too"
 
 
 def test_a_head_that_chooses_for_itself_is_not_applicable() -> None:

@@ -9,8 +9,13 @@ from sparsebench.suites.runner.fit.recommendation import Candidate, recommend
 EXAMPLES = 200
 
 
-def row(label: str, rates: list[float], price: float, role: str = "method", examples: int = EXAMPLES) -> Candidate:
-    """A row whose seeds are right on a fraction of the examples; rows are right on the same ones as far as they go."""
+def row(
+    label: str, rates: list[float], price: float, role: str = "method", examples: int = EXAMPLES, changes: bool = False
+) -> Candidate:
+    """A row whose seeds are right on a fraction of the examples; rows are right on the same ones as far as they go.
+
+    Several seeds are of a row that the seed `changes`; one may be.
+    """
     scores = {}
     for seed, rate in enumerate(rates):
         hits = round(rate * examples)
@@ -22,7 +27,7 @@ def row(label: str, rates: list[float], price: float, role: str = "method", exam
         scores[seed] = Score(
             value, stderr, examples, lambda columns=columns, value=value: example_scores("accuracy", value, columns)
         )
-    stochastic = len(rates) > 1
+    stochastic = changes or len(rates) > 1
     return Candidate(label=label, backbone="b", role=role, validation=Side(scores, len(rates), stochastic), price=price)
 
 
@@ -78,6 +83,15 @@ def test_a_control_is_never_chosen_and_a_wide_spread_of_seeds_is_no_difference()
     assert found.chosen.label == "cheap" and found.sureness == "cannot tell"
     with pytest.raises(ValueError, match="no row"):
         recommend(rows[:1], True, EXAMPLES)
+
+
+@pytest.mark.parametrize("forest", [0.7, 0.95])
+def test_one_seed_is_no_tie_and_tells_nothing(forest: float) -> None:
+    """The cheaper forest is recommended where it is the best row, not because one seed cannot show it to be worse."""
+    rows = [GUESS, row("forest", [forest], 2, changes=True), row("probe", [0.9], 9), row("weak", [0.3], 9)]
+    found = recommend(rows, True, EXAMPLES)
+    assert found.chosen.label == found.best.label == ("forest" if forest > 0.9 else "probe")
+    assert found.sureness == "cannot tell" and "one seed" in found.reason and found.lacks_seeds
 
 
 def test_less_is_better_where_the_metric_says_so() -> None:
