@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from sparsebench.models import load, save
-from sparsebench.models.errors import ModelError
+from sparsebench.models.errors import ModelError, check_choice
 from sparsebench.models.hub.atomic_folder import check_free
 from sparsebench.models.moe.stock_export.stock import Engine
 
@@ -26,7 +26,7 @@ from .measures import Row, Speed, loss, rows_of, speeds
 from .opening import Opened, open_model, size_on_disk
 from .outcome import Done, Outcome, Side
 from .recipe import Named
-from .stock_folders import engines_of, open_plain, write_stock
+from .stock_folders import ENGINES, engines_of, open_plain, write_stock
 from .texts import DOCUMENTS, Texts, read_held_out, read_texts
 
 SPARE = 1.5
@@ -157,6 +157,7 @@ def export(
     """
     out = Path(out)
     check_free(out)
+    check_choice("engine", engine, ENGINES)
     measured, source = read_held_out(None if held_out is None else Path(held_out), documents)
     opened = _open(model, say)
     rows = rows_of(measured, opened.tokenizer, opened.model)

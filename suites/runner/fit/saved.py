@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sparsebench.data.own.values import Goal
 from sparsebench.reports.records.record import CellInfo, Link
 
 from ...contracts.budget import Budget
@@ -42,9 +43,9 @@ class Description:
 
     schema: str = SCHEMA
     version: str
-    kind: str
+    kind: Literal["images", "text", "molecules"]
     cell: dict[str, Any]
-    goal: str
+    goal: Goal
     classes: list[str]
     targets: list[str]
     """Names of the predicted columns, or of the label."""
@@ -54,6 +55,10 @@ class Description:
     std: list[float] = field(default_factory=list)
     recommendation: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or (self.mean and len(self.mean) != len(self.targets)):
+            raise ValueError("mean and std must have a number for each of the targets, or none")
+
     @property
     def outputs(self) -> int:
         """Of the model."""
@@ -62,7 +67,7 @@ class Description:
     @property
     def target(self) -> Target:
         """What the model puts out."""
-        return Target(self.goal, self.outputs)  # type: ignore[arg-type]
+        return Target(self.goal, self.outputs)
 
     @property
     def scale(self) -> TargetScaler:

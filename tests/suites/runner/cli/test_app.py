@@ -182,7 +182,7 @@ def test_a_reader_that_goes_away_is_no_error(bench) -> None:
 def test_escape_codes_in_an_error_are_written_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise UsageError("no such row: \x1b]0;title\x07")
 
     module = importlib.import_module("sparsebench.suites.runner.cli.app")
