@@ -89,7 +89,8 @@ def _complain_of_words(error: Any) -> NoReturn:
     """In one line; nothing where typer has printed the help in its place."""
     message = " ".join(error.format_message().split()).rstrip(".")
     if message:
-        _complain(f"{message}; see `{error.ctx.command_path} --help`")
+        command = error.ctx.command_path if error.ctx else "sparsebench"
+        _complain(f"{message}; see `{command} --help`")
     sys.exit(error.exit_code)
 
 

@@ -49,6 +49,7 @@ class Case:
         says: a part of what the one line must say.
         files: texts or bytes by name; None is a folder.
         make: what makes the other inputs.
+        place: the variable that names a folder of data, and the folder.
     """
 
     damage: str
@@ -56,6 +57,7 @@ class Case:
     says: str
     files: Mapping[str, str | bytes | None] = field(default_factory=dict)
     make: Make | None = None
+    place: tuple[str, str] | None = None
 
     def __str__(self) -> str:
         return f"{self.verb}: {self.damage}"
@@ -85,9 +87,14 @@ def put(path: Path, content: str | bytes | None) -> None:
         path.write_text(content, encoding="utf-8")
 
 
+KEPT = ("index.sqlite", "run.lock", "workers.lock")
+"""What a result folder that is there keeps for its readers: made again at will, and no result."""
+
+
 def tree(folder: Path) -> dict[str, bytes | None]:
-    """Every file of a folder with its bytes, and every folder in it."""
-    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    """Every file of a folder with its bytes, and every folder in it; without what result folders keep for readers."""
+    found = [path for path in sorted(folder.rglob("*")) if path.name not in KEPT]
+    paths = {path.relative_to(folder).as_posix(): path for path in found}
     return {name: path.read_bytes() if path.is_file() else None for name, path in paths.items()}
 
 

@@ -25,6 +25,8 @@ from .catalogue import Case, Sound, tree
 __all__ = ["dense", "fitted", "model_folder", "molecules", "text"]
 
 LAYOUTS = Path(__file__).parents[2] / "models" / "oracles" / "official_layouts"
+PROGRESS = ("opening ", "measuring ", "exporting ", "step ", "  ", "checking ")
+"""How lines begin that say what a command is at."""
 PROFILE = {"molecules": {"backbones": ["tiny"], "methods": ["full_tuning"], "tasks": ["synthetic"], "seeds": 1}}
 
 
@@ -129,6 +131,8 @@ def refused(
         monkeypatch.setattr(tempfile, "tempdir", str(temporary))
         monkeypatch.chdir(here)
         case.write(here, sound)
+        if case.place is not None:
+            monkeypatch.setenv(case.place[0], str(here / case.place[1]))
         before = tree(here)
         answer = command(sound.words(case.line))
         assert answer.code == 2, answer
@@ -138,6 +142,6 @@ def refused(
         assert tree(here) == before
         assert tree(temporary) == {}
         notes = answer.out.splitlines() + answer.err.splitlines()[:-1]
-        assert all(note.endswith(" ...") or note.startswith(("opening ", "measuring ", "exporting ", "step ", "  ")) for note in notes), answer
+        assert all(note.endswith(" ...") or note.startswith(PROGRESS) for note in notes), answer
 
     return check

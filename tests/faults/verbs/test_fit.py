@@ -70,8 +70,12 @@ FILES = [
     Case("a header alone", "fit a.csv", "a.csv has no row", csv("text,label")),
     Case("no UTF-8", "fit a.csv", "a.csv cannot be read as a table", {"a.csv": "text,label\nä,a\n".encode("latin-1")}),
     Case("bytes of zero", "fit a.csv", "a.csv", {"a.csv": b"\0" * 64}),
-    Case("rows longer than the header", "fit a.csv", "more fields than its header", csv("text,label", "x,a,1", "y,b,2")),
-    Case("rows of all lengths", "fit a.csv", "a.csv cannot be read as a table", csv("a,b", "1,2,3,4", "1", "1,2,3,4,5")),
+    Case(
+        "rows longer than the header", "fit a.csv", "more fields than its header", csv("text,label", "x,a,1", "y,b,2")
+    ),
+    Case(
+        "rows of all lengths", "fit a.csv", "a.csv cannot be read as a table", csv("a,b", "1,2,3,4", "1", "1,2,3,4,5")
+    ),
     Case("an open quote", "fit a.csv", "a.csv", {"a.csv": 'text,label\n"x,a\ny,b\n'}),
     Case("no gzip in .gz", "fit a.csv.gz", "a.csv.gz cannot be read", {"a.csv.gz": "text,label\n"}),
     Case("gzip cut off", "fit a.csv.gz", "a.csv.gz cannot be read", {"a.csv.gz": gzip.compress(TEXTS.encode())[:60]}),
@@ -85,7 +89,12 @@ COLUMNS = [
     Case("a name twice", "fit a.csv", "two columns called 'smiles'", csv("smiles,smiles", "C,1")),
     Case("texts or molecules", "fit a.csv", "Say --text or --smiles with one of 'a', 'b'", csv("a,b", "1,2")),
     Case("nothing to predict", "fit a.csv", "a.csv has no column to predict", csv("smiles", "C")),
-    Case("two that may be meant", "fit a.csv", "--target (once for each) with one of 'a', 'b'", csv("smiles,a,b", "C,1,2", "CC,2,3")),
+    Case(
+        "two that may be meant",
+        "fit a.csv",
+        "--target (once for each) with one of 'a', 'b'",
+        csv("smiles,a,b", "C,1,2", "CC,2,3"),
+    ),
     Case("two labels that may be meant", "fit a.csv", "--label with one of 'x', 'z'", csv("text,x,z", "a,1,2")),
     Case("a column misspelt", "fit a.csv --text txt", "no column 'txt'; did you mean text", csv(*TEXTS.split())),
     Case("a label misspelt", "fit a.csv --label lable", "no column 'lable'; did you mean label", csv(*TEXTS.split())),
@@ -97,7 +106,9 @@ COLUMNS = [
 ]
 VALUES = [
     Case("one class", "fit a.csv", "a.csv", csv("text,label", *(f"word{number},a" for number in range(20)))),
-    Case("a class of one", "fit a.csv", "a.csv", csv("text,label", "x,a", *(f"word{number},b" for number in range(19)))),
+    Case(
+        "a class of one", "fit a.csv", "a.csv", csv("text,label", "x,a", *(f"word{number},b" for number in range(19)))
+    ),
     Case("too few", "fit a.csv", "class 'a' has 2 of the 3", csv("text,label", *WORDS[:4])),
     Case("no label anywhere", "fit a.csv", "a.csv", csv("text,label", "x,", "y,", "z,")),
     Case(
@@ -124,8 +135,18 @@ VALUES = [
     ),
     Case("no molecule", "fit a.csv", "none of its 2 rows can be used", csv("smiles,y", "xx,1", "yy,2")),
     Case("one scaffold", "fit a.csv", "no split by scaffold works", csv("smiles,y", *RINGS.split())),
-    Case("a part of one row", "fit a.csv", "its part val has 1 rows", csv("text,label,split", "x,a,train", "y,b,train", "z,a,val", "w,b,test")),
-    Case("a part with another name", "fit a.csv --split part", "a.csv", csv("text,label,part", *(f"{line},middle" for line in WORDS))),
+    Case(
+        "a part of one row",
+        "fit a.csv",
+        "its part val has 1 rows",
+        csv("text,label,split", "x,a,train", "y,b,train", "z,a,val", "w,b,test"),
+    ),
+    Case(
+        "a part with another name",
+        "fit a.csv --split part",
+        "a.csv",
+        csv("text,label,part", *(f"{line},middle" for line in WORDS)),
+    ),
 ]
 IMAGES = [
     Case("an empty folder", "fit photos", "photos", {"photos": None}),
@@ -134,7 +155,12 @@ IMAGES = [
     Case("a class of one picture", "fit photos", "photos", make=pictures(*CLASSES[:7])),
     Case("class folders without a file", "fit photos", "photos", {"photos/a": None, "photos/b": None}),
     Case("texts called .png", "fit photos", "photos", {f"photos/{name}": f"no image {name}" for name in CLASSES}),
-    Case("pictures cut off", "fit photos", "photos", make=lambda here, _: [put(here / "photos" / name, picture(shade)[:50]) for shade, name in enumerate(CLASSES)]),
+    Case(
+        "pictures cut off",
+        "fit photos",
+        "photos",
+        make=lambda here, _: [put(here / "photos" / name, picture(shade)[:50]) for shade, name in enumerate(CLASSES)],
+    ),
     Case("pictures that say 60,000 x 60,000", "fit photos", "photos", {f"photos/{name}": bomb() for name in CLASSES}),
     Case(
         "every picture in two classes",
@@ -146,7 +172,9 @@ IMAGES = [
         "a class that is only tested",
         "fit photos",
         "photos",
-        make=pictures(*(f"{part}/{name}" for part in ("train", "val", "test") for name in CLASSES), "test/c/1.png", "test/c/2.png"),
+        make=pictures(
+            *(f"{part}/{name}" for part in ("train", "val", "test") for name in CLASSES), "test/c/1.png", "test/c/2.png"
+        ),
     ),
 ]
 OPTIONS = [

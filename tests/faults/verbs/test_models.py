@@ -12,7 +12,9 @@ from .catalogue import Case, Make, Sound, copied, cut, edited, put, replaced
 SMALL = "--calibration {text} --documents 3 --windows 2"
 
 
-def damaged(damage: str, says: str, *changes: Callable[[Path], object], line: str = "compress dense out --bits 4") -> Case:
+def damaged(
+    damage: str, says: str, *changes: Callable[[Path], object], line: str = "compress dense out --bits 4"
+) -> Case:
     return Case(damage, f"{line} {SMALL}", says, make=copied("dense", *changes))
 
 
@@ -36,7 +38,12 @@ INDEX = json.dumps({"metadata": {}, "weight_map": {"model.norm.weight": "model-0
 MODELS = [
     Case("no such folder", f"compress nowhere out --bits 4 {SMALL}", "there is no folder nowhere"),
     Case("a folder misspelt", f"compress dnese out --bits 4 {SMALL}", "did you mean dense", make=copied("dense")),
-    Case("a file for a folder", f"export model.gguf out {SMALL.split(' --windows')[0].replace('calibration', 'held-out')}", "there is no folder model.gguf", {"model.gguf": b"GGUF"}),
+    Case(
+        "a file for a folder",
+        f"export model.gguf out {SMALL.split(' --windows')[0].replace('calibration', 'held-out')}",
+        "there is no folder model.gguf",
+        {"model.gguf": b"GGUF"},
+    ),
     Case("a model of the hub, offline", f"convert nobody/nothing out --experts 4 {SMALL}", "SPARSEBENCH_OFFLINE"),
     Case("a folder of nothing", f"compress empty out --bits 4 {SMALL}", "empty has no config.json", {"empty": None}),
     damaged("a configuration cut off", "config.json is damaged", cut("config.json", 30)),
@@ -44,11 +51,27 @@ MODELS = [
     damaged("a configuration that is a number", "config.json is damaged", replaced("config.json", "3")),
     damaged("architectures that are a number", "config.json", edited("config.json", architectures=3)),
     damaged("an encoder", "is BertForMaskedLM, no causal", edited("config.json", architectures=["BertForMaskedLM"])),
-    damaged("a model of images", "is ViTForImageClassification, no causal", edited("config.json", architectures=["ViTForImageClassification"], model_type="vit")),
-    damaged("an encoder and decoder", "no causal language model", edited("config.json", architectures=["T5ForConditionalGeneration"])),
+    damaged(
+        "a model of images",
+        "is ViTForImageClassification, no causal",
+        edited("config.json", architectures=["ViTForImageClassification"], model_type="vit"),
+    ),
+    damaged(
+        "an encoder and decoder",
+        "no causal language model",
+        edited("config.json", architectures=["T5ForConditionalGeneration"]),
+    ),
     damaged("no class", "no class by its config.json", edited("config.json", architectures=None)),
-    damaged("a type that nobody knows", "dense", edited("config.json", model_type="nosuch", architectures=["NoSuchForCausalLM"])),
-    damaged("code of its own", "dense", edited("config.json", model_type="nosuch", auto_map={"AutoModelForCausalLM": "code.Model"})),
+    damaged(
+        "a type that nobody knows",
+        "dense",
+        edited("config.json", model_type="nosuch", architectures=["NoSuchForCausalLM"]),
+    ),
+    damaged(
+        "code of its own",
+        "dense",
+        edited("config.json", model_type="nosuch", auto_map={"AutoModelForCausalLM": "code.Model"}),
+    ),
     damaged("a layer too many in the configuration", "tensors are missing", edited("config.json", num_hidden_layers=3)),
     damaged("a layer too few in the configuration", "tensors are unknown", edited("config.json", num_hidden_layers=1)),
     damaged("weights of another width", "dense", edited("config.json", intermediate_size=64)),
@@ -60,36 +83,118 @@ MODELS = [
     damaged("a web page for weights", "dense", replaced("model.safetensors", "<!doctype html>")),
     damaged("weights that are no numbers", "dense", not_finite),
     damaged("pickled weights", "safetensors", only_pickled),
-    damaged("a part that is missing", "model-00001-of-00002.safetensors", replaced("model.safetensors", None), replaced("model.safetensors.index.json", INDEX)),
+    damaged(
+        "a part that is missing",
+        "model-00001-of-00002.safetensors",
+        replaced("model.safetensors", None),
+        replaced("model.safetensors.index.json", INDEX),
+    ),
     damaged("no tokenizer", "dense", replaced("tokenizer.json", None), replaced("tokenizer_config.json", None)),
     damaged("a tokenizer cut off", "dense", cut("tokenizer.json", 100)),
-    Case("a recipe of ours cut off", f"compress mixture out --bits 4 {SMALL}", "mixture", make=copied("mixture", cut("config.json", 200))),
-    Case("weights of ours cut off", f"compress mixture out --bits 4 {SMALL}", "mixture", make=copied("mixture", cut("model.safetensors", 500))),
-    Case("a part that nobody knows", f"compress mixture out --bits 4 {SMALL}", "mixture", make=copied("mixture", edited("config.json", sparsebench={"source": {}, "parts": {"nosuch": {}}}))),
+    Case(
+        "a recipe of ours cut off",
+        f"compress mixture out --bits 4 {SMALL}",
+        "mixture",
+        make=copied("mixture", cut("config.json", 200)),
+    ),
+    Case(
+        "weights of ours cut off",
+        f"compress mixture out --bits 4 {SMALL}",
+        "mixture",
+        make=copied("mixture", cut("model.safetensors", 500)),
+    ),
+    Case(
+        "a part that nobody knows",
+        f"compress mixture out --bits 4 {SMALL}",
+        "mixture",
+        make=copied("mixture", edited("config.json", sparsebench={"source": {}, "parts": {"nosuch": {}}})),
+    ),
 ]
 TEXT = [
     Case("no text", "compress {dense} out --bits 4 --calibration nowhere.txt", "there is no file nowhere.txt"),
-    Case("a file misspelt", "compress {dense} out --bits 4 --calibration onw.txt", "did you mean own.txt", {"own.txt": "x"}),
-    Case("a PDF", "compress {dense} out --bits 4 --calibration own.pdf", "own.pdf has none of the endings", {"own.pdf": b"%PDF"}),
+    Case(
+        "a file misspelt",
+        "compress {dense} out --bits 4 --calibration onw.txt",
+        "did you mean own.txt",
+        {"own.txt": "x"},
+    ),
+    Case(
+        "a PDF",
+        "compress {dense} out --bits 4 --calibration own.pdf",
+        "own.pdf has none of the endings",
+        {"own.pdf": b"%PDF"},
+    ),
     Case("an empty text", "compress {dense} out --bits 4 --calibration own.txt", "own.txt", {"own.txt": ""}),
-    Case("text that is no UTF-8", "compress {dense} out --bits 4 --calibration own.txt", "own.txt", {"own.txt": b"\xff\xfe\x00"}),
-    Case("a broken line", "compress {dense} out --bits 4 --calibration own.jsonl", "own.jsonl", {"own.jsonl": '{"text": "a"}\n{"text"\n'}),
-    Case("lines without text", "compress {dense} out --bits 4 --calibration own.jsonl", "own.jsonl", {"own.jsonl": '{"words": "a"}\n'}),
-    Case("text that is a number", "compress {dense} out --bits 4 --calibration own.jsonl", "own.jsonl", {"own.jsonl": '{"text": 3}\n'}),
-    Case("no Parquet", "compress {dense} out --bits 4 --calibration own.parquet", "own.parquet", {"own.parquet": b"PAR1"}),
-    Case("nothing to hold out", "compress {dense} out --bits 4 --calibration own.jsonl", "own.jsonl has 2 documents", {"own.jsonl": '{"text": "a"}\n{"text": "b"}\n'}),
-    Case("the same text twice", "compress {dense} out --bits 4 --calibration {text} --held-out {text} --documents 30", "all calibration text has runs of 13 words in common"),
-    Case("less than a window", "compress {dense} out --sparsity 0.5 --calibration own.jsonl --held-out {text}", "the calibration text has fewer than", {"own.jsonl": '{"text": "a"}\n'}),
+    Case(
+        "text that is no UTF-8",
+        "compress {dense} out --bits 4 --calibration own.txt",
+        "own.txt",
+        {"own.txt": b"\xff\xfe\x00"},
+    ),
+    Case(
+        "a broken line",
+        "compress {dense} out --bits 4 --calibration own.jsonl",
+        "own.jsonl",
+        {"own.jsonl": '{"text": "a"}\n{"text"\n'},
+    ),
+    Case(
+        "lines without text",
+        "compress {dense} out --bits 4 --calibration own.jsonl",
+        "own.jsonl",
+        {"own.jsonl": '{"words": "a"}\n'},
+    ),
+    Case(
+        "text that is a number",
+        "compress {dense} out --bits 4 --calibration own.jsonl",
+        "own.jsonl",
+        {"own.jsonl": '{"text": 3}\n'},
+    ),
+    Case(
+        "no Parquet", "compress {dense} out --bits 4 --calibration own.parquet", "own.parquet", {"own.parquet": b"PAR1"}
+    ),
+    Case(
+        "nothing to hold out",
+        "compress {dense} out --bits 4 --calibration own.jsonl",
+        "own.jsonl has 2 documents",
+        {"own.jsonl": '{"text": "a"}\n{"text": "b"}\n'},
+    ),
+    Case(
+        "the same text twice",
+        "compress {dense} out --bits 4 --calibration {text} --held-out {text} --documents 30",
+        "all calibration text has runs of 13 words in common",
+    ),
+    Case(
+        "less than a window",
+        "compress {dense} out --sparsity 0.5 --calibration own.jsonl --held-out {text}",
+        "the calibration text has fewer than",
+        {"own.jsonl": '{"text": "a"}\n'},
+    ),
     Case("one document", "export {dense} out --documents 1", "documents=1 must be 2 or more"),
     Case("no windows", "compress {dense} out --bits 4 --windows 0", "windows=0 of calibration text"),
 ]
 PLACES = [
-    Case("a folder that is not empty", "convert {dense} full --experts 4", "full exists and is not an empty folder", {"full/file": ""}),
-    Case("a file for the folder", "compress {dense} out --bits 4", "out exists and is not an empty folder", {"out": ""}),
+    Case(
+        "a folder that is not empty",
+        "convert {dense} full --experts 4",
+        "full exists and is not an empty folder",
+        {"full/file": ""},
+    ),
+    Case(
+        "a file for the folder", "compress {dense} out --bits 4", "out exists and is not an empty folder", {"out": ""}
+    ),
     Case("a folder below a file", "export {dense} file/out", "file/out cannot be made", {"file": ""}),
     Case("a place that is full", "import {layout} full", "full exists and is not an empty folder", {"full/file": ""}),
-    Case("the model itself", "compress dense dense --bits 4", "dense exists and is not an empty folder", make=copied("dense")),
-    Case("a device that there is not", f"compress {{dense}} out --bits 4 --device cpux {SMALL}", "device='cpux' is not there"),
+    Case(
+        "the model itself",
+        "compress dense dense --bits 4",
+        "dense exists and is not an empty folder",
+        make=copied("dense"),
+    ),
+    Case(
+        "a device that there is not",
+        f"compress {{dense}} out --bits 4 --device cpux {SMALL}",
+        "device='cpux' is not there",
+    ),
 ]
 EXPORTS = [
     Case("another engine", "export {mixture} out --engine ollama", "engine='ollama' is not one of transformers"),
@@ -131,7 +236,7 @@ IMPORTS = [
     layout("a checkpoint with a tensor less", "has no tensor", without_a_tensor),
     layout("a checkpoint with a tensor more", "have no place in the model", with_a_tensor),
     layout("a checkpoint cut off", "model.safetensors", cut("model.safetensors", 1000)),
-    layout("a checkpoint of another width", "was expected", edited("config.json", intermediate_size=7)),
+    layout("a checkpoint of another width", "was expected", edited("config.json", hidden_size=24)),
 ]
 CASES = [*MODELS, *TEXT, *PLACES, *EXPORTS, *IMPORTS]
 

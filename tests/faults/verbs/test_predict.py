@@ -36,7 +36,11 @@ FOLDERS = [
     broken("another kind of data", "fit.json", edited("fit.json", kind="video")),
     broken("another goal", "fit.json", edited("fit.json", goal="ranking")),
     broken("targets that are a number", "fit.json", edited("fit.json", targets=3)),
-    broken("more targets than outputs", "mean and std must have a number for each of the targets", edited("fit.json", targets=["a", "b"])),
+    broken(
+        "more targets than outputs",
+        "mean and std must have a number for each of the targets",
+        edited("fit.json", targets=["a", "b"]),
+    ),
     broken("a scale of another length", "fit.json", edited("fit.json", std=[1.0, 1.0, 1.0])),
     broken("a method that there is not", "nosuch", cell(method="nosuch")),
     broken("a backbone that there is not", "nosuch", cell(backbone="nosuch")),
@@ -51,11 +55,21 @@ FOLDERS = [
 DATA = [
     Case("no data", "predict {fitted} nowhere.csv", "there is no nowhere.csv"),
     Case("a folder for a table", "predict {fitted} new", "new is a folder: give a table", {"new": None}),
-    Case("no column of molecules", "predict {fitted} new.csv", "new.csv: which column has the SMILES", {"new.csv": "a,b\n1,2\n"}),
+    Case(
+        "no column of molecules",
+        "predict {fitted} new.csv",
+        "new.csv: which column has the SMILES",
+        {"new.csv": "a,b\n1,2\n"},
+    ),
     Case("a header alone", "predict {fitted} new.csv", "new.csv has no row", {"new.csv": "SMILES\n"}),
     Case("no Parquet", "predict {fitted} new.parquet", "new.parquet cannot be read", {"new.parquet": "SMILES\nCCO\n"}),
     Case("another form", "predict {fitted} new.json", "new.json: a table ends in", {"new.json": "[]"}),
-    Case("a file that is there", "predict {fitted} new.csv -o old.csv", "old.csv is there already", {**NEW, "old.csv": "x"}),
+    Case(
+        "a file that is there",
+        "predict {fitted} new.csv -o old.csv",
+        "old.csv is there already",
+        {**NEW, "old.csv": "x"},
+    ),
     Case("predictions as a workbook", "predict {fitted} new.csv -o p.xlsx", "p.xlsx: predictions are written as", NEW),
     Case("predictions below a file", "predict {fitted} new.csv -o new.csv/p.csv", "new.csv", NEW),
 ]

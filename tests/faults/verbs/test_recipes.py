@@ -23,7 +23,9 @@ FILES = [
     recipe("no steps", "steps: []", "steps is to be a list"),
     recipe("no YAML", "steps: [", "r.yaml is no YAML"),
     recipe("bytes for YAML", "steps: \x00", "r.yaml is no YAML"),
-    recipe("a step misspelt", "steps: [{quantize: {bits: 4}}]", "step 1: unknown step 'quantize'; did you mean quantise"),
+    recipe(
+        "a step misspelt", "steps: [{quantize: {bits: 4}}]", "step 1: unknown step 'quantize'; did you mean quantise"
+    ),
     recipe("a setting misspelt", "steps: [{quantise: {bit: 4}}]", "unknown key 'bit'; did you mean bits"),
     recipe("a number for settings", "steps: [{quantise: 4}]", "write its settings as quantise"),
     recipe("bits in words", "steps: [{quantise: {bits: four}}]", "bits='four'"),
@@ -42,8 +44,18 @@ FILES = [
     recipe("a search without a budget", "steps: [{search: {}}]", "name one of the two budgets"),
     recipe("no regular expression", "steps: [{prune: {ignore: ['(']}}]", "is no regular expression"),
     recipe("no layer to drop", "steps: [{drop: {what: layers, number: 0}}]", "number=0"),
-    Case("a recipe and options", "compress {dense} out --recipe r.yaml --bits 4", "leave bits out", {"r.yaml": "steps: [quantise]"}),
-    Case("a recipe that makes no mixture", "convert {dense} out --recipe r.yaml", "makes no mixture", {"r.yaml": "steps: [quantise]"}),
+    Case(
+        "a recipe and options",
+        "compress {dense} out --recipe r.yaml --bits 4",
+        "leave bits out",
+        {"r.yaml": "steps: [quantise]"},
+    ),
+    Case(
+        "a recipe that makes no mixture",
+        "convert {dense} out --recipe r.yaml",
+        "makes no mixture",
+        {"r.yaml": "steps: [quantise]"},
+    ),
 ]
 OPTIONS = [
     Case("nothing to do", "compress {dense} out", "nothing to do"),
@@ -68,11 +80,28 @@ MODELS = [
     Case("experts of a dense model", f"compress {{dense}} out --keep-experts 0.5 {SMALL}", "has no mixture of experts"),
     Case("names that nothing has", f"compress {{dense}} out --bits 4 --target nosuch {SMALL}", "nosuch"),
     Case("all of it ignored", f"compress {{dense}} out --bits 4 --ignore . {SMALL}", "quantise"),
-    Case("more layers than there are", f"compress {{dense}} out --drop-layers 9 {SMALL}", "number=9: 2 layers of this model"),
-    Case("all blocks", f"compress {{dense}} out --drop-blocks 2 {SMALL}", "drop: remove() has to leave at least one block"),
-    Case("groups that divide nothing", f"compress {{dense}} out --bits 4 --group-size 48 {SMALL}", "group_size=48 divides none"),
-    Case("healing after rounding", "compress {dense} out --recipe r.yaml", "heal before the weights are rounded", {"r.yaml": "steps: [{quantise: {method: rtn}}, {heal: {tokens: 100}}]"}),
-    Case("experts that do not divide the neurons", f"convert {{dense}} out --experts 7 {SMALL}", "7"),
+    Case(
+        "more layers than there are",
+        f"compress {{dense}} out --drop-layers 9 {SMALL}",
+        "number=9: 2 layers of this model",
+    ),
+    Case(
+        "all blocks",
+        f"compress {{dense}} out --drop-blocks 2 {SMALL}",
+        "drop: remove() has to leave at least one block",
+    ),
+    Case(
+        "groups that divide nothing",
+        f"compress {{dense}} out --bits 4 --group-size 48 {SMALL}",
+        "group_size=48 divides none",
+    ),
+    Case(
+        "healing after rounding",
+        "compress {dense} out --recipe r.yaml",
+        "heal before the weights are rounded",
+        {"r.yaml": "steps: [{quantise: {method: rtn}}, {heal: {tokens: 100}}]"},
+    ),
+    Case("more experts than neurons", f"convert {{dense}} out --experts 500 {SMALL}", "500"),
     Case("more experts of a token than there are", f"convert {{dense}} out --experts 4 --top-k 5 {SMALL}", "top_k"),
     Case("all experts always on", f"convert {{dense}} out --experts 4 --shared 4 {SMALL}", "shared"),
     Case("a split that there is not", f"convert {{dense}} out --experts 4 --split nosuch {SMALL}", "nosuch"),
