@@ -6,14 +6,12 @@ import gc
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 import psutil
 import torch
-from safetensors import SafetensorError
 
 from sparsebench.models import load, save
 from sparsebench.models.errors import ModelError, check_choice
@@ -164,8 +162,7 @@ def export(
     before = _side(opened, rows, say)
     started = time.monotonic()
     say(f"exporting for {engine}")
-    with _disk(out):
-        written = write_stock(opened, out, engine, to, dense)
+    written = write_stock(opened, out, engine, to, dense)
     done = Done(f"export for {engine}", f"a stock {written.architecture}", time.monotonic() - started)
     try:
         plain, seen = open_plain(out, opened.model)
@@ -224,8 +221,7 @@ def _change(
     done, notes = _carry_out(steps, work)
     say(f"writing {out}")
     work.model.to("cpu")
-    with _disk(out):
-        save(work.model, out, tokenizer=opened.tokenizer)
+    save(work.model, out, tokenizer=opened.tokenizer)
     del work.model
     gc.collect()
     say("measuring what was written")
@@ -289,15 +285,6 @@ def _carry_out(steps: Sequence[Named], work: Work) -> tuple[list[Done], list[str
         done.append(Done(str(named), line, time.monotonic() - started))
         work.say(f"  {line}")
     return done, list(dict.fromkeys(notes))
-
-
-@contextmanager
-def _disk(out: Path) -> Iterator[None]:
-    """Within it, what safetensors says of a full disk is an error of one line, as everybody else's is."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise ModelError(f"{out} cannot be written: {error}") from error
 
 
 def _against_source(opened: Opened, after: Any, rows: Sequence[Row]) -> tuple[Speed, Speed] | str:

@@ -104,11 +104,14 @@ def save(about: Description, subject: Predictor, inputs: Sequence[Any], folder: 
         folder: where to.
 
     Raises:
-        UsageError: what is read back is another model.
+        UsageError: the disk is full, or what is read back is another model.
     """
     subject.model.cpu()
     state = {name: value.detach().clone().contiguous() for name, value in subject.model.state_dict().items()}
-    save_file(state, folder / WEIGHTS)
+    try:
+        save_file(state, folder / WEIGHTS)
+    except SafetensorError as error:  # a full disk
+        raise UsageError(f"{folder / WEIGHTS} cannot be written: {error}") from error
     (folder / DESCRIPTION).write_text(json.dumps(asdict(about), indent=1, allow_nan=False), encoding="utf-8")
     expected = Fitted(about, subject.model, subject.data.body).outputs(inputs)
     found = open_fitted(folder).outputs(inputs)
