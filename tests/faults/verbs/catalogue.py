@@ -146,7 +146,7 @@ def doubled(cases: Sequence[Case]) -> list[str]:
     seen: set[object] = set()
     found = []
     for case in cases:
-        keys = {str(case), (case.line, str(sorted(case.files.items(), key=str)), id(case.make))}
+        keys = {str(case), (case.line, str(sorted(case.files.items(), key=str)), id(case.make), case.place)}
         if seen & keys:
             found.append(str(case))
         seen |= keys

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .catalogue import Case, Make, Sound, copied, cut, edited, put, replaced
+from .catalogue import Case, copied, cut, edited, replaced
 
 SMALL = "--calibration {text} --documents 3 --windows 2"
 

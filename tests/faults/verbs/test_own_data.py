@@ -50,11 +50,9 @@ def rewritten(name: str, old: str, new: str) -> Callable[[Path], object]:
     return change
 
 
-def text(damage: str, says: str, **files: str | bytes | None) -> Case:
-    named = {f"mine/{name.replace('__', '/').replace('_', '.')}": content for name, content in files.items()}
-    return Case(
-        damage, TEXT, says, {"mine": None} | named if not named else named, place=("SPARSEBENCH_OWN_TEXT", "mine")
-    )
+def text(damage: str, says: str, name: str = "", content: str | bytes | None = None) -> Case:
+    """A folder of texts with one file in it, or with nothing."""
+    return Case(damage, TEXT, says, {f"mine/{name}": content}, place=("SPARSEBENCH_OWN_TEXT", "mine"))
 
 
 def table(damage: str, line: str, says: str, files: dict[str, str | bytes | None]) -> Case:
@@ -94,12 +92,12 @@ PICTURES = [
 TEXTS_OF_MINE = [
     Case("no text named", TEXT, "SPARSEBENCH_OWN_TEXT"),
     text("no domains", "has no domain"),
-    text("text in no domain", "lies in no domain", a_txt="x"),
-    text("a domain of nothing", "domain 'a' has no file", a=None),
-    text("another form of text", "has none of the endings", a__b_pdf=b"%PDF"),
-    text("too little text", "has no text in its part", a__b_txt="few words"),
-    text("text cut inside a character", "b.txt", a__b_txt="ä".encode()[:1]),
-    text("a line that is no JSON", "b.jsonl", a__b_jsonl='{"text": "a"}\nb\n'),
+    text("text in no domain", "lies in no domain", "a.txt", "x"),
+    text("a domain of nothing", "domain 'a' has no file", "a"),
+    text("another form of text", "has none of the endings", "a/b.pdf", b"%PDF"),
+    text("too little text", "has no text in its part", "a/b.txt", "few words"),
+    text("text cut inside a character", "b.txt", "a/b.txt", "ä".encode()[:1]),
+    text("a line that is no JSON", "b.jsonl", "a/b.jsonl", '{"text": "a"}\nb\n'),
 ]
 TABLES = [
     Case("no table named", LABELLED, "SPARSEBENCH_OWN_LABELLED_TEXT"),

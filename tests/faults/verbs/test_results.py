@@ -1,4 +1,4 @@
-"""`report`, `compare`, `export-results`, `verify`, `vouch`, `freeze`: folders of no results, and rows that are not there."""
+"""`report`, `compare`, `export-results`, `verify`, `vouch`, `freeze`: no results, and rows that there are not."""
 
 import gzip
 import json
