@@ -155,6 +155,4 @@ def find(kind: Kind, name: str, suite: str = "") -> Entry:
     if plain not in known:
         where = f" in suite {suite!r}" if suite else ""
         raise UsageError(f"unknown {kind} {plain!r}{where}{near(plain, known)}")
-    if kind == "backbone" and name == plain and known[plain].constant("NEEDS_ARGUMENT", False):
-        raise UsageError(f"backbone {plain!r} needs an argument: write {plain}:... (`sparsebench show {plain}`)")
     return known[plain]

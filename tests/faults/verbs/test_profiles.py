@@ -94,11 +94,6 @@ OPTIONS = [
     Case("a task that there is not", "run -p {profile} -t sythetic -o out", "did you mean synthetic"),
     Case("a backbone that there is not", "plan -p {profile} -b tinny -o out", "did you mean tiny"),
     Case(
-        "a backbone without its argument",
-        "llm plan -t trec6 -m linear_probe -b hf -o out",
-        "backbone 'hf' needs an argument",
-    ),
-    Case(
         "rows and tasks of two suites", "run -p quick -m graph_mixup -t trec6 -o out", "no suite has one of the named"
     ),
     Case("a device that there is not", "run -p {profile} --device gpu -o out", "did you mean cpu?"),
