@@ -17,6 +17,7 @@ from .tables import (
     SMI_SUFFIXES,
     SUFFIXES,
     Table,
+    check_header,
     check_is_table,
     csv_form,
     frame_texts,
@@ -150,6 +151,7 @@ def _parquet(file: Path, rows: int) -> Iterator[Table]:
 def _csv(file: Path, rows: int) -> Iterator[Table]:
     import pandas as pd
 
+    check_header(file)
     with opened(file) as lines:
         frames: Iterable[pd.DataFrame] = pd.read_csv(lines, **csv_form(file), chunksize=rows)
         for frame in frames:

@@ -86,10 +86,12 @@ def one_line(file: Path) -> Iterator[None]:
     """What goes wrong in a file while it is read, as a `TableError` of one line."""
     try:
         yield
-    except (ValueError, OSError, EOFError, csv.Error) as error:  # pandas' and pyarrow's are ValueError
+    # pandas' and pyarrow's are ValueError; RDKit makes a SystemError of what its stream raises
+    except (ValueError, OSError, EOFError, csv.Error, SystemError) as error:
         if isinstance(error, TableError):
             raise
-        reason = " ".join(str(error).split()) or type(error).__name__
+        first = error.__cause__ or error.__context__ or error if isinstance(error, SystemError) else error
+        reason = " ".join(str(first).split()) or type(first).__name__
         raise TableError(f"{file} cannot be read as a table: {reason}") from None
 
 
@@ -98,8 +100,16 @@ def _frame(file: Path, name: str) -> "pd.DataFrame":
 
     if name.endswith(".parquet"):
         return pd.read_parquet(file)
+    check_header(file)
     with opened(file) as lines:
         return pd.read_csv(lines, **csv_form(file))
+
+
+def check_header(file: Path) -> None:
+    """Raise `TableError` where two columns of a CSV or TSV file have one name: pandas renames the second."""
+    with opened(file) as lines:
+        rows = csv.reader(lines, delimiter=csv_form(file)["sep"])
+        _check_names(file, next(filter(None, rows), []))
 
 
 def csv_form(file: Path) -> dict[str, Any]:
@@ -122,14 +132,18 @@ def frame_texts(file: Path, frame: "pd.DataFrame") -> dict[str, tuple[str, ...]]
     if file.suffix.lower() != ".parquet" and not isinstance(frame.index, pd.RangeIndex):
         raise TableError(f"{file} cannot be read as a table: its rows have more fields than its header")
     names = [str(name) for name in frame.columns]
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if twice:
-        raise TableError(f"{file} has two columns called {twice[0]!r}")
+    _check_names(file, names)
     known = frame.notna()
     found = {}
     for name, (_, values), (_, there) in zip(names, frame.items(), known.items(), strict=True):
         found[name] = tuple(str(value) if here else "" for value, here in zip(values, there, strict=True))
     return found
+
+
+def _check_names(file: Path, names: Sequence[str]) -> None:
+    twice = [name for name in dict.fromkeys(names) if name and names.count(name) > 1]
+    if twice:
+        raise TableError(f"{file} has two columns called {twice[0]!r}")
 
 
 def smi_rows(file: Path) -> tuple[list[str], Iterator[list[str]]]:
@@ -150,7 +164,8 @@ def _words_of_lines(file: Path) -> Iterator[list[str]]:
 
 
 def smi_table(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """The table of some of the rows of a SMI file."""
+    """The table of some of the rows of a SMI file. Raises `TableError` where two columns have one name."""
+    _check_names(file, header)
     width = max(map(len, [header, *rows]))
     names = [*(header or [SMILES]), *(f"column {number}" for number in range(len(header or [SMILES]) + 1, width + 1))]
     return Table(file, _columns(names, [[*row, *[""] * (len(names) - len(row))] for row in rows]))

@@ -22,15 +22,20 @@ def written(path: str | Path) -> Iterator[Path]:
         The folder.
 
     Raises:
-        ModelError: `path` is a file or a folder that is not empty.
+        ModelError: `path` is a file or a folder that is not empty, or the weights cannot be written.
     """
+    from safetensors import SafetensorError
+
     path = Path(path)
     check_free(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
         folder = Path(temporary) / path.name
         folder.mkdir()
-        yield folder
+        try:
+            yield folder
+        except SafetensorError as error:  # a full disk, which is an OSError where anybody else writes
+            raise ModelError(f"{path} cannot be written: {error}") from error
         folder.rename(path)
 
 

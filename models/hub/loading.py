@@ -15,6 +15,7 @@ from .declaration import declare
 from .derived_classes import PREFIX
 from .folder_card import OWN_WEIGHTS
 from .foreign_configs import refuse_foreign
+from .load_report import no_report
 from .model_classes import base_model, model_class
 from .models import align, changed_class
 from .older_folders import ELSEWHERE
@@ -117,12 +118,34 @@ def all_parts(recipe: dict[str, Any], config: Any) -> dict[str, Any]:
 def _load_pretrained(folder: Path) -> nn.Module:
     """A model of transformers, changed or not, that the Auto classes would open, too."""
     from safetensors import SafetensorError
-    from transformers import AutoConfig
 
-    cls: Any
     fields = _config_fields(folder)
     if is_timm_folder(fields):
         return load_timm_folder(folder, fields)
+    try:
+        with no_report():
+            model, found = _from_pretrained(folder, fields)
+    except ModelError:
+        raise
+    except SafetensorError as error:
+        raise ModelError(f"a file in {folder} is damaged or cut short ({error}): copy it again") from error
+    except OSError as error:
+        raise ModelError(f"in {folder} a file is missing: {error}") from error
+    except Exception as error:  # a configuration may be wrong in any way: TypeError, KeyError, ...
+        raise ModelError(f"{folder} does not fit its configuration: {type(error).__name__}: {error}") from error
+    for key, problem in (("missing_keys", "missing"), ("unexpected_keys", "unknown"), ("mismatched_keys", "misshapen")):
+        if found[key]:
+            names = ", ".join(sorted(map(str, found[key]))[:3])
+            raise ModelError(f"{folder} does not fit its configuration: tensors {problem}: {names}")
+    align(model)
+    return model
+
+
+def _from_pretrained(folder: Path, fields: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The model, and what transformers found of tensors that do not fit it."""
+    from transformers import AutoConfig
+
+    cls: Any
     if fields["model_type"] == MODEL_TYPE:
         config = AutoConfig.from_pretrained(folder)
         room = config.sparsebench["source"]["room"]
@@ -132,21 +155,7 @@ def _load_pretrained(folder: Path) -> nn.Module:
         refuse_foreign(fields, str(folder))
         config = AutoConfig.from_pretrained(folder)
         cls = model_class(room_of(type(config)), _architecture(config))
-    try:
-        model, found = cls.from_pretrained(folder, config=config, output_loading_info=True)
-    except SafetensorError as error:
-        raise ModelError(f"a file in {folder} is damaged or cut short ({error}): copy it again") from error
-    except OSError as error:
-        raise ModelError(f"in {folder} a file is missing: {error}") from error
-    except RuntimeError as error:  # other shapes
-        raise ModelError(f"{folder} does not fit its configuration: {error}") from error
-    if found["missing_keys"] or found["unexpected_keys"]:
-        raise ModelError(
-            f"{folder} does not fit its configuration: tensors missing {sorted(found['missing_keys'])[:3]}, "
-            f"unknown {sorted(found['unexpected_keys'])[:3]}"
-        )
-    align(model)
-    return model
+    return cls.from_pretrained(folder, config=config, output_loading_info=True, ignore_mismatched_sizes=True)
 
 
 def _architecture(config: Any) -> str:

@@ -65,4 +65,5 @@ def staged(out: Path) -> Iterator[Path]:
         if stage.is_dir():
             shutil.rmtree(stage, ignore_errors=True)
         else:
-            stage.unlink(missing_ok=True)
+            with contextlib.suppress(NotADirectoryError):  # the error above says so
+                stage.unlink(missing_ok=True)

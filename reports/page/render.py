@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..records.example_files import ExampleReader
+from ..records.files import check_folder, write_all
 from ..records.index.slim import Whole, already_whole
 from ..records.record import Record
 from ..records.store import Problem, StoreError
@@ -61,6 +64,8 @@ def render(
     Raises:
         StoreError: `out` cannot be written, or a record is gone.
     """
+    with _writing(out):
+        check_folder(out)  # before the tables are made and shown
     current, superseded = newest(records)
     found = matrices(current, examples, roles)
     sections = []
@@ -120,12 +125,16 @@ def _tables(part: Section, note: str) -> dict[str, str]:
 
 
 def _write(out: Path, files: Mapping[str, str], records: Sequence[Record]) -> Path:
+    scores = io.StringIO(newline="")
+    write_csv(records, scores)
+    with _writing(out):
+        write_all(out, {**files, "scores.csv": scores.getvalue()})
+    return out / "index.html"
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (out / name).write_text(text, encoding="utf-8")
-        with (out / "scores.csv").open("w", encoding="utf-8", newline="") as file:
-            write_csv(records, file)
+        yield
     except OSError as error:
         raise StoreError(f"the report cannot be written to {out}: {error.strerror or error}") from error
-    return out / "index.html"

@@ -5,6 +5,7 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from .record_limits import RecordError
@@ -58,6 +59,47 @@ def write_whole(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def write_all(folder: Path, files: Mapping[str, str]) -> None:
+    """Texts into a folder, which is made if it is missing; where one of them cannot be written, none is.
+
+    Args:
+        folder: where to; files of these names are replaced.
+        files: texts by name.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    mark = f".{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}"
+    temporary = {name: folder / f".{name}{mark}" for name in files}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            temporary[name].write_text(text, encoding="utf-8", newline="")
+        for name, path in temporary.items():
+            path.replace(folder / name)
+    except OSError:
+        with contextlib.suppress(OSError):
+            for path in temporary.values():
+                path.unlink(missing_ok=True)
+            for place in made:
+                place.rmdir()
+        raise
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `NotADirectoryError` where no folder can be, since a file lies in its place or above it.
+
+    Args:
+        folder: a path, which may be there or not.
+    """
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
 
 
 def sync_folder(folder: Path) -> None:

@@ -76,8 +76,16 @@ _DROPS = {"drop_layers": "layers", "drop_attentions": "attentions", "drop_blocks
 def steps_of(recipe: str | Path | Sequence[Named] | None, options: Mapping[str, Any]) -> list[Named]:
     """The steps of a recipe, or of options, in the order of `KINDS`.
 
-    Raises `ModelError` for none, for both, and for an option that no step takes.
+    Raises `ModelError` for none, for both, for an option that no step takes, and for an order that cannot be.
     """
+    steps = _steps(recipe, options)
+    names = [one.name for one in steps]
+    if "heal" in names and "quantise" in names[: len(names) - names[::-1].index("heal")]:
+        raise ModelError("quantised weights do not train: heal before the weights are rounded")
+    return steps
+
+
+def _steps(recipe: str | Path | Sequence[Named] | None, options: Mapping[str, Any]) -> list[Named]:
     given = {
         name: value for name, value in options.items() if not (value is None or value is False or value in ([], ()))
     }

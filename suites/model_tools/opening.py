@@ -105,8 +105,8 @@ def _check_causal(folder: Path) -> None:
         raise ModelError(f"{folder} has no config.json: no model of transformers or of sparsebench lies there")
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
-        classes = fields.get("architectures") or []
-    except (ValueError, AttributeError) as error:
+        classes = [str(one) for one in fields.get("architectures") or ()]
+    except (ValueError, AttributeError, TypeError) as error:
         raise ModelError(f"{file} is damaged: {error!r}") from error
     if not any(one.endswith(CAUSAL) for one in classes):
         what = ", ".join(classes) or "no class by its config.json"

@@ -6,17 +6,15 @@ import gc
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 import psutil
 import torch
-from safetensors import SafetensorError
 
 from sparsebench.models import load, save
-from sparsebench.models.errors import ModelError
+from sparsebench.models.errors import ModelError, check_choice
 from sparsebench.models.hub.atomic_folder import check_free
 from sparsebench.models.moe.stock_export.stock import Engine
 
@@ -26,7 +24,7 @@ from .measures import Row, Speed, loss, rows_of, speeds
 from .opening import Opened, open_model, size_on_disk
 from .outcome import Done, Outcome, Side
 from .recipe import Named
-from .stock_folders import engines_of, open_plain, write_stock
+from .stock_folders import ENGINES, engines_of, open_plain, write_stock
 from .texts import DOCUMENTS, Texts, read_held_out, read_texts
 
 SPARE = 1.5
@@ -157,14 +155,14 @@ def export(
     """
     out = Path(out)
     check_free(out)
+    check_choice("engine", engine, ENGINES)
     measured, source = read_held_out(None if held_out is None else Path(held_out), documents)
     opened = _open(model, say)
     rows = rows_of(measured, opened.tokenizer, opened.model)
     before = _side(opened, rows, say)
     started = time.monotonic()
     say(f"exporting for {engine}")
-    with _disk(out):
-        written = write_stock(opened, out, engine, to, dense)
+    written = write_stock(opened, out, engine, to, dense)
     done = Done(f"export for {engine}", f"a stock {written.architecture}", time.monotonic() - started)
     try:
         plain, seen = open_plain(out, opened.model)
@@ -223,8 +221,7 @@ def _change(
     done, notes = _carry_out(steps, work)
     say(f"writing {out}")
     work.model.to("cpu")
-    with _disk(out):
-        save(work.model, out, tokenizer=opened.tokenizer)
+    save(work.model, out, tokenizer=opened.tokenizer)
     del work.model
     gc.collect()
     say("measuring what was written")
@@ -288,15 +285,6 @@ def _carry_out(steps: Sequence[Named], work: Work) -> tuple[list[Done], list[str
         done.append(Done(str(named), line, time.monotonic() - started))
         work.say(f"  {line}")
     return done, list(dict.fromkeys(notes))
-
-
-@contextmanager
-def _disk(out: Path) -> Iterator[None]:
-    """Within it, what safetensors says of a full disk is an error of one line, as everybody else's is."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise ModelError(f"{out} cannot be written: {error}") from error
 
 
 def _against_source(opened: Opened, after: Any, rows: Sequence[Row]) -> tuple[Speed, Speed] | str:

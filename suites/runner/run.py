@@ -9,7 +9,7 @@ from rich.console import Console
 
 from sparsebench.data.errors import DataError
 from sparsebench.reports.records.index.database import Index
-from sparsebench.reports.records.store import Store
+from sparsebench.reports.records.store import MARKER, Store
 from sparsebench.reports.records.sums import forget, seal
 from sparsebench.reports.records.vouchers import Vouchers
 
@@ -70,7 +70,11 @@ def _run(
         cells = expand(profile)
     refuse_without_own_data(cells)
     folder = folder.resolve()
-    store = Store(folder).create()
+    store = Store(folder)
+    new = not (folder / MARKER).exists()
+    if new:  # before anything is made, so that nothing is left of a run that is refused
+        _check(to_run(compare(cells, ()), reuse), console)
+    store.create()
 
     def say(line: str) -> None:
         console.print(line, style="yellow", soft_wrap=True)
@@ -83,8 +87,8 @@ def _run(
             console.print(f"skipped {problem.path.name}: {problem.reason}", style="yellow", highlight=False)
         planned = compare(cells, entries, Vouchers(folder).covered() if reuse == "vouched" else ())
         waiting = to_run(planned, reuse)
-        check_data(waiting, console.print)
-        check_backbones(waiting, console.print)
+        if not new:
+            _check(waiting, console)
         scored = {entry.key for entry in entries if entry.status == "ok"} if reuse == "always" else set()
         kept = {each.cell.id: OLDER for each in planned if each.state == "stale" and each.cell.key in scored}
         kept |= {each.cell.id: VOUCHED for each in planned if each.state == "vouched"}
@@ -98,6 +102,11 @@ def _run(
         ended, wall = run_cells(waiting, Durations.of(entries), folder, options, membership, console, log)
         seal(store, made)
     return _finish(cells, before, kept, ended, wall, options.workers, console)
+
+
+def _check(waiting: Sequence[Cell], console: Console) -> None:
+    check_data(waiting, console.print)
+    check_backbones(waiting, console.print)
 
 
 def run_cells(

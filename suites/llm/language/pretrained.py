@@ -12,6 +12,7 @@ from typing import Any
 from sparsebench.data.offline import offline
 from sparsebench.data.state_files import check_finite, check_header
 from sparsebench.models.hub.foreign_configs import refuse_foreign
+from sparsebench.models.hub.load_report import no_report
 
 from .task import CausalLM
 
@@ -31,9 +32,15 @@ def load_pretrained(name: str, revision: str = "main") -> CausalLM:
         tokenizer = _tokenizer(name, revision)
         for file in sorted(Path(name).glob("*.safetensors")):  # none where it is a name on the hub
             check_header(file)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            name, dtype="auto", use_safetensors=True, output_loading_info=True, **_options(revision)
-        )
+        with no_report():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                name,
+                dtype="auto",
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # which `found` names
+                **_options(revision),
+            )
         model, found = loaded
         _refuse_strangers(found)
         check_finite(name, model.named_parameters())

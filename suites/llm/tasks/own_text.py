@@ -2,6 +2,8 @@
 
 from ..training.own_text import OwnTextTask
 
+CHECKS_DATA = True
+
 
 class OwnText(OwnTextTask):
     """See `sparsebench.data.text.own_text` for the folder and its parts."""

@@ -42,11 +42,16 @@ class OwnTextTask(PretrainingTask):
         """Records of a part; "calibration" is "train"."""
         return own_documents(domain, "train" if part == "calibration" else part)
 
-    def derive_data(self) -> None:
-        """Read each part of each domain: nothing is made of them, but what is wrong with them is said."""
+    def check_data(self) -> None:
+        """Read each part of each domain, if a folder is named. Raises `DataError` for what is wrong with it."""
+        if not os.environ.get(source(SOURCE).environment):
+            return
         for domain in self.domains:
             for part in get_args(Part):
                 self.documents(domain, part)
+
+    def derive_data(self) -> None:
+        """Nothing is made of the user's text."""
 
     def build(self, load_backbone: LoadBackbone, context: Context) -> Setup:
         """As every task that trains; the text is looked at before the model is loaded. Raises `NotApplicable` without
@@ -55,7 +60,7 @@ class OwnTextTask(PretrainingTask):
         about = source(SOURCE)
         if not os.environ.get(about.environment):
             raise NotApplicable(f"there is no text of yours: set {about.environment} to its folder; {about.note}")
-        self.derive_data()
+        self.check_data()
         return super().build(load_backbone, context)
 
     def text_rows(self, context: Context, tokenizer: Tokenizer, length: int) -> TextRows:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from transformers.utils import logging
 
 from sparsebench.data.own.molecule_files import MoleculePart
 from sparsebench.models import load
@@ -55,6 +56,7 @@ def pipeline_of(folder: Path | None, batch_size: int) -> GraphsGPTPipeline:
         return GraphsGPTPipeline(load_small(), batch_size=batch_size)
     if not folder.is_dir():
         raise ModelError(f"there is no folder {folder}")
+    logging.disable_progress_bar()
     model = load(folder)
     if not isinstance(model, GraphsGPT):
         raise ModelError(f"{folder} holds a {type(model).__name__}, not a GraphsGPT")

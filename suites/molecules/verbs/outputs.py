@@ -55,7 +55,12 @@ class Parts:
         if self.folder.exists() and (not file.is_file() or file.read_text(encoding="utf-8") != text):
             raise ModelError(f"{self.folder} holds parts of another run: remove it, or name another file than {out}")
         self.folder.mkdir(exist_ok=True)
-        _whole(file, lambda partial: partial.write_text(text, encoding="utf-8"))
+        try:
+            _whole(file, lambda partial: partial.write_text(text, encoding="utf-8"))
+        except OSError:
+            if not any(self.folder.iterdir()):  # without its plan nobody could go on from it
+                self.folder.rmdir()
+            raise
 
     def __contains__(self, number: int) -> bool:
         return self._file(number).is_file()

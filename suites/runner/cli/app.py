@@ -26,6 +26,8 @@ from .result_commands import compare, freeze, report, verify, vouch
 from .run_commands import plan, prepare, run
 from .speed_command import speed
 
+WRONG_WORDS = typer.BadParameter.__mro__[1]
+"""What typer raises for words that no command knows; typer has no public name of it."""
 USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError, ModelError)
 
 EXIT_CODES = (
@@ -89,11 +91,24 @@ def main() -> None:
     """Entry point: mistakes of the user become one line on stderr and exit code 2."""
     use_plain_signs()
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except WRONG_WORDS as error:
+        _complain_of_words(error)
+    except typer.Abort as error:  # typer's word for EOFError
+        _complain(f"something ended before its end: {error.__cause__}")
     except USAGE_ERRORS as error:
         _complain(" ".join(str(error).split()))
     except OSError as error:
         _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+
+
+def _complain_of_words(error: Any) -> NoReturn:
+    """In one line; nothing where typer has printed the help in its place."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if message:
+        command = error.ctx.command_path if error.ctx else "sparsebench"
+        _complain(f"{message}; see `{command} --help`")
+    sys.exit(error.exit_code)
 
 
 def _complain(text: str) -> NoReturn:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ...model_tools._presets import preset_names
+from .options import LARGEST_SEED
 
 CUT = "Cut into experts"
 TRIM = "Take parts out"
@@ -107,7 +108,10 @@ DocumentsOption = Annotated[int, typer.Option("--documents", help="Held-out docu
 WindowsOption = Annotated[
     int, typer.Option("--windows", help="Of 256 tokens of calibration text.", rich_help_panel=TEXT)
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of splits, routers, order.", rich_help_panel=TEXT)]
+SeedOption = Annotated[
+    int,
+    typer.Option("--seed", min=0, max=LARGEST_SEED, help="Of splits, routers, order.", rich_help_panel=TEXT),
+]
 PlaceOption = Annotated[
     str, typer.Option("--device", help="Where it is done: auto, cpu, cuda or cuda:N.", rich_help_panel=TEXT)
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ..interrupts import INTERRUPTED, end_in_order
+from .options import LARGEST_SEED
 from .output import announce, say
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def encode(
 def generate(
     n: Annotated[int, typer.Argument(metavar="N", min=1, help="How many.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new .csv file.")],
-    seed: Annotated[int, typer.Option(help="Of the drawing.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the drawing.")] = 0,
     temperature: Annotated[float, typer.Option(min=0, help="How freely; 0: the most likely edge each time.")] = 1.0,
     property_: Annotated[
         list[str] | None,

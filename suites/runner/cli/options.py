@@ -13,6 +13,8 @@ WHAT = "What to run"
 WHERE = "Where and by what"
 RESULTS = "Results"
 """Panels of `--help`."""
+LARGEST_SEED = 2**32 - 1
+"""What every generator of random numbers takes."""
 
 
 class ReuseChoice(enum.StrEnum):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..discovery.registry import suite as suite_of
 from ..discovery.registry import suites
 from ..interrupts import INTERRUPTED, end_in_order
 from .options import FolderArgument, JsonOption, MemoryOption, SuiteOption, WorkersOption
@@ -58,6 +59,8 @@ def compare(
     from ..results.summary import compare_document, compare_rows
 
     names = suite or list(suites())
+    for name in names:
+        suite_of(name)  # a wrong name is said before anything is read
     if json:
         print_json(compare_document(folder, first, second, names))
     else:
@@ -125,8 +128,8 @@ def vouch(
     from ..verification.vouch import here, vouch
     from ..verification.vouch_summary import exit_code, to_text
 
-    place = here()
     folders = result_folders(folder)
+    place = here()
     end_in_order()
     try:
         vouch(folders, place, _options(workers, memory), open_console(sys.stderr), minutes)

@@ -37,7 +37,8 @@ def build(kind: type[Built], values: Mapping[str, Any], where: str) -> Built:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{where}: {place} is {first['input']!r}: {first['msg']}") from None
+        said = f"{place} is {first['input']!r}: " if place else ""  # else it is of all values together
+        raise UsageError(f"{where}: {said}{first['msg'].removeprefix('Value error, ')}") from None
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error
     except Exception as error:  # the checks of a plug-in's own class may fail in any way

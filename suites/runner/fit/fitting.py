@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from sparsebench.data.own.columns import Columns
+from sparsebench.models.hub.atomic_folder import check_free
 from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.record import Link, Record
@@ -101,6 +102,7 @@ def fit(
 
     Raises:
         UsageError: a folder that is there, an unknown form of data, no row with a score.
+        ModelError: a folder that cannot be made.
         DataError: data that cannot be learnt from; nothing is written then.
 
     Example:
@@ -110,6 +112,7 @@ def fit(
     folder = Path(out) if out is not None else Path(f"fit-{place.resolve().name.partition('.')[0]}")
     if folder.exists():
         raise UsageError(f"{folder} is there already: remove it, or name another folder")
+    check_free(folder)
     columns, kind = _asked(text, label, smiles, targets, split)
     own = look_at(place, columns, kind)
     console = console or Console(markup=False, emoji=False, highlight=False)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sparsebench.data.own.values import Goal
 from sparsebench.reports.records.record import CellInfo, Link
 
 from ...contracts.budget import Budget
@@ -43,9 +44,9 @@ class Description:
 
     schema: str = SCHEMA
     version: str
-    kind: str
+    kind: Literal["images", "text", "molecules"]
     cell: dict[str, Any]
-    goal: str
+    goal: Goal
     classes: list[str]
     targets: list[str]
     """Names of the predicted columns, or of the label."""
@@ -55,6 +56,10 @@ class Description:
     std: list[float] = field(default_factory=list)
     recommendation: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or (self.mean and len(self.mean) != len(self.targets)):
+            raise ValueError("mean and std must have a number for each of the targets, or none")
+
     @property
     def outputs(self) -> int:
         """Of the model."""
@@ -63,7 +68,7 @@ class Description:
     @property
     def target(self) -> Target:
         """What the model puts out."""
-        return Target(self.goal, self.outputs)  # type: ignore[arg-type]
+        return Target(self.goal, self.outputs)
 
     @property
     def scale(self) -> TargetScaler:
@@ -100,7 +105,7 @@ def save(about: Description, subject: Predictor, inputs: Sequence[Any], folder: 
         folder: where to.
 
     Raises:
-        UsageError: what is read back is another model.
+        UsageError: the disk is full, or what is read back is another model.
     """
     write(about, subject.model, folder)
     expected = Fitted(about, subject.model, subject.data.body).outputs(inputs)
@@ -111,10 +116,17 @@ def save(about: Description, subject: Predictor, inputs: Sequence[Any], folder: 
 
 
 def write(about: Description, model: nn.Module, folder: Path) -> None:
-    """Write the two files into a folder that is there; the model is then on the processor."""
+    """Write the two files into a folder that is there; the model is then on the processor.
+
+    Raises:
+        UsageError: the disk is full.
+    """
     model.cpu()
     state = {name: value.detach().clone().contiguous() for name, value in model.state_dict().items()}
-    save_file(state, folder / WEIGHTS)
+    try:
+        save_file(state, folder / WEIGHTS)
+    except SafetensorError as error:
+        raise UsageError(f"{folder / WEIGHTS} cannot be written: {error}") from error
     (folder / DESCRIPTION).write_text(json.dumps(asdict(about), indent=1, allow_nan=False), encoding="utf-8")
 
 

@@ -14,6 +14,7 @@ from sparsebench.data.own.columns import INPUT_NAMES, Columns
 from sparsebench.data.own.conversations import is_conversations, learnable_conversations
 from sparsebench.data.own.labelled import COLUMNS_FILE, OwnTable, columns_text, learnable
 from sparsebench.data.own.tables import Table, is_table, read_table
+from sparsebench.data.own.values import Goal
 from sparsebench.data.sources import source
 
 from ..errors import UsageError
@@ -46,7 +47,7 @@ class OwnData:
     kind: Kind
     place: Path
     counts: dict[str, int]
-    goal: str
+    goal: Goal
     classes: tuple[str, ...]
     columns: Columns
     rejected: tuple[Rejected, ...]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from sparsebench.reports.page.results_document import Run, results_document
+from sparsebench.reports.records.files import write_all
 from sparsebench.reports.records.store import MARKER, StoreError, stores_in
 
 from ..console import open_console
@@ -26,9 +27,7 @@ def write_results(folder: Path, out: Path) -> None:
     runs = [_run(store, out) for store in stores_in(folder)]
     files = results_document(runs, suite_infos())
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (out / name).write_text(text, encoding="utf-8")
+        write_all(out, files)
     except OSError as error:
         raise StoreError(f"the results cannot be written to {out}: {error.strerror or error}") from error
     open_console().print(f"results: {', '.join(str(out / name) for name in files)}", highlight=False, soft_wrap=True)

@@ -82,22 +82,6 @@ def test_a_molecule_that_is_tested_is_not_trained_on(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("content", "kind", "message"),
-    [
-        ("smiles,y\nxx,1\nzz,2\n", "molecules", "none of its 2 rows can be used"),
-        ("smiles,y\n" + "c1ccccc1,1\nCc1ccccc1,2\n" * 10, "molecules", "no split by scaffold works"),
-        ("text,label\n" + "".join(f"t{n},{'ab'[n % 2]}\n" for n in range(4)), "text", "class 'a' has 2 of the 3"),
-        ("text,label,split\nx,a,train\ny,b,train\nz,a,val\nw,b,test\n", "text", "its part val has 1 rows"),
-        ("text,label\n,a\nx,b\ny,b\nz,b\n", "text", "usable rows have one class, 'b'"),
-    ],
-)
-def test_what_cannot_be_learnt_from_is_one_line(tmp_path: Path, content: str, kind: str, message: str) -> None:
-    (tmp_path / "a.csv").write_text(content)
-    with pytest.raises(TableError, match=message):
-        learnable(read_table(tmp_path / "a.csv"), kind, NONE)  # type: ignore[arg-type]
-
-
 def test_the_folder_is_read_again_when_a_value_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPARSEBENCH_OWN_MOLECULES", raising=False)
     with pytest.raises(LocalFolderError, match="set SPARSEBENCH_OWN_MOLECULES"):

@@ -4,9 +4,7 @@ import gzip
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
-from sparsebench.data.errors import TableError
 from sparsebench.data.own.molecule_files import open_molecules
 
 from .test_tables import SDF
@@ -38,20 +36,3 @@ def test_a_broken_record_keeps_its_row_in_a_part_of_its_own(tmp_path: Path) -> N
     found = open_molecules(tmp_path / "a.sdf")
     assert (found.rows, found.column) == (2, "molecule")
     assert [(part.smiles, list(part.broken)) for part in found.parts(1)] == [(("O",), []), (("",), [0])]
-
-
-@pytest.mark.parametrize(
-    ("content", "column", "message"),
-    [
-        ("id,a\n1,CCO\n", "", "which column has the SMILES"),
-        ("smiles,y\nCCO,1\n", "SMILE", "no column 'SMILE'; known: smiles, y"),
-        ("smiles,y\nCCO,1,x\n", "", "more fields than its header"),
-        ("smiles,y\nCCO,1\nCC,1,2,3,4\n", "", "cannot be read as a table"),
-        ("smiles\n", "", "has no row"),
-    ],
-)
-def test_what_is_wrong_is_one_line(tmp_path: Path, content: str, column: str, message: str) -> None:
-    (tmp_path / "a.csv").write_text(content)
-    with pytest.raises(TableError, match=message) as caught:
-        open_molecules(tmp_path / "a.csv", column)
-    assert "\n" not in str(caught.value)

@@ -1,11 +1,8 @@
-"""Tables of any form come out as columns of texts; what is none is one line."""
+"""Tables of any form come out as columns of texts; what is none: `tests/faults/verbs`."""
 
 import gzip
 from pathlib import Path
 
-import pytest
-
-from sparsebench.data.errors import TableError
 from sparsebench.data.own.tables import read_table
 
 SDF = """water
@@ -50,24 +47,3 @@ def test_a_broken_record_of_an_sdf_file_keeps_its_row(tmp_path: Path) -> None:
     table = read_table(tmp_path / "a.sdf")
     assert table.columns == {"molecule": ("O", ""), "name": ("water", ""), "logS": ("1.5", "")}
     assert list(table.broken) == [1]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.csv", b"", "No columns"),
-        ("a.csv", b"smiles,y\n", "has no row"),
-        ("a.csv", b"a,b\n1,2,3,4\n1,2\n1,2,3,4,5\n", "cannot be read as a table"),
-        ("a.csv", b"a,b\n1,2,3\n4,5,6\n", "more fields than its header"),
-        ("a.csv", b"\xff\xfe\x00a", "cannot be read as a table"),
-        ("a.csv.gz", b"no gzip", "cannot be read as a table"),
-        ("a.parquet", b"no parquet", "cannot be read as a table"),
-        ("a.smi", b"", "has no row"),
-        ("a.xlsx", b"x", "a table ends in"),
-    ],
-)
-def test_what_is_no_table_is_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(TableError, match=message) as caught:
-        read_table(tmp_path / name)
-    assert "\n" not in str(caught.value)

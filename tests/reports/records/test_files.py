@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsebench.reports.records.files import read_file, write_whole
+from sparsebench.reports.records.files import check_folder, read_file, write_all, write_whole
 from sparsebench.reports.records.record import RecordError
 
 
@@ -50,3 +50,23 @@ def test_file_systems_that_cannot_sync_a_folder_still_take_files(
     else:
         with pytest.raises(OSError, match=os.strerror(number)):
             write_whole(tmp_path / "a", b"new")
+
+
+def test_all_files_of_a_folder_or_none(tmp_path: Path) -> None:
+    write_all(tmp_path / "new" / "page", {"a": "1", "b": "2"})
+    write_all(tmp_path / "new" / "page", {"a": "3"})
+    assert {file.name: file.read_text() for file in (tmp_path / "new" / "page").iterdir()} == {"a": "3", "b": "2"}
+    before = sorted(tmp_path.rglob("*"))
+    for folder in (tmp_path / "new" / "page", tmp_path / "other" / "page"):
+        with pytest.raises(OSError, match="No such file"):
+            write_all(folder, {"a": "4", "no/folder": "5"})
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "new" / "page" / "a").read_text() == "3"
+
+
+def test_no_folder_can_be_below_a_file(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b")
+    (tmp_path / "a").touch()
+    for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+        with pytest.raises(NotADirectoryError):
+            check_folder(folder)

@@ -1,4 +1,4 @@
-"""Recipes in YAML, and from options: every mistake is named with what is near."""
+"""Recipes in YAML, and from options. Mistakes: `tests/faults/verbs/test_recipes.py`."""
 
 from pathlib import Path
 from typing import Any
@@ -36,47 +36,6 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert [one.step for one in steps_of(file, {})] == [one.step for one in steps]
 
 
-MISTAKES = {
-    "": "has no steps",
-    "- quantise": "has no steps",
-    "step: []": "unknown key 'step'; did you mean steps",
-    "steps: {quantise: {bits: 4}}": "steps is to be a list",
-    "steps: []": "steps is to be a list",
-    "steps: [": "is no YAML",
-    "steps: [{quantize: {bits: 4}}]": "step 1: unknown step 'quantize'; did you mean quantise",
-    "steps: [{quantise: {bit: 4}}]": "unknown key 'bit'; did you mean bits",
-    "steps: [{quantise: 4}]": "write its settings as quantise",
-    "steps: [{quantise: {bits: four}}]": "bits='four'",
-    "steps: [{quantise: {bits: true}}]": "bits=True",
-    "steps: [{quantise: {bits: -4}}]": "bits=-4 must be a whole number in 2..8",
-    "steps: [{quantise: {}, heal: {}}]": "write one step as",
-    "steps: [heal]": "heal: tokens is missing",
-    "steps: [{heal: {tokens: many}}]": "'many' is no number",
-    "steps: [{experts: {keep: 1.5}}]": "keep=1.5, the fraction",
-    "steps: [{experts: {score: reep}}]": "score='reep'",
-    "steps: [{convert: {preset: cmoe_3p1of}}]": "did you mean 'cmoe_3p1of8'",
-    "steps: [{convert: {top_k: 2}}]": "name a preset, or num_experts",
-    "steps: [{convert: {num_expert: 2}}]": "unknown key 'num_expert'; did you mean num_experts",
-    "steps: [{convert: {num_experts: eight}}]": "convert: num_experts='eight'",
-    "steps: [{convert: {num_experts: 4, targets: mlp}}]": "convert: targets='mlp'",
-    "steps: [{convert: {num_experts: 4, faithful: true}}]": "faithful is for presets",
-    "steps: [{search: {}}]": "name one of the two budgets",
-    "steps: [{prune: {ignore: ['(']}}]": "is no regular expression",
-    "steps: [{drop: {what: layers, number: 0}}]": "number=0",
-}
-
-
-def test_mistakes_in_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "recipe.yaml"
-    for text, message in MISTAKES.items():
-        file.write_text(text)
-        with pytest.raises(ModelError) as error:
-            read_recipe(file)
-        assert message in str(error.value), text
-    with pytest.raises(ModelError, match=r"there is no recipe .*did you mean .*recipe\.yaml"):
-        read_recipe(tmp_path / "recipe.yml")
-
-
 UNUSED = ("convert", "search")
 
 
@@ -105,24 +64,6 @@ def test_options_are_carried_out_in_one_order() -> None:
         Heal(tokens=1500, train="norms"),
         Quantise(bits=4, group_size=32, ignore=ignore),
     ]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({}, "nothing to do"),
-        ({"score": "reap"}, "score goes with keep_experts or budget"),
-        ({"bits": 0}, "bits=0 must be"),
-        ({"heal": "200k"}, "is to be key=value, such as tokens=200k"),
-        ({"budget": "byte=0.5"}, "unknown key 'byte'; did you mean bytes"),
-        ({"budget": "bytes=1.5"}, "must lie in"),
-        ({"bit": 4}, "unknown option 'bit'; did you mean bits"),
-    ],
-)
-def test_mistakes_in_options(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ModelError) as error:
-        steps_of(None, options)
-    assert message in str(error.value)
 
 
 def test_a_recipe_says_all() -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data.molecules.properties import properties
-from sparsebench.models.errors import ModelError
-from sparsebench.suites.molecules.verbs.generating import generate_file, read_wanted
+from sparsebench.suites.molecules.verbs.generating import generate_file
 
 
 def test_a_seed_gives_the_same_molecules_that_grow_from_the_scaffold(model_folder: Path, tmp_path: Path) -> None:
@@ -29,20 +28,3 @@ def test_a_seed_gives_the_same_molecules_that_grow_from_the_scaffold(model_folde
     with (tmp_path / "a.csv").open(newline="") as lines:
         row = next(iter(csv.DictReader(lines)))
     assert float(row["logp"]) == pytest.approx(properties(row["smiles"])[0], rel=1e-5, abs=1e-5)
-
-
-@pytest.mark.parametrize("text", ["logp", "logp=", "=1", "logp=nan", "logp=inf", "logp=much"])
-def test_a_wanted_value_is_a_finite_number(text: str) -> None:
-    with pytest.raises(ModelError, match=r"must be as logp=2\.5"):
-        read_wanted([text])
-
-
-def test_nothing_is_written_of_what_is_refused(model_folder: Path, tmp_path: Path) -> None:
-    assert read_wanted(["logp=2.5", "qed=0.5"]) == {"logp": 2.5, "qed": 0.5}
-    with pytest.raises(ModelError, match="given twice"):
-        read_wanted(["a=1", "a=2"])
-    with pytest.raises(ModelError, match="'C1CC' cannot be used"):
-        generate_file(2, tmp_path / "a.csv", scaffold="C1CC", model=model_folder)
-    with pytest.raises(ModelError, match="is not one of logp"):
-        generate_file(2, tmp_path / "a.csv", wanted={"qed": 1.0}, model=model_folder)
-    assert list(tmp_path.iterdir()) == []

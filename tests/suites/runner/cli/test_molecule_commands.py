@@ -1,37 +1,10 @@
-"""`molecules encode | generate | score` on the command line: mistakes are one line and write nothing."""
+"""`molecules encode | generate | score` on the command line: what is told. Mistakes: `tests/faults/verbs`."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 TABLE = "id,SMILES\n1,CCO\n2,C1CC\n"
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("encode", "nowhere.smi", "out.parquet"),
-        ("encode", "mine.csv", "out.csv"),
-        ("encode", "mine.csv", "out.parquet", "--smiles", "SMILE"),
-        ("encode", "mine.csv", "out.parquet", "--pool", "all"),
-        ("encode", "mine.csv", "out.parquet", "--model", "nowhere"),
-        ("encode", "odd.csv", "out.parquet"),
-        ("generate", "3", "out.csv", "--property", "logp=nan"),
-        ("generate", "3", "out.csv", "--property", "logq=1"),
-        ("generate", "3", "out.csv", "--scaffold", "C1CC"),
-        ("score", "odd.csv"),
-        ("score", "mine.csv", "mine.csv"),
-    ],
-)
-def test_a_mistake_is_one_line(sparsebench, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    (tmp_path / "mine.csv").write_text(TABLE)
-    (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
-    code, _, err = sparsebench("molecules", *arguments)
-    assert code == 2 and err.splitlines()[-1].startswith("sparsebench: ")
-    assert len(err.splitlines()) == 2, "what it is about, and what is wrong"
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.csv", "odd.csv"]
 
 
 def test_what_is_told(sparsebench, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
-"""A fitted row comes back from its files, or is refused in one line."""
+"""A fitted row comes back from its files. Folders that are none: `tests/faults/verbs/test_predict.py`."""
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +7,7 @@ import torch
 
 from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.fit.saved import DESCRIPTION, WEIGHTS, open_fitted, save
+from sparsebench.suites.runner.fit.saved import open_fitted, save
 
 
 def test_what_is_opened_predicts_in_the_unit_of_the_targets(fitted: Path) -> None:
@@ -19,35 +17,6 @@ def test_what_is_opened_predicts_in_the_unit_of_the_targets(fitted: Path) -> Non
     assert isinstance(found.model, LinearHeadModel)
     raw = found.model(found.body.collate(list(found.body.encode(["CCc1ccccc1"]))))
     torch.testing.assert_close(raw * found.about.scale.std + found.about.scale.mean, outputs[:1])
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "message"),
-    [
-        (DESCRIPTION, None, "holds no fitted row"),
-        (DESCRIPTION, "{", "cannot be read"),
-        (DESCRIPTION, "{}", "is not of the schema"),
-        (WEIGHTS, None, "is not what fit.json says"),
-        (WEIGHTS, "no tensors", "is not what fit.json says"),
-    ],
-)
-def test_a_broken_folder_is_one_line(
-    fitted: Path, tmp_path: Path, file: str, content: str | None, message: str
-) -> None:
-    folder = shutil.copytree(fitted, tmp_path / "copy")
-    (folder / file).unlink() if content is None else (folder / file).write_text(content)
-    with pytest.raises(UsageError, match=message) as caught:
-        open_fitted(folder)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_cell_that_is_none_is_refused(fitted: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(fitted, tmp_path / "copy")
-    about = json.loads((folder / DESCRIPTION).read_text())
-    for change in ({"method": "nosuch"}, {"nonsense": 1}, {"then": None}):
-        (folder / DESCRIPTION).write_text(json.dumps({**about, "cell": about["cell"] | change}))
-        with pytest.raises(UsageError):
-            open_fitted(folder)
 
 
 def test_a_model_that_does_not_come_back_is_not_saved(fitted: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Being one of the processes of a run: joining it, or starting one; refusing what does not fit; leaving it."""
 
+import contextlib
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -75,6 +76,10 @@ class Membership:
             return self._enter()
         except (RunOverError, FileNotFoundError):
             return False
+        except OSError:  # a full disk, for one
+            with contextlib.suppress(OSError):  # it is not empty
+                self._leases.rmdir()
+            raise
 
     def _start(self, number: int) -> bool:
         self.lease = self._plan["lease"]
