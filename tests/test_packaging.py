@@ -13,39 +13,16 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[1]
-FOLDERS = ("models", "data", "suites", "reports")
+from .built_wheel import FOLDERS, ROOT, tracked
+
 RECORDS = "reports/results"
 SHIPPED = (".py", ".toml", ".yaml", ".csv", ".jinja", ".css", ".safetensors", ".typed")
 
 
-def tracked() -> list[Path]:
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", *FOLDERS], capture_output=True, text=True, check=True)
-    return [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).exists()]
-
-
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> list[str]:
-    """Names inside a wheel built from a copy of the tracked tree."""
-    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
-    for path in [*tracked(), Path("pyproject.toml"), Path("setup.py"), Path("README.md"), Path("LICENSE")]:
-        (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        (tree / path).write_bytes((ROOT / path).read_bytes())
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(out),
-    ]
-    done = subprocess.run([*pip, str(tree)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (built,) = out.glob("*.whl")
-    return zipfile.ZipFile(built).namelist()
+def wheel(wheel_file: Path) -> list[str]:
+    """Names inside the wheel."""
+    return zipfile.ZipFile(wheel_file).namelist()
 
 
 def test_the_wheel_holds_every_file_of_the_four_folders(wheel: list[str]) -> None:
