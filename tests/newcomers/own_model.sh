@@ -3,14 +3,25 @@
 set -eu
 
 cat > train.py <<'PYTHON'
-"""His model, with a tokenizer of the kind of Llama 2; trained by nobody, which the three commands cannot know."""
+"""His model and its texts, with a tokenizer of the kind of Llama 2; trained by nobody, which no command can know."""
 
 import argparse
+import ast
+import calendar
+import difflib
 import inspect
+import json
+import textwrap
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+for name, modules in {"mine": (argparse, difflib), "other": (ast, calendar, textwrap)}.items():
+    with open(f"{name}.jsonl", "w") as file:
+        for module in modules:
+            source = inspect.getsource(module)
+            file.writelines(json.dumps({"text": source[i : i + 3000]}) + "\n" for i in range(0, 24000, 3000))
 
 SPECIAL = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
 words = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
@@ -19,7 +30,7 @@ words.decoder = decoders.Sequence(
     [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
 )
 trainer = trainers.BpeTrainer(vocab_size=768, special_tokens=SPECIAL, show_progress=False)
-words.train_from_iterator([inspect.getsource(argparse)], trainer)
+words.train_from_iterator(inspect.getsource(argparse).split(), trainer)
 tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
 tokenizer.save_pretrained("llama")
 
@@ -31,10 +42,11 @@ LlamaForCausalLM(config).save_pretrained("llama")
 PYTHON
 python train.py
 
-sparsebench convert llama mixture --experts 8 --top-k 2 --shared 2
-sparsebench compress mixture packed --bits 4
-sparsebench export packed stock --dense
-sparsebench export packed codes # 4 bits on the disk, too: for vLLM, and transformers with compressed-tensors
+sparsebench convert llama mixture --experts 8 --top-k 2 --shared 2 --calibration mine.jsonl --held-out other.jsonl
+sparsebench compress mixture packed --bits 4 --calibration mine.jsonl --held-out other.jsonl
+sparsebench export packed stock --dense --held-out other.jsonl
+# 4 bits on the disk, too: for vLLM, and transformers with compressed-tensors
+sparsebench export packed codes --held-out other.jsonl
 
 cat > open.py <<'PYTHON'
 """The stock folder in plain transformers."""

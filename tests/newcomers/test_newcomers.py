@@ -16,6 +16,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from sparsebench.data.cache.folders import cache_root
+from sparsebench.data.weights import efficientnet_lite
 from sparsebench.models import load
 
 from ..built_wheel import environment_with
@@ -132,6 +134,18 @@ def test_other_engines_run_it(engine: str, exported: str, visit: Callable[[str],
     assert answer.exact(engine), answer
 
 
+@pytest.fixture(scope="module")
+def weights(variables: dict[str, str]) -> None:
+    """The network for photographs lies in the home, as if it had been downloaded there."""
+    efficientnet_lite(0)
+    sources = Path(variables["HOME"], ".cache", "sparsebench", "sources")
+    sources.mkdir(parents=True, exist_ok=True)
+    (found,) = (place for place in (cache_root() / "sources").glob("efficientnet-lite0-*") if place.is_dir())
+    (sources / found.name).symlink_to(found)
+
+
+@pytest.mark.data
+@pytest.mark.usefixtures("weights")
 def test_photographs_of_ones_own(visit: Callable[[str], Visit]) -> None:
     folder, printed = visit("own_images")
     assert "photos: images, 3 classes, 108 train, 36 val, 36 test" in printed
