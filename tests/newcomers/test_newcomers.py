@@ -27,7 +27,8 @@ from ..models.foreign_engines.elsewhere import OFFLINE
 HERE = Path(__file__).parent
 PIP = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 """No network: `pip install` takes what there is. "0" says that isolation is off, as pip reads it."""
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(2400)
+"""A minute of CPU takes a quarter of an hour where twenty programs share two cores."""
 
 
 class Visit(NamedTuple):
