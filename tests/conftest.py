@@ -1,6 +1,7 @@
 """Settings of every test run: drawn examples are the same each time, and workers share the cores."""
 
 import os
+from pathlib import Path
 
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if WORKERS > 1:
@@ -10,6 +11,7 @@ if WORKERS > 1:
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from .built_wheel import build_wheel  # noqa: E402
 from .tiers.plugin import TIERS, Tier  # noqa: E402
 
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
@@ -30,3 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for line in SMALL_BY_DESIGN:
         config.addinivalue_line("filterwarnings", line)
     config.pluginmanager.register(Tier(config))
+
+
+@pytest.fixture(scope="session")
+def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from a copy of the tracked tree."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))

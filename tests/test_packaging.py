@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
@@ -16,17 +15,10 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[1]
-FOLDERS = ("models", "data", "suites", "reports")
+from .built_wheel import FOLDERS, ROOT, SPEED, environment_with, tracked
+
 RECORDS = "reports/results"
-SPEED = "tests/speed"
 SHIPPED = (".py", ".toml", ".yaml", ".csv", ".jinja", ".css", ".ini", ".safetensors", ".typed")
-
-
-def tracked() -> list[Path]:
-    ls_files = ["git", "-C", str(ROOT), "ls-files", *FOLDERS, SPEED]
-    listed = subprocess.run(ls_files, capture_output=True, text=True, check=True)
-    return [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).exists()]
 
 
 def in_package(path: Path) -> str:
@@ -35,32 +27,8 @@ def in_package(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel built from a copy of the tracked tree."""
-    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
-    for path in [*tracked(), Path("pyproject.toml"), Path("setup.py"), Path("README.md"), Path("LICENSE")]:
-        (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        (tree / path).write_bytes((ROOT / path).read_bytes())
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(out),
-    ]
-    done = subprocess.run([*pip, str(tree)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (built,) = out.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
 def wheel(wheel_file: Path) -> list[str]:
-    """The names of its files."""
+    """Names inside the wheel."""
     return zipfile.ZipFile(wheel_file).namelist()
 
 
@@ -80,15 +48,7 @@ def test_the_wheel_holds_nothing_else(wheel: list[str]) -> None:
 @pytest.fixture(scope="module")
 def installed(wheel_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with the wheel, which sees what this one has installed, but not the tree."""
-    place = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
-    programs = place / "bin"
-    pip = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, "--no-index", "--no-compile", str(wheel_file)], check=True)
-    (site,) = place.glob("lib/python*/site-packages")
-    # A folder that is named in such a file is searched, but the .pth files in it, the editable tree's, are not read.
-    (site / "ours.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
-    return programs
+    return environment_with(wheel_file, tmp_path_factory.mktemp("environment"))
 
 
 def test_speed_cells_run_from_the_wheel_and_come_to_the_page(installed: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def _of_suite(plan: SuitePlan, device: str) -> Iterator[Cell]:
 def _by_seed(
     plan: SuitePlan, loaded: _LoadedRow, backbone: str, tasks: Sequence[_LoadedTask], device: str
 ) -> Iterator[Cell]:
-    meant = [task for task in tasks if not task.row.rows or loaded.row.label in task.row.rows]
+    meant = [task for task in tasks if task.row.takes(loaded.row.label, backbone)]
     per_task = [list(_seeds(plan, loaded, backbone, task, device)) for task in meant]
     for cells in zip_longest(*per_task):  # seeds count from 0, a task may have fewer of them
         yield from (cell for cell in cells if cell is not None)

@@ -134,6 +134,7 @@ def _plan(name: str, section: object) -> SuitePlan:
         if task.seeds is not None:
             values.seeds(task.seeds, f"suite {name!r}: seeds of {task.name!r}")
         known("row", task.rows, labels, f"suite {name!r}: task {task.name!r}")
+        known("backbone", task.backbones, given["backbones"], f"suite {name!r}: task {task.name!r}")
     listed = Listed(name, rows, tasks, given["backbones"], given.get("budget", {}), study, looks)
     claims = tuple(read_claim(item, listed) for item in items)
     check_study(listed, claims)
@@ -170,15 +171,37 @@ def narrow(
     """The plan with only these rows, tasks, backbones and seeds; what it does not list is added with its defaults."""
     rows = tuple(row for row in plan.methods if {row.name, row.label} & set(methods))
     listed = {row.name for row in rows} | {row.label for row in rows}
-    rows += tuple(Row(chain_of(name)) for name in methods if name not in listed)
+    added = tuple(Row(chain_of(name)) for name in methods if name not in listed)
+    rows += added
     known = {row.name: row for row in plan.tasks}
+    asked = tuple(replace(known.get(name, TaskRow(name)), rows=(), backbones=()) for name in tasks)
     narrowed = replace(
         plan,
         methods=tuple(replace(row, backbones=()) if backbones else row for row in rows or plan.methods),
-        tasks=tuple(replace(known.get(name, TaskRow(name)), rows=()) for name in tasks) or plan.tasks,
+        tasks=asked or (*plan.tasks, *_tasks_of_added(plan, added, anywhere=bool(backbones))),
         backbones=tuple(backbones) or plan.backbones,
     )
     return narrowed if seeds is None else with_seeds(narrowed, seeds)
+
+
+def _tasks_of_added(plan: SuitePlan, added: Sequence[Row], *, anywhere: bool) -> list[TaskRow]:
+    """The tasks that are for some rows only, once more for the added ones: where they have rows, or `anywhere`."""
+    labels = tuple(row.label for row in added)
+    alike: dict[str, list[TaskRow]] = {}
+    for task in plan.tasks:
+        alike.setdefault(f"{task.name} {task.budget}", []).append(task)
+    return [
+        replace(tasks[0], rows=labels, backbones=() if anywhere else _backbones_of(plan, tasks))
+        for tasks in alike.values()
+        if labels and all(task.rows for task in tasks)
+    ]
+
+
+def _backbones_of(plan: SuitePlan, tasks: Sequence[TaskRow]) -> tuple[str, ...]:
+    """Those on which the rows that these tasks name are run."""
+    wanted = {label for task in tasks for label in task.rows}
+    lists = [row.backbones or plan.backbones for row in plan.methods if row.label in wanted]
+    return tuple(name for name in plan.backbones if any(name in names for names in lists))
 
 
 def with_seeds(plan: SuitePlan, seeds: int) -> SuitePlan:

@@ -74,8 +74,14 @@ class TaskRow:
     budget: Mapping[str, Any] = field(default_factory=dict)
     rows: tuple[str, ...] = ()
     """Restricts the task to the rows with these labels."""
+    backbones: tuple[str, ...] = ()
+    """Restricts the task to these backbones of the suite's list."""
     seeds: int | None = None
     """Seeds of this task alone; None takes the suite's."""
+
+    def takes(self, label: str, backbone: str) -> bool:
+        """Whether the row with this label has cells here on this backbone."""
+        return (not self.rows or label in self.rows) and (not self.backbones or backbone in self.backbones)
 
 
 def read_row(item: object, where: str) -> Row:
@@ -104,8 +110,9 @@ def read_task(item: object, where: str) -> TaskRow:
         return TaskRow(item)
     given = checked(item, [entry.name for entry in fields(TaskRow)], where)
     _need_name(given, item, where)
-    if "rows" in given:
-        given["rows"] = values.texts(given["rows"], f"{where}, rows")
+    for key in ("rows", "backbones"):
+        if key in given:
+            given[key] = values.texts(given[key], f"{where}, {key}")
     return TaskRow(**given)
 
 

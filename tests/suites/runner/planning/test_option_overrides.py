@@ -37,7 +37,9 @@ def test_a_task_may_be_for_rows_that_were_not_chosen(plan: SuitePlan) -> None:
     chosen = narrow(plan, ["moe_random+lora"], [], [], None)
     (changed,) = with_option([chosen], Setting("lora.rank", 4), [])
     assert [row.chain[1].config for row in changed.methods] == [{"rank": 4}]
-    assert [task.rows for task in changed.tasks] == [task.rows for task in plan.tasks]
+    (label,) = (row.label for row in changed.methods)
+    added = [(label,) for _ in plan.tasks]
+    assert [task.rows for task in changed.tasks] == [*(task.rows for task in plan.tasks), *added]
 
 
 def test_labels_show_what_was_set() -> None:

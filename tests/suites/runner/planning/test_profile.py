@@ -24,6 +24,34 @@ def test_a_task_may_be_for_some_rows_only(tmp_path: Path) -> None:
     assert [cell.info.task for cell in expand(Profile("p", (named,)))] == ["freesolv"]
 
 
+def test_a_row_that_is_added_stands_where_the_rows_of_the_profile_stand(tmp_path: Path) -> None:
+    """It had no cell in `quick`, whose tasks all name their rows."""
+    path = tmp_path / "study.yaml"
+    rows = ["full_tuning", {"name": "linear_probe", "label": "probe", "backbones": ["tiny"]}]
+    listed = [
+        {"name": "freesolv", "rows": ["probe"]},
+        {"name": "synthetic", "rows": ["full_tuning"], "budget": {"epochs": 2}},
+        {"name": "synthetic", "rows": ["probe"], "budget": {"epochs": 2}, "backbones": ["tiny"]},
+        {"name": "synthetic", "rows": ["probe"], "budget": {"epochs": 3}},
+    ]
+    changes = {"methods": rows, "tasks": listed, "backbones": ["tiny", "ecfp4"], "claims": []}
+    path.write_text(yaml.safe_dump({"molecules": SUITE | changes}))
+    (plan,) = load_profile(str(path)).plans
+
+    def cells(methods: list[str], backbones: list[str]) -> list[tuple[str, str, int]]:
+        found = expand(Profile("p", (narrow(plan, methods, [], backbones, 1),)))
+        return [(cell.info.task, cell.info.backbone, cell.info.budget["epochs"]) for cell in found]
+
+    everywhere = [("synthetic", "tiny", 2), ("synthetic", "ecfp4", 2)]
+    on_tiny = [("freesolv", "tiny", 10), ("synthetic", "tiny", 3)]
+    assert sorted(cells(["random_forest"], [])) == sorted(everywhere + on_tiny)
+    assert len(set(cells(["random_forest"], ["ecfp4"]))) == len(cells(["random_forest"], ["ecfp4"])) == 3
+    assert sorted(cells(["probe"], [])) == [("freesolv", "tiny", 10), *(("synthetic", "tiny", e) for e in (2, 3))]
+    for part in [*load_profile("quick").plans, *load_profile("smoke").plans]:
+        mine = narrow(part, ["ssf"], [], [], 1)
+        assert any(task.takes("ssf", backbone) for task in mine.tasks for backbone in mine.backbones), part.suite
+
+
 def test_a_chain_is_named_by_its_methods_on_the_command_line(tmp_path: Path) -> None:
     path = tmp_path / "chains.yaml"
     chain = {"chain": ["linear_probe", "full_tuning"], "label": "both"}
