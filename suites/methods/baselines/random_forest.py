@@ -7,7 +7,7 @@ The grown trees become tensors of a torch module, so that they are evaluated, ti
 head. A parameter is one number of one node: the threshold of an inner node or the prediction of a leaf.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -101,7 +101,9 @@ class ForestHead(PreparesLoading):
         means = means.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
         return means.log() if self.kind == "classification" else means.logit()
 
-    def prepare_loading(self, state: dict[str, Any], prefix: str, problems: Problems) -> None:
+    def prepare_loading(
+        self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any], problems: Problems
+    ) -> None:
         """Take the sizes of the stored forest before its values are copied in."""
         for name, own in [*self.named_parameters(), *self.named_buffers()]:
             if prefix + name in state:

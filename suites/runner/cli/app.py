@@ -26,7 +26,7 @@ from .result_commands import compare, freeze, report, verify, vouch
 from .run_commands import plan, prepare, run
 from .speed_command import speed
 
-WRONG_WORDS = typer.BadParameter.__mro__[1]
+WRONG_WORDS: Any = typer.BadParameter.__mro__[1]
 """What typer raises for words that no command knows; typer has no public name of it."""
 USAGE_ERRORS = (UsageError, DataError, StoreError, RecordError, ExecutorError, ModelError)
 

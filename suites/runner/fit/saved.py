@@ -44,9 +44,9 @@ class Description:
 
     schema: str = SCHEMA
     version: str
-    kind: Literal["images", "text", "molecules"]
+    kind: Literal["images", "text", "molecules", "conversations"]
     cell: dict[str, Any]
-    goal: Goal
+    goal: Goal | Literal["their answers"]
     classes: list[str]
     targets: list[str]
     """Names of the predicted columns, or of the label."""
@@ -67,7 +67,8 @@ class Description:
 
     @property
     def target(self) -> Target:
-        """What the model puts out."""
+        """What the model puts out; of a row that learnt answers, nothing of this kind."""
+        assert self.goal != "their answers"
         return Target(self.goal, self.outputs)
 
     @property

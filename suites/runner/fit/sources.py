@@ -47,7 +47,7 @@ class OwnData:
     kind: Kind
     place: Path
     counts: dict[str, int]
-    goal: Goal
+    goal: Goal | Literal["their answers"]
     classes: tuple[str, ...]
     columns: Columns
     rejected: tuple[Rejected, ...]
