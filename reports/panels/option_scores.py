@@ -3,7 +3,7 @@
 The JSON: `{"gold": [int, ...], "scores": ["<score> <score> ...", ...]}`, a text per question with the score of each
 option in nats. The options get probabilities by a softmax over their scores. A row that was scored on the same
 questions as the first row of the table is compared with it: the divergence KL(first row || row) of the probabilities,
-and the share of questions in which both take the same option.
+and the fraction of questions in which both take the same option.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class OptionScores:
         return np.asarray(found)
 
     def agreement(self, other: OptionScores) -> float:
-        """Share of questions in which both take the same option. Of the same questions only."""
+        """Fraction of questions in which both take the same option. Of the same questions only."""
         same = 0
         for mine, theirs in zip(self.scores, other.scores, strict=True):
             same += mine.index(max(mine)) == theirs.index(max(theirs))

@@ -19,6 +19,7 @@ from .execution.executors.interface import Ended, Options
 from .execution.executors.leases.description import describe
 from .execution.executors.leases.membership import Membership
 from .execution.progress import Display
+from .execution.trackers import Trackers
 from .identity.cell import Cell
 from .planning.by_need import grown, said
 from .planning.durations import Durations, clock
@@ -27,7 +28,6 @@ from .planning.plan_file import write_plan
 from .planning.profile import Profile
 from .prepare import check_backbones, check_data, refuse_without_own_data
 from .results.readings import open_readings
-from .trackers import Trackers
 
 TICK_SECONDS = 0.5
 """How often the display moves while nothing happens."""

@@ -133,8 +133,8 @@ def run(
     from ..console import open_console
     from ..execution.executors.interface import Options
     from ..execution.placement import default_workers
+    from ..execution.trackers import Trackers
     from ..run import run as run_profile
-    from ..trackers import Trackers
 
     trackers = Trackers(log_with or (), log_dir or selection.folder / "logs") if log_with else None
     place = selection.profile.device if device == "auto" else device

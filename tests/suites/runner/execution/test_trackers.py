@@ -12,9 +12,9 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
 from sparsebench.reports.records.record import Costs, Link, Metric, Record
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.trackers import TRACKERS, Trackers, curve_points, results, run_name, settings
+from sparsebench.suites.runner.execution.trackers import TRACKERS, Trackers, curve_points, results, run_name, settings
 
-from .cells import INFO
+from ..cells import INFO
 
 
 @pytest.fixture

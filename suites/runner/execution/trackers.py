@@ -13,7 +13,7 @@ from typing import Any
 
 from sparsebench.reports.records.record import Record
 
-from .errors import UsageError, near
+from ..errors import UsageError, near
 
 PROJECT = "sparsebench"
 NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")
