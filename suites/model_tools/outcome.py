@@ -11,6 +11,9 @@ from sparsebench.reports.statistics import Difference, Estimate
 
 from .measures import Loss, Speed, paired
 
+UNSEEN = 0.0005
+"""Bits per byte that three decimals do not show: the noise of rounding has no sign worth a word."""
+
 
 @dataclass(frozen=True)
 class Side:
@@ -115,6 +118,8 @@ class Outcome:
     def _change(self) -> str:
         difference = self.difference
         half = difference.estimate.half_width
+        if abs(difference.estimate.mean) + (half or 0.0) < UNSEEN:
+            return "0.000 (the same, to the digits shown)"
         size = "" if half is None else f" ± {half:.3f}"
         return f"{-difference.estimate.mean:+.3f}{size} ({difference.outcome})"
 

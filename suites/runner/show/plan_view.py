@@ -80,6 +80,8 @@ def plan_text(plan: PlanDocument) -> str:
     states = ", ".join(f"{count} {state}" for state, count in plan["states"].items())
     seconds = plan["seconds"]
     time = "unknown (no earlier cell to judge by)" if seconds is None else f"about {clock(seconds)}"
+    if not plan["cells"]:
+        return f"0 cells in {plan['folder']}: no task of this choice has a row of it."
     lines += _random(plan["cells"])
     return "\n".join(
         [*lines, f"{len(plan['cells'])} cells in {plan['folder']}: {states}. Time to run the rest: {time}."]

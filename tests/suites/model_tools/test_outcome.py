@@ -1,5 +1,6 @@
 """The table that people read, and the document that programs do."""
 
+import dataclasses
 import json
 
 from sparsebench.suites.model_tools.measures import Loss, Row, Speed
@@ -35,6 +36,12 @@ def test_the_table() -> None:
     assert text.startswith("quantise bits=4: 80 matrices (1 s)\nnote: quantise: few tokens\n")
     assert "4 documents of own.jsonl" in text and text.endswith("vllm: opens it\nwritten to there (MixtralForCausalLM)")
     assert "tokens per second: not measured: no memory" in str(outcome())
+
+
+def test_noise_of_rounding_has_no_sign() -> None:
+    nearly = Loss(ROWS, (20.001, 22.0, 24.002, 26.001))  # of 20 bytes each
+    same = dataclasses.replace(outcome(), after=Side(1000, 400, 1000, nearly))
+    assert "0.000 (the same, to the digits shown)" in str(same)
 
 
 def test_the_document() -> None:

@@ -14,6 +14,7 @@ def test_a_plan_ends_with_the_states(tmp_path: Path) -> None:
     assert sum(plan["states"].values()) == len(plan["cells"])
     first = plan["cells"][0]
     assert first["chain"][0]["config"] and first["budget"]["batch_size"]
+    assert plan_text({**plan, "cells": []}).endswith("no task of this choice has a row of it.")
 
 
 def test_a_network_without_its_file_is_said_to_be_random(tmp_path: Path) -> None:
