@@ -133,10 +133,12 @@ def _load_pretrained(folder: Path) -> nn.Module:
         raise ModelError(f"in {folder} a file is missing: {error}") from error
     except Exception as error:  # a configuration may be wrong in any way: TypeError, KeyError, ...
         raise ModelError(f"{folder} does not fit its configuration: {type(error).__name__}: {error}") from error
+    wrong = []
     for key, problem in (("missing_keys", "missing"), ("unexpected_keys", "unknown"), ("mismatched_keys", "misshapen")):
         if found[key]:
-            names = ", ".join(sorted(map(str, found[key]))[:3])
-            raise ModelError(f"{folder} does not fit its configuration: tensors {problem}: {names}")
+            wrong.append(f"{problem}: {', '.join(sorted(map(str, found[key]))[:3])}")
+    if wrong:
+        raise ModelError(f"{folder} does not fit its configuration: tensors {'; '.join(wrong)}")
     align(model)
     return model
 

@@ -137,8 +137,9 @@ class ChangedModel(_Source):
             for layer in filter(part.holds, self.modules()):
                 if any(inner is module for inner in layer.modules()):
                     raise ModelError(
-                        f"{self.config.name_or_path} has no weights for a {type(module).__name__} of a changed layer "
-                        f"({type(layer).__name__}): its file is not whole, or was saved with adapters on the model"
+                        f"{self.config.name_or_path} does not fit its configuration: its file has no weights for a "
+                        f"{type(module).__name__} of a changed layer ({type(layer).__name__}): it is not whole, holds "
+                        "tensors of other shapes, or was saved with adapters on the model"
                     )
 
 

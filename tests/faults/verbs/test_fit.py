@@ -65,7 +65,7 @@ def bomb() -> bytes:
 FILES = [
     Case("nothing there", "fit nowhere", "there is no nowhere"),
     Case("a link to nothing", "fit a.csv", "there is no a.csv", make=lambda here, _: (here / "a.csv").symlink_to("b")),
-    Case("a workbook", "fit a.xlsx", "a.xlsx: give a folder of class folders, or a table", {"a.xlsx": b"PK\x03\x04"}),
+    Case("a workbook", "fit a.xlsx", "a.xlsx: give a folder of class folders, a table", {"a.xlsx": b"PK\x03\x04"}),
     Case("an empty file", "fit a.csv", "a.csv cannot be read as a table", {"a.csv": ""}),
     Case("a header alone", "fit a.csv", "a.csv has no row", csv("text,label")),
     Case("no UTF-8", "fit a.csv", "a.csv cannot be read as a table", {"a.csv": "text,label\nä,a\n".encode("latin-1")}),

@@ -25,7 +25,7 @@ SHOWN = [
     Case("no name to show", "show", "Missing argument 'name'"),
     Case("an empty name", "show ''", "''"),
     Case("a method misspelt", "check linear_prob", "did you mean linear_probe"),
-    Case("a task for a method", "check digits", "digits"),
+    Case("a backbone, which has no battery", "check small_llama", "small_llama"),
     Case("a kind misspelt", "list methds", "did you mean methods"),
     Case("a suite misspelt", "list -s vtap", "did you mean vtab?"),
     Case("a source misspelt", "prepare --source digit", "unknown source 'digit'; did you mean digits"),

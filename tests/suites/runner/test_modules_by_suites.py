@@ -20,7 +20,7 @@ from sparsebench.suites.runner.planning.profile import built_in, load_profile
 MODULES = {
     "MoE": (
         *("cmoe", "llama_moe_v1", "llama_moe_v2", "moe_attention", "moe_random", "moe_shared", "upcycle"),
-        "expert_lora",
+        *("dot_moe", "expert_lora", "layer_allocation", "mixture_to_dense"),
     ),
     "compression": (
         *("attention_drop", "block_drop", "layer_drop", "neuron_pruning"),

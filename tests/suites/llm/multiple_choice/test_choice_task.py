@@ -200,4 +200,4 @@ def test_a_record_of_a_mixture_keeps_the_health_of_its_routers() -> None:
     assert [step for step, _ in outcome.curves["router cv2"]] == [1, 2, 3]
     dense = SyntheticChoices().run([FullTuning()], tiny.load, surroundings(epochs=1))
     assert set(dense.details) == {"option_scores", "product_rate"}
-    assert SyntheticChoices().run([Dense()], tiny.load, surroundings()).details == {}
+    assert set(SyntheticChoices().run([Dense()], tiny.load, surroundings()).details) == {"option_scores"}

@@ -56,6 +56,7 @@ def test_the_report_knows_the_baseline_of_every_group() -> None:
     assert {name: info.group_baselines for name, info in infos.items() if info.group_baselines} == {
         "llm": {
             "text": "linear_probe",
+            "own conversations": "constant (not trained)",
             "trained multiple choice": "dense",
             "continual pre-training": "dense trained",
             "deployment": "not compressed",
