@@ -1,5 +1,11 @@
 """What can go wrong with a source. Every message is one line and says what to do."""
 
+import difflib
+from collections.abc import Iterable
+
+MOST_LISTED = 20
+"""Names that an error message lists."""
+
 
 class DataError(RuntimeError):
     """Base of all errors of this package."""
@@ -51,3 +57,23 @@ class MoleculeError(DataError, ValueError):
 
 class WeightsError(DataError, ValueError):
     """A file of weights lacks a tensor, holds one too many or twice, or one of another shape or not finite."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """What ends the message about an unknown name: "; did you mean a, b?".
+
+    Args:
+        name: the name that nobody knows.
+        known: those that there are.
+
+    Returns:
+        The nearest; where none is near, all of them, or the nearest of very many.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"; did you mean {', '.join(close)}?"
+    if len(names) <= MOST_LISTED:
+        return f"; known: {', '.join(names)}"
+    nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
+    return f"; the nearest of {len(names)} known names: {', '.join(nearest)}"

@@ -1,19 +1,16 @@
 """One source as its TOML file says it, checked."""
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import ManifestError
+from .errors import ManifestError, near
 
-MOST_LISTED = 20
-"""Names that an error message lists."""
 _REQUIRED = {
     "package": ("registry", "package", "files"),
     "hub": ("repository", "revision", "files"),
@@ -95,26 +92,6 @@ class Source:
         pinned = {entry.name: entry.sha256 for entry in self.files}
         others = sorted(name for name in pinned.keys() | sums.keys() if pinned.get(name) != sums.get(name))
         return f"{others[0]} is not the pinned file" if others else None
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """What ends the message about an unknown name: "; did you mean a, b?".
-
-    Args:
-        name: the name that nobody knows.
-        known: those that there are.
-
-    Returns:
-        The nearest; where none is near, all of them, or the nearest of very many.
-    """
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if close:
-        return f"; did you mean {', '.join(close)}?"
-    if len(names) <= MOST_LISTED:
-        return f"; known: {', '.join(names)}"
-    nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
-    return f"; the nearest of {len(names)} known names: {', '.join(nearest)}"
 
 
 def parse(file: Path) -> Source:

@@ -1,6 +1,6 @@
 """Mistakes of the user: one line, what is wrong and what mends it; the command line exits with 2."""
 
-from sparsebench.data.manifest import near
+from sparsebench.data.errors import near
 
 __all__ = ["ExecutorError", "UsageError", "near"]
 

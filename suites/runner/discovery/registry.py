@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sparsebench.data.manifest import catalogue, source_problems
-
 from ...contracts.suite import Suite
 from ..errors import UsageError, near
 from .built_in import built_in
@@ -103,6 +101,8 @@ def broken_plugins(kind: Kind, suite: str = "") -> Mapping[str, str]:
 
 def plugin_problems() -> list[str]:
     """One line for each thing that an installed package brings and that cannot be used."""
+    from sparsebench.data.manifest import source_problems
+
     lines = [*_further_suites().broken.values(), *source_problems()]
     for kind in ("method", *PARTS):
         lines += broken_plugins(kind).values()
@@ -124,6 +124,8 @@ class Named(NamedTuple):
 
 def checkable() -> list[Named]:
     """All methods, parts of models, suites, tasks and data sources; nothing is imported."""
+    from sparsebench.data.manifest import catalogue
+
     found = [Named(kind, name) for kind in ("method", *PARTS) for name in entries(kind)]
     for suite in suites():
         found.append(Named("suite", suite))
