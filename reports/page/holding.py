@@ -21,7 +21,7 @@ NEVER = "no cell of these records has been run again to see whether they hold"
 
 def made_by(records: Iterable[Record]) -> str:
     """ "made by 4327171a and 93d07931"; the commits by how many records they made."""
-    commits = Counter(record.environment.get("commit") for record in records)
+    commits = Counter(record.commit for record in records)
     shown = []
     for commit, _ in commits.most_common(SHOWN_COMMITS):
         name = "an unknown commit"

@@ -136,7 +136,7 @@ def commits_note(records: Sequence[Record], unknown: Collection[str]) -> str:
     `unknown` are commits that the repository does not have. A record says by itself that its tree had changes that no
     commit holds.
     """
-    absent = [record for record in records if record.environment.get("commit") in unknown]
+    absent = [record for record in records if record.commit in unknown]
     dirty = sum(record.environment.get("dirty") is True for record in records)
     parts = []
     if absent:

@@ -250,6 +250,12 @@ class Record:
     finished: str
     examples: str | None = None
 
+    @property
+    def commit(self) -> str | None:
+        """The commit of the tree that made it; None where its environment names none."""
+        named = self.environment.get("commit")
+        return named if isinstance(named, str) and named else None
+
     def __post_init__(self) -> None:
         if not 1 <= self.schema_version <= SCHEMA_VERSION:
             raise RecordError(_too_new(self.schema_version))

@@ -16,8 +16,7 @@ def unknown_commits(records: Iterable[Record]) -> set[str]:
     That is so without a repository (an installed wheel, a folder that was handed on), without git, and in a clone that
     holds a part of the history only.
     """
-    named = {record.environment.get("commit") for record in records}
-    commits = sorted(commit for commit in named if isinstance(commit, str) and commit)
+    commits = sorted({record.commit for record in records if record.commit is not None})
     if not commits or not (HOME / ".git").exists() or _git("rev-parse", "--is-shallow-repository").strip() != "false":
         return set()
     told = _git("cat-file", "--batch-check", text="".join(f"{commit}^{{commit}}\n" for commit in commits)).splitlines()

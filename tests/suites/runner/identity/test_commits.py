@@ -23,6 +23,11 @@ def records(*names: str | None) -> list[Record]:
     return [record(environment={"commit": name}) for name in names]
 
 
+def test_what_is_no_name_of_a_commit_is_none() -> None:
+    found = [record(environment={"commit": name}).commit for name in (None, "", ["a"], {"b": 1})]
+    assert found == [None] * 4
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with two commits, in the place of ours."""
