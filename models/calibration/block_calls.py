@@ -8,7 +8,7 @@ starts, whose inputs come from the model as it is by then.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -148,7 +148,7 @@ class _Watch:
                 hooks.append(module.register_forward_pre_hook(self._noting(place), with_kwargs=True))
                 if not short:
                     hooks.append(module.register_forward_hook(self._after))
-            with _shortened(self.modules, self if short else None):
+            with returning(self.modules if short else [], lambda: self.left):
                 yield
         finally:
             for hook in hooks:
@@ -184,14 +184,16 @@ class _Watch:
 
 
 @contextmanager
-def _shortened(modules: Sequence[nn.Module], watch: _Watch | None) -> Iterator[None]:
-    """Have blocks return the hidden state that they were called with, while this is open and there is a watch."""
-    if watch is None:
-        yield
-        return
+def returning(modules: Sequence[nn.Module], value: Callable[[], object]) -> Iterator[None]:
+    """Have modules return something of the caller's instead of computing, while this is open.
 
-    def forward(*args: object, **kwargs: object) -> Any:
-        return watch.left
+    Args:
+        modules: whose forward is left out.
+        value: called for what each of them returns.
+    """
+
+    def forward(*args: object, **kwargs: object) -> object:
+        return value()
 
     # Offloading puts a forward of its own on a module, too: what was there comes back.
     before = [vars(module).get("forward") for module in modules]

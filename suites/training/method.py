@@ -174,13 +174,7 @@ class TrainedMethod(Method):
         )
         for group in groups:
             context.ledger.count(parameter for parameter in group.members() if parameter.requires_grad)
-        context.ledger.add(
-            seconds=result.seconds,
-            flops=result.flops,
-            steps=result.steps,
-            tokens=result.tokens or 0,
-            peak_memory=result.peak_memory,
-        )
+        context.ledger.add(**result.taken())
         return result
 
     def settings(self, context: Context) -> TrainSettings:

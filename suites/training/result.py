@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -39,6 +40,16 @@ class TrainResult:
     """
     model_flops: Mapping[str, int] = field(default_factory=dict)
     """The part of `flops` that each model took, where there are several."""
+
+    def taken(self) -> dict[str, Any]:
+        """What a ledger notes of it: `context.ledger.add(**result.taken())`."""
+        return {
+            "seconds": self.seconds,
+            "flops": self.flops,
+            "steps": self.steps,
+            "tokens": self.tokens or 0,
+            "peak_memory": self.peak_memory,
+        }
 
 
 def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

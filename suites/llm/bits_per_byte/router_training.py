@@ -44,13 +44,7 @@ class RouterTrainingTask(DomainsTask):
         start = [parameter.detach().clone() for parameter in routers]
         result = train_all(subject.model, context)
         context.ledger.count(subject.model.parameters())
-        context.ledger.add(
-            seconds=result.seconds,
-            flops=result.flops,
-            steps=result.steps,
-            tokens=result.tokens or 0,
-            peak_memory=result.peak_memory,
-        )
+        context.ledger.add(**result.taken())
         moved = _norm([now.detach() - then for now, then in zip(routers, start, strict=True)])
         change = Metric(value=moved / _norm(start), higher_is_better=True, unit="")
         scored = super().evaluate(subject, replace(context, dtype=torch.float32))

@@ -47,12 +47,6 @@ def train_on_calibration(
         corpus=f"calibration of {context.suite}/{context.task}, seed {context.seed}",
     )
     context.ledger.count(group.members())
-    context.ledger.add(
-        seconds=result.seconds,
-        flops=result.flops,
-        steps=result.steps,
-        tokens=result.tokens or 0,
-        peak_memory=result.peak_memory,
-    )
+    context.ledger.add(**result.taken())
     losses = result.curves["train loss"]
     context.note("calibration training", {"steps": result.steps, "loss": [losses[0][1], losses[-1][1]]})

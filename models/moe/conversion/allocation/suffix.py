@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ....anatomy import describe
-from ....calibration.block_calls import capture_chain, hidden_of
+from ....calibration.block_calls import capture_chain, hidden_of, returning
 from ....calibration.calls import batch_list, batch_mask, call_model
 from ....errors import ModelError
 from ..output_divergence import output_divergence
@@ -76,7 +75,7 @@ class SuffixDivergence:
 
     def _logits(self, batch: object, hidden: Tensor) -> Tensor:
         """The model's logits (B, L, V) when its last block gives these hidden states."""
-        with _giving(self.modules, hidden):
+        with returning(self.modules, lambda: hidden):
             output = call_model(self.model, batch)
         return output if isinstance(output, Tensor) else output.logits
 
@@ -87,22 +86,3 @@ def _real(batch: object, hidden: Tensor) -> Tensor:
     if isinstance(mask, Tensor) and mask.shape == hidden.shape[:-1]:
         return mask.bool().to(hidden.device)
     return torch.ones(hidden.shape[:-1], dtype=torch.bool, device=hidden.device)
-
-
-@contextmanager
-def _giving(modules: Sequence[nn.Module], hidden: Tensor) -> Iterator[None]:
-    """Have blocks return a hidden state, while this is open."""
-
-    def forward(*args: object, **keywords: object) -> Tensor:
-        return hidden
-
-    before = [vars(module).get("forward") for module in modules]
-    try:
-        for module in modules:
-            vars(module)["forward"] = forward
-        yield
-    finally:
-        for module, old in zip(modules, before, strict=True):
-            del vars(module)["forward"]
-            if old is not None:
-                vars(module)["forward"] = old
