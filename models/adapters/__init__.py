@@ -12,6 +12,7 @@ from .config import AdapterConfig, CombinedConfig
 from .files.part import AttachedSets
 from .files.peft_format import load_peft, save_peft
 from .files.saving import load_adapters, save_adapters, size_report
+from .kinds.binary import BinaryConfig
 from .kinds.bottleneck import BottleneckConfig
 from .kinds.by_name import ByNameConfig
 from .kinds.conv import ConvConfig
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdapterConfig",
     "AdapterSet",
+    "BinaryConfig",
     "BitFitConfig",
     "BottleneckConfig",
     "ByNameConfig",

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from ..errors import check_choice
 from .config import AdapterConfig, CombinedConfig
+from .kinds.binary import BinaryConfig
 from .kinds.bottleneck import BottleneckConfig
 from .kinds.convpass import ConvpassConfig
 from .kinds.fact import FacTConfig
 from .kinds.prefix import PrefixConfig
+from .kinds.prompts import PromptConfig
 from .kinds.rep_adapter import RepAdapterConfig
 from .kinds.shared_parallel import StreamConfig
 from .kinds.ssf import SSFConfig
@@ -82,9 +84,14 @@ def adaptformer(faithful: bool) -> StreamConfig:
 def adapter_plus(faithful: bool) -> StreamConfig:
     """An adapter after the block, with a learned scale per channel (Steitz and Roth, arXiv 2406.06820).
 
-    Faithful: no difference. Its release also drops whole adapters at random in training, which is not done here.
+    In training, the adapter of a sample is dropped at a rate of 0.1 in every block. Faithful: no difference.
     """
-    return StreamConfig(r=8, placement="after", scale="channel", init="truncated")
+    return StreamConfig(r=8, placement="after", scale="channel", init="truncated", drop_path=0.1)
+
+
+def bi_adaptformer(faithful: bool) -> BinaryConfig:
+    """AdaptFormer of one bit a weight (Jie et al., arXiv 2307.16867), `scale` per task. Faithful: no difference."""
+    return BinaryConfig(r=32, dropout=0.1)
 
 
 def idat_sequential(faithful: bool) -> StreamConfig:
@@ -105,13 +112,13 @@ def idat_shared_parallel(faithful: bool) -> StreamConfig:
 def convpass(faithful: bool) -> ConvpassConfig:
     """3x3 convolutions parallel to attention and FFN (Jie and Deng, arXiv 2207.07039).
 
-    Faithful: the activation "quick_gelu" and a Xavier start, 2.4 times as large as ours at width 768.
+    Faithful: the activation "quick_gelu", drop path 0.1 and a Xavier start, 2.4 times as large as ours at width 768.
 
-    The authors choose `scale` per task.
+    The authors choose `scale` and `conv_init` per task.
     """
     config = ConvpassConfig(r=8, activation="gelu", dropout=0.1)
     if faithful:
-        return dataclasses.replace(config, activation="quick_gelu", init="xavier_zero_up")
+        return dataclasses.replace(config, activation="quick_gelu", init="xavier_zero_up", drop_path=0.1)
     return config
 
 
@@ -133,6 +140,16 @@ def ssf(faithful: bool) -> SSFConfig:
     return SSFConfig(init="normal" if faithful else "identity")
 
 
+def vpt_shallow(faithful: bool) -> PromptConfig:
+    """Prompts before the first block (Jia et al., arXiv 2203.12119), `length` per task. Faithful: no difference."""
+    return PromptConfig(length=50, depth="shallow", dropout=0.1)
+
+
+def vpt_deep(faithful: bool) -> PromptConfig:
+    """Prompts of its own for each block; as above."""
+    return PromptConfig(length=50, depth="deep", dropout=0.1)
+
+
 PRESETS: dict[str, Callable[[bool], AdapterConfig]] = {
     make.__name__: make
     for make in (
@@ -143,6 +160,7 @@ PRESETS: dict[str, Callable[[bool], AdapterConfig]] = {
         mam,
         adaptformer,
         adapter_plus,
+        bi_adaptformer,
         idat_sequential,
         idat_adaptformer,
         idat_shared_parallel,
@@ -150,6 +168,8 @@ PRESETS: dict[str, Callable[[bool], AdapterConfig]] = {
         rep_adapter,
         fact,
         ssf,
+        vpt_shallow,
+        vpt_deep,
     )
 }
 """Makers of the presets, each called with `faithful`."""

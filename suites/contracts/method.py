@@ -70,6 +70,41 @@ class Method(ABC):
         """Further backbones of the suite, by `name[:argument]`, for `context.load_backbone(name)`: a teacher, say."""
         return ()
 
+    def on(self, data_set: str) -> "Method":
+        """The method with the options that it has for a data set of its own.
+
+        Args:
+            data_set: the name by which releases know the task (`TaskTraits.published_as`), or "".
+
+        Returns:
+            The method; the default is the same one for all.
+        """
+        return self
+
+    def settled(self, data_set: str) -> Mapping[str, Any] | None:
+        """Options that `on` sets, where nothing is to be chosen on the validation part; None where it may choose.
+
+        Args:
+            data_set: as for `on`.
+        """
+        return None
+
+    def beside(self, smaller: str) -> "Method":
+        """The method with a further backbone that the cell's own one chooses, where it wants such a one.
+
+        Args:
+            smaller: the backbone that goes beside the cell's own one as the smaller of a pair.
+
+        Returns:
+            The method; the default is the same one for all.
+        """
+        return self
+
+    @property
+    def wants_smaller(self) -> bool:
+        """Whether `beside` is to be called before anything else."""
+        return False
+
     def helpers(self) -> tuple[str, ...]:
         """Those of `backbones()` that only look at the data (a sentence encoder, say) and need no trait of the task's:
         `context.further[name](generator)` loads them as they are.

@@ -172,6 +172,7 @@ class Task(TaskTraits, ABC):
             NotApplicable: the backbone lacks what the task or a method needs.
         """
         clock = Clock()
+        chain = [method.on(self.published_as) for method in chain]
         # Notes are of this run alone, also where somebody runs twice with one context.
         setup = self.setup(load_backbone, replace(context, notes={}), chain)
         context = setup.context

@@ -21,6 +21,7 @@ FEATURE_VECTORS = "feature vectors"
 CALIBRATION_DATA = "calibration data"
 GENERATION = "generation"
 REFERENCES = "reference molecules"
+RELEASED_SETTINGS = "settings of releases"
 
 TASK_REASONS = {
     TRAINING_DATA: "this task does not train",
@@ -29,6 +30,7 @@ TASK_REASONS = {
     CALIBRATION_DATA: "this task has no calibration data",
     GENERATION: "this task generates nothing",
     REFERENCES: "this task asks for no molecules like others",
+    RELEASED_SETTINGS: "released: true, and no release has settings for this task: VTAB-1K's have",
 }
 """What it means that a task does not give a trait. The first one that is missing becomes the reason."""
 
@@ -108,6 +110,9 @@ class TaskTraits:
     """What a method finds here: the keys of `TASK_REASONS` that are true of the task, or traits of your own."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Traits that a backbone must have to be used here."""
+
+    published_as: str = ""
+    """The name by which releases have settings for the task; empty where they have none."""
 
     @property
     def calibration_choices(self) -> tuple[str, ...]:

@@ -3,8 +3,9 @@
 In one cell, for its seed:
 
 1. Trials train on the training part and are scored on the validation part. Learning rates are tried first (the row's
-   own times 0.3, 1, 3), then, at the best of them, the scale of adapters that have one (its own times 0.1, 1, 10); of a
-   linear probe, its penalties. Every row gets the same search around its own values.
+   own times 0.3, 1, 3), then, at the best of them, the scale of adapters that have one (its own times 0.01, 0.1, 1, 10,
+   100: what the releases tried, from a scale of 1); of a linear probe, its penalties. Every row gets the same search
+   around its own values, but for one with its release's settings (`released`), of which there is one trial.
 2. The chosen options train on training and validation part together; the last epoch is scored on the test part, once.
    No trial sees the test part.
 
@@ -40,7 +41,10 @@ from .feature_extractor import FeatureExtractor
 from .passes import Passes
 from .task import PredictionTask, Predictor
 
-FACTORS: Mapping[str, tuple[float, ...]] = {"learning_rate": (0.3, 1.0, 3.0), "scale": (0.1, 1.0, 10.0)}
+FACTORS: Mapping[str, tuple[float, ...]] = {
+    "learning_rate": (0.3, 1.0, 3.0),
+    "scale": (0.01, 0.1, 1.0, 10.0, 100.0),
+}
 """Options that are chosen, in this order, and the multiples of the row's own value that are tried."""
 EACH = "penalties"
 """An option that is a tuple of values among which the method itself would choose on the validation part."""
@@ -91,6 +95,8 @@ class ChosenOnValidation(PredictionTask):
     def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
         """Choose, train once more on everything, and score the test part."""
         refuse_own_choice(chain)
+        settled = settled_options(chain, self.published_as)
+        chain = [link.on(self.published_as) for link in chain]
         splits = self.load()
         on_val = Splits(splits.train, splits.val, splits.val)
         whole = replace(context, budget=replace(context.budget, test_examples=None, watch=()))
@@ -100,7 +106,7 @@ class ChosenOnValidation(PredictionTask):
         def attempt(trial: Trial, number: int) -> None:
             _attempt(_Stage(self, on_val, passes), trial, load_backbone, _numbered(whole, number))
 
-        trials, best = choose(chain, attempt)
+        trials, best = choose(chain, attempt, settled)
         folder = None if context.folder is None else context.folder / "last"
         if passes is not None:
             passes.keeps = False
@@ -108,7 +114,7 @@ class ChosenOnValidation(PredictionTask):
         assert best.score is not None
         metrics = {**outcome.metrics, f"val {outcome.main_metric}": best.score}
         found = last.protocol(_plain(best.options))
-        details = {**outcome.details, **to_details(found), "choice": _report(trials, best)}
+        details = {**outcome.details, **to_details(found), "choice": _report(trials, best, settled)}
         if self.keeps_validation:
             details["validation"] = {name: list(values) for name, values in best.examples.items()}
         return replace(outcome, metrics=metrics, details=details)
@@ -133,15 +139,17 @@ class ChosenOnValidation(PredictionTask):
         return last, last.run_seeded(chain, load_backbone, context)
 
 
-def choose(chain: Sequence[Method], attempt: Callable[[Trial, int], None]) -> tuple[list[Trial], Trial]:
+def choose(
+    chain: Sequence[Method], attempt: Callable[[Trial, int], None], settled: Mapping[str, Any] | None = None
+) -> tuple[list[Trial], Trial]:
     """All trials and the best one; `attempt` trains a trial and fills its score.
 
-    One option after the other: the values of the next one are tried at the best of those before. Raises
-    FloatingPointError where every trial diverged.
+    One option after the other: the values of the next one are tried at the best of those before. Where options are
+    settled, there is one trial, the chain as it is. Raises FloatingPointError where every trial diverged.
     """
-    best = Trial(options={}, chain=tuple(chain))
+    best = Trial(options=settled or {}, chain=tuple(chain))
     trials: list[Trial] = []
-    for name, values in alternatives(chain):
+    for name, values in alternatives(chain) if settled is None else ():
         candidates = [_with(best, chain, name, value) for value in values]
         for candidate in candidates:
             if candidate.chain in [trial.chain for trial in trials]:
@@ -175,7 +183,15 @@ def best_of(
         _attempt(stage, trial, load_backbone, _numbered(context, number))
 
     trials, best = choose(chain, attempt)
-    return best, _report(trials, best)
+    return best, _report(trials, best, None)
+
+
+def settled_options(chain: Sequence[Method], data_set: str) -> Mapping[str, Any] | None:
+    """Options that links have of their own for a data set; None where no link says so, and the row may choose."""
+    found = [options for link in chain if (options := link.settled(data_set)) is not None]
+    if not found:
+        return None
+    return {name: value for options in found for name, value in options.items()}
 
 
 def seed_generators(context: Context) -> None:
@@ -326,8 +342,9 @@ def _with(best: Trial, chain: Sequence[Method], name: str, value: object) -> Tri
     return Trial(options={**best.options, name: shown}, chain=tuple(links))
 
 
-def _report(trials: Sequence[Trial], best: Trial) -> dict[str, Any]:
+def _report(trials: Sequence[Trial], best: Trial, settled: Mapping[str, Any] | None) -> dict[str, Any]:
     """What was tried and chosen, as JSON values."""
+    on = "the validation part" if settled is None else "nothing: the release has them"
     shown = []
     for trial in trials:
         one: dict[str, Any] = {"options": _plain(trial.options), **trial.took}
@@ -336,7 +353,7 @@ def _report(trials: Sequence[Trial], best: Trial) -> dict[str, Any]:
         else:
             one["score"] = trial.score.value
         shown.append(one)
-    return {"on": "the validation part", "chosen": _plain(best.options), "trials": shown}
+    return {"on": on, "chosen": _plain(best.options), "trials": shown}
 
 
 def _plain(options: Mapping[str, object]) -> dict[str, Any]:

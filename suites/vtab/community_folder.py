@@ -15,6 +15,7 @@ from sparsebench.data.vision.vtab1k.tasks import TWINS
 
 from ..contracts.context import Target
 from ..contracts.method import NotApplicable
+from ..contracts.traits import RELEASED_SETTINGS
 from ..prediction.data import Examples, Splits
 from ..prediction.task import PredictionTask
 
@@ -78,10 +79,17 @@ class VTAB1KTask(FolderTask):
     """Name of the task: that of its folder in the community layout, after "vtab1k_" or "vtab1k_published_"."""
     classes: int
 
+    gives = PredictionTask.gives | {RELEASED_SETTINGS}
+
     @property
     def folder(self) -> str:
         """Name of the task's folder."""
         return self.name.removeprefix("vtab1k_").removeprefix("published_")
+
+    @property
+    def published_as(self) -> str:  # type: ignore[override]
+        """The folder's name, which the community's repositories use, too."""
+        return self.folder
 
     @property
     def target(self) -> Target:  # type: ignore[override]

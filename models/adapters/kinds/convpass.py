@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +15,13 @@ from ...anatomy import Anatomy, Block, Site, inner_sites
 from ...errors import ModelError, check_choice
 from ...sparsity.masked import MaskedConv2d, MaskedLinear
 from ..config import RankConfig
+from ..dropping import DropSamples, check_rate, rising
 from ..initialisation import STARTS_AS_NO_CHANGE, adapter_dtype, fill, initialise
 from ..layer import AdapterLayer
 from ..sites import AddsTokens
 from .bottleneck import ACTIVATIONS
 
+ConvInit = Literal["identity", "xavier"]
 PARTS = ("attention", "mlp")
 
 # Shapes: B images, T tokens, P of them before the patches, N patches (H rows, W columns), R rank, D width.
@@ -31,23 +33,32 @@ class ConvpassConfig(RankConfig):
 
     conv is 3x3 with zero padding on the grid of patches, whatever its sides; each token before them (class token,
     registers) is an image of its own size 1x1 (Jie and Deng, arXiv 2207.07039). Each has 2 d r + r + d + 9 r^2 + r
-    parameters. Where init ends in "zero_up" the convolution starts as the identity. The release has the activation
-    "quick_gelu" and init="xavier_zero_up". Only for models that see an image as tokens.
+    parameters. The release has the activation "quick_gelu", init="xavier_zero_up" and drop_path=0.1. Only for models
+    that see an image as tokens.
 
     Attributes:
         parts: which of the attention and the FFN get one.
         activation: act, by its name.
         scale: factor of what is added.
         dropout: on the bottleneck, in training.
+        drop_path: rate at which the last block drops f(z) and what is added to it, each for itself and sample by
+            sample, in training; on a straight line to 0 at the first block.
+        conv_init: the convolution starts as the "identity", where init ends in "zero_up", or by "xavier", whatever init
+            is.
     """
 
     parts: tuple[str, ...] = PARTS
     activation: str = "gelu"
     scale: float = 1.0
     dropout: float = 0.0
+    drop_path: float = 0.0
+    conv_init: ConvInit = "identity"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_rate("dropout", self.dropout)
+        check_rate("drop_path", self.drop_path)
+        check_choice("conv_init", self.conv_init, get_args(ConvInit))
         check_choice("activation", self.activation, tuple(ACTIVATIONS))
         for part in self.parts:
             check_choice("parts", part, PARTS)
@@ -75,10 +86,12 @@ class ConvpassConfig(RankConfig):
         if patches is not None:
             yield patches, PatchGridObserver(patches.get(), grid)
         for block in self.chosen(anatomy):
+            rate = rising(self.drop_path, block.index, len(anatomy.blocks))
             for site in self._sites(block):
                 like = next(site.get().parameters())
                 adapter = Convpass(anatomy.width, anatomy.prefix_tokens, self, generator, grid)
-                yield site, ConvpassLayer(site.get(), adapter.to(like.device, adapter_dtype(like)), self.scale)
+                adapter.to(like.device, adapter_dtype(like))
+                yield site, ConvpassLayer(site.get(), adapter, self.scale, rate)
 
     def _sites(self, block: Block) -> list[Site]:
         sites: list[Site] = []
@@ -112,8 +125,8 @@ class Convpass(nn.Module):
         self.activation = ACTIVATIONS[config.activation]()
         self.dropout = nn.Dropout(config.dropout)
         initialise(self.project_in, self.project_out, config.init, generator)
-        fill(self.conv, config.init, generator)
-        if config.init in STARTS_AS_NO_CHANGE:
+        fill(self.conv, "xavier_zero_up" if config.conv_init == "xavier" else config.init, generator)
+        if config.conv_init == "identity" and config.init in STARTS_AS_NO_CHANGE:
             nn.init.dirac_(self.conv.stored)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
@@ -149,23 +162,27 @@ class Convpass(nn.Module):
 
 
 class ConvpassLayer(AdapterLayer):
-    """base_layer(z) + scale A(z), where `base_layer` may return more than its output."""
+    """base_layer(z) + scale A(z), where `base_layer` may return more than its output; both are dropped at a rate."""
 
     additive = True
 
-    def __init__(self, base_layer: nn.Module, adapter: Convpass, scale: float) -> None:
+    def __init__(self, base_layer: nn.Module, adapter: Convpass, scale: float, drop_path: float) -> None:
         super().__init__(base_layer)
         self.adapter = adapter
         self.scale = scale
+        self.drop = DropSamples(drop_path)
 
     def adapted(self, *args: Any, **keywords: Any) -> Any:
         """The output of `base_layer` plus that of the adapter."""
         out = self.base_layer(*args, **keywords)
         x = args[0] if args else keywords["hidden_states"]  # as CLIP calls its attention
-        change = self.adapter(x) * self.scale
+        rest: tuple[Any, ...] | None = None
         if isinstance(out, tuple):
-            return (out[0] + change, *out[1:])
-        return out + change
+            out, *others = out
+            rest = tuple(others)
+        out = self.drop(out)  # before the adapter's own random numbers, as in the release
+        out = out + self.drop(self.adapter(x)) * self.scale
+        return out if rest is None else (out, *rest)
 
 
 class PatchGrid:

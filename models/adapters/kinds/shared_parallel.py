@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...anatomy import Block, Site
 from ...errors import ModelError, check_choice
 from ..config import RankConfig
+from ..dropping import DropSamples, check_rate
 from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
 from ..sites import kinds_for
@@ -33,9 +34,11 @@ class StreamConfig(RankConfig):
     "after": x <- x + f(x), x <- x + g(x), then x <- x + scale A(x) ("gist_seq_adapter" of iDAT; Adapter+, Steitz and
     Roth, arXiv 2406.06820).
 
-    `scale`: a number, or "channel": d learned ones that start at 1. The release of iDAT starts all its linear layers
-    as N(0, 0.02^2), so not as no change: init="normal". Blocks are computed from their parts, so that hooks on them,
-    and what transformers does there (recorded hidden states, activation checkpointing), see nothing.
+    `scale`: a number, or "channel": d learned ones that start at 1. `dropout` acts on act(down(x)), `drop_path` is the
+    rate at which the whole A(x) of a sample is dropped, both in training (Adapter+: 0.1 in every block). The release of
+    iDAT starts all its linear layers as N(0, 0.02^2), so not as no change: init="normal". Blocks are computed from
+    their parts, so that hooks on them, and what transformers does there (recorded hidden states, activation
+    checkpointing), see nothing.
     """
 
     r: int = 4
@@ -44,9 +47,12 @@ class StreamConfig(RankConfig):
     scale: float | Literal["channel"] = 0.1
     bias: bool = True
     dropout: float = 0.0
+    drop_path: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_rate("dropout", self.dropout)
+        check_rate("drop_path", self.drop_path)
         check_choice("placement", self.placement, get_args(StreamPlacement))
         check_choice("activation", self.activation, tuple(ACTIVATIONS))
         if self.scale != "channel" and not (isinstance(self.scale, float | int) and math.isfinite(self.scale)):
@@ -62,15 +68,10 @@ class StreamConfig(RankConfig):
         Raises:
             ModelError: the block is not known as a sum x + f(x), x + g(x).
         """
-        if len(block.branches) != 2 or block.mlp is None or block.attention is None:
-            kind = type(block.site.get()).__name__
-            raise ModelError(
-                f"{block.site.path} is a {kind}, not known as a sum x + f(x), x + g(x): use {kinds_for(block)}"
-            )
+        width = width_of_stream(block)
         config = BottleneckConfig(
             r=self.r, init=self.init, activation=self.activation, bias=self.bias, dropout=self.dropout
         )
-        width = block.mlp.width
         like = next(block.site.get().parameters())
         where = {"device": like.device, "dtype": adapter_dtype(like)}
         adapter = Bottleneck(width, config, generator).to(**where)
@@ -79,7 +80,17 @@ class StreamConfig(RankConfig):
             scale = nn.Parameter(torch.ones(width, **where))
         else:
             scale = self.scale
-        yield block.site, StreamLayer(block, adapter, scale, self.placement)
+        yield block.site, StreamLayer(block, adapter, scale, self.placement, self.drop_path)
+
+
+def width_of_stream(block: Block) -> int:
+    """d of a block x + f(x), x + g(x). Raises `ModelError` where the block is not known as such a sum."""
+    if len(block.branches) != 2 or block.mlp is None or block.attention is None:
+        kind = type(block.site.get()).__name__
+        raise ModelError(
+            f"{block.site.path} is a {kind}, not known as a sum x + f(x), x + g(x): use {kinds_for(block)}"
+        )
+    return block.mlp.width
 
 
 class StreamLayer(AdapterLayer):
@@ -89,10 +100,16 @@ class StreamLayer(AdapterLayer):
     """
 
     def __init__(
-        self, block: Block, adapter: nn.Module, scale: nn.Parameter | float, placement: StreamPlacement
+        self,
+        block: Block,
+        adapter: nn.Module,
+        scale: nn.Parameter | float,
+        placement: StreamPlacement,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__(block.site.get())
         self.adapter = adapter
+        self.drop = DropSamples(drop_path)
         self.scale = scale
         self.placement = placement
         attention, ffn = block.branches
@@ -139,8 +156,8 @@ class StreamLayer(AdapterLayer):
         return x
 
     def change(self, x: Tensor) -> Tensor:
-        """scale A(x)."""
-        return scaled(self.adapter(x), self.scale)
+        """scale A(x), 0 for samples whose adapter is dropped."""
+        return scaled(self.drop(self.adapter(x)), self.scale)
 
 
 def _names(branch: tuple[Site, ...]) -> tuple[str, ...]:

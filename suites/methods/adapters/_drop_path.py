@@ -15,7 +15,7 @@ PLACES = ("drop_path", "drop_path1", "drop_path2")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleasedAdapterMethod(AdapterMethod):
+class DropPathMethod(AdapterMethod):
     """Adapters whose authors train them with drop path (Huang et al., arXiv 1603.09382)."""
 
     drop_path: float = 0.1
@@ -29,7 +29,8 @@ class ReleasedAdapterMethod(AdapterMethod):
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The frozen backbone with adapters, which drops branches in training."""
         self.blocks_of(backbone)
-        set_drop_path(backbone, self.drop_path)
+        if self.drop_path:
+            set_drop_path(backbone, self.drop_path)
         return super().prepare(backbone, context)
 
 

@@ -11,19 +11,21 @@ from torch import nn
 from sparsebench.models.adapters import AdapterConfig, preset
 
 from ...contracts.traits import ATTENTION, BLOCKS
-from ._drop_path import ReleasedAdapterMethod
+from ..shared._released import ReleasedByTask
+from ._drop_path import DropPathMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class FacT(ReleasedAdapterMethod):
+class FacT(ReleasedByTask, DropPathMethod):
     """Factors of `rank` that all matrices share, and a core for each."""
 
     rank: int = 16
-    """Rank of the tensor train."""
+    """Rank of the tensor train; the paper searches it per task, up to 16."""
     scale: float = 1.0
     """Factor of the update; the paper searches it per task."""
 
     acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION)
+    release: ClassVar[str] = "fact"
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The update."""

@@ -11,11 +11,12 @@ from torch import nn
 from sparsebench.models.adapters import AdapterConfig, preset
 
 from ...contracts.traits import ATTENTION, BLOCKS
-from ._drop_path import ReleasedAdapterMethod
+from ..shared._released import ReleasedByTask
+from ._drop_path import DropPathMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepAdapter(ReleasedAdapterMethod):
+class RepAdapter(ReleasedByTask, DropPathMethod):
     """Bottlenecks of `rank` hidden units; `merge` leaves the bare backbone."""
 
     rank: int = 8
@@ -26,6 +27,7 @@ class RepAdapter(ReleasedAdapterMethod):
     """Factor of their output; the paper searches it per task."""
 
     acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION)
+    release: ClassVar[str] = "rep_adapter"
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
         """The published adapters."""

@@ -16,6 +16,7 @@ from ...contracts.method import NotApplicable, WrongBackboneError
 from ...contracts.vocabulary import difference, vocabulary
 from ...training.trainable import train_only
 from ..adapters._adapters import Kind, prunable
+from ..adapters._drop_path import set_drop_path
 
 Adapters = Literal[
     "bottleneck",
@@ -31,6 +32,8 @@ Adapters = Literal[
 TeacherTrains = Literal["adapters", "head", "all", "none"]
 ADAPTED = ("adapters", "none")
 """With which values of `TeacherTrains` the teacher carries adapters."""
+SMALLER = "smaller"
+"""In place of a teacher's name: the backbone that the student's own file names as the smaller one of a pair."""
 HEAD_DEVIATION = 0.02
 """Standard deviation of the normal distribution that heads start from, in the release and here."""
 
@@ -68,6 +71,7 @@ class Teacher:
     blocks: Literal["all"] | int
     init: str
     trains: TeacherTrains
+    drop_path: float = 0.0
 
     def check(self, context: Context) -> None:
         """Raise `NotApplicable` where the backbone has no place for the adapters, or another vocabulary.
@@ -93,6 +97,8 @@ class Teacher:
         """
         teacher = context.load_backbone(self.name)
         model = teacher.model
+        if self.drop_path:
+            set_drop_path(model, self.drop_path)
         if not context.target.generates:
             self._fresh_head(model, context)
         if self.trains in ADAPTED:

@@ -7,7 +7,7 @@ losses and the distance of the logits, an optimizer for each model. Both heads t
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from torch import nn
 
@@ -16,7 +16,7 @@ from sparsebench.models.distillation import Ensemble, InverseDistillation
 from sparsebench.models.distillation.presets import RELEASED_WIDTH
 
 from ...contracts.context import Context
-from ...contracts.method import Curves, NotApplicable
+from ...contracts.method import Curves, Later, NotApplicable
 from ...prediction.frozen_features import cache_frozen_features
 from ...training.callbacks import Callback
 from ...training.data_order import TrainingData
@@ -25,8 +25,9 @@ from ...training.pair.ensemble import AdapterSpread, ensemble_of
 from ...training.pair.joint import STUDENT, TEACHER, JointLoss, check_pair
 from ...training.pair.schedule import OwnSchedule
 from ...training.views import BothViews
-from ..adapters._adapters import AdapterMethod
-from ._teacher import Adapters, Teacher, TeacherTrains, adapters_of, check_vocabulary
+from ..adapters._drop_path import DropPathMethod
+from ..shared._released import ReleasedByTask
+from ._teacher import SMALLER, Adapters, Teacher, TeacherTrains, adapters_of, check_vocabulary
 
 CONTROLS = ({"teacher_train": "none"}, {"detach_teacher": True}, {"ensemble": True})
 """Configurations that are controls: the teacher that is never stepped, the usual direction of the gradient, and both
@@ -35,15 +36,17 @@ CHECKS_BACKBONES = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class InverseDistillationTuning(AdapterMethod):
+class InverseDistillationTuning(ReleasedByTask, DropPathMethod):
     """A teacher of the same size, or a larger one, is the same method with another `teacher`.
 
     `faithful` has the width, the start and the loss of the release (adapters 4 wide, both projections N(0, 0.02²), no
-    factor T²); what that code does without mixed precision, a teacher that never learns, is `teacher_train: none`.
+    factor T²), and `released` its learning rate, decay and drop path for each task of VTAB-1K, those of SSF; what that
+    code does without mixed precision, a teacher that never learns, is `teacher_train: none`.
     """
 
     teacher: str = "tiny"
-    """Backbone of the teacher, `name[:argument]`, of the same suite; the default is for smoke tests only."""
+    """Backbone of the teacher, `name[:argument]`, of the same suite, or "smaller": the one that the student's backbone
+    names as the smaller of a pair; the default is for smoke tests only."""
     adapter: Adapters = "bottleneck"
     """Adapters of both models; those of the release are named idat_*."""
     rank: int = 8
@@ -80,8 +83,14 @@ class InverseDistillationTuning(AdapterMethod):
     """Whether both models stay, and their logits are averaged: what the student could reach."""
     faithful: bool = False
     """Whether width, start and loss are those of the release."""
+    drop_path: Later[float] = 0.0
+    """Rate at which the branches of the last block are dropped in training, falling in a straight line to 0 at the
+    first, in both models; 0, 0.1 or 0.2 in the release, by task."""
+
+    release: ClassVar[str] = "idat"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rank < 1 or (self.teacher_rank is not None and self.teacher_rank < 1):
             raise ValueError(f"rank={self.rank} and teacher_rank={self.teacher_rank} must be 1 or more")
         if self.faithful:
@@ -119,6 +128,7 @@ class InverseDistillationTuning(AdapterMethod):
             blocks=self.teacher_blocks,
             init=init,
             trains=self.teacher_train,
+            drop_path=self.drop_path,
         )
 
     def _start(self) -> tuple[int, str]:
@@ -127,9 +137,18 @@ class InverseDistillationTuning(AdapterMethod):
             return RELEASED_WIDTH, "normal"
         return self.rank, self.init
 
+    @property
+    def wants_smaller(self) -> bool:
+        """Whether the student chooses the teacher."""
+        return self.teacher == SMALLER
+
+    def beside(self, smaller: str) -> Self:
+        """With this teacher, where the student chooses it."""
+        return replace(self, teacher=smaller) if self.wants_smaller else self
+
     def backbones(self) -> tuple[str, ...]:
-        """The teacher."""
-        return (self.teacher,)
+        """The teacher; none where the student names no smaller backbone."""
+        return () if self.wants_smaller else (self.teacher,)
 
     def check_backbones(self, own: Any, further: Mapping[str, Any]) -> None:
         """Both have one vocabulary, where they write."""
@@ -150,6 +169,8 @@ class InverseDistillationTuning(AdapterMethod):
             raise NotApplicable(
                 f"kind: kl compares distributions over classes, and this is {context.target.kind}: say mse"
             )
+        if self.wants_smaller:
+            raise NotApplicable("no teacher was chosen: only a run of a profile knows the backbone by its name")
         student = super().prepare(backbone, context)
         if not self.ensemble:
             self._teacher().check(context)

@@ -6,7 +6,7 @@ moves towards one half; regressed values, which are standardised, move towards t
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,16 +14,18 @@ from torch import Tensor, nn
 from sparsebench.models.adapters import AdapterConfig
 
 from ...contracts.context import Context, Target
+from ...contracts.method import Later
 from ...contracts.traits import FEATURE_VECTORS
 from ...prediction.task import prediction_loss
-from ..adapters._adapters import AdapterMethod
+from ..adapters._drop_path import DropPathMethod
+from ..shared._released import ReleasedByTask
 from ._teacher import Adapters, adapters_of
 
 ROLE = "control"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelSmoothing(AdapterMethod):
+class LabelSmoothing(ReleasedByTask, DropPathMethod):
     """The adapters of `idat`, without a teacher."""
 
     smoothing: float = 0.1
@@ -34,8 +36,14 @@ class LabelSmoothing(AdapterMethod):
     """Hidden units of each adapter."""
     init: Literal["normal", "zero_up"] = "zero_up"
     """How adapters start: as no change, or with both matrices N(0, 0.02²)."""
+    drop_path: Later[float] = 0.0
+    """Rate at which the branches of the last block are dropped in training, falling in a straight line to 0 at the
+    first: 0, 0.1 or 0.2 in the release of `idat`, by task."""
+
+    release: ClassVar[str] = "idat"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing={self.smoothing} must lie from 0 to below 1")
         if self.rank < 1:

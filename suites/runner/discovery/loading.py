@@ -53,6 +53,32 @@ def backbone_loader(entry: Entry, name: str) -> functools.partial[Any]:
     return functools.partial(entry.load().load, argument=argument)
 
 
+class NoSmallerError(ValueError):
+    """A backbone that names no smaller one to go beside it; the message is the reason."""
+
+
+def smaller_backbone(entry: Entry, name: str) -> str:
+    """The backbone that goes beside another one as the smaller of a pair, by `name[:argument]`.
+
+    A backbone's file says it as a literal, `SMALLER = "name"`, which gets the same argument, or by a function
+    `smaller(argument)`, which raises ValueError where there is none.
+
+    Raises:
+        NoSmallerError: the backbone has none.
+    """
+    _, colon, argument = name.partition(":")
+    known = entry.constant("SMALLER", "")
+    if known:
+        return f"{known}{colon}{argument}"
+    choose = getattr(entry.load(), "smaller", None)
+    if choose is None:
+        raise NoSmallerError(f"{name} names no smaller backbone to go beside it: say which")
+    try:
+        return f"{entry.name}:{choose(argument)}"
+    except ValueError as error:
+        raise NoSmallerError(str(error)) from error
+
+
 class Loaded(NamedTuple):
     """The parts of a cell as objects."""
 

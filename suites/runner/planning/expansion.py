@@ -11,7 +11,7 @@ from ...contracts.applicability import reason_against
 from ...contracts.budget import Budget
 from ...contracts.method import Method
 from ...contracts.task import Task
-from ..discovery.loading import budget_fields, load_budget, load_method, load_task
+from ..discovery.loading import NoSmallerError, budget_fields, load_budget, load_method, load_task, smaller_backbone
 from ..discovery.parts import parts_of
 from ..discovery.registry import find, suite
 from ..errors import UsageError
@@ -42,6 +42,8 @@ class _LoadedRow(NamedTuple):
     links: Sequence[Link]
     """With all their options."""
     chain: Sequence[Method]
+    reason: str | None = None
+    """Why it cannot run with the backbone, as far as the backbone's name says it."""
 
 
 def _of_suite(plan: SuitePlan, device: str) -> Iterator[Cell]:
@@ -52,7 +54,7 @@ def _of_suite(plan: SuitePlan, device: str) -> Iterator[Cell]:
     tasks = [_load_task(plan, task) for task in plan.tasks if not task.rows or labels.intersection(task.rows)]
     for loaded in map(_load_row, plan.methods):
         for backbone in loaded.row.backbones or plan.backbones:
-            yield from _by_seed(plan, loaded, backbone, tasks, device)
+            yield from _by_seed(plan, _beside(plan, loaded, backbone), backbone, tasks, device)
 
 
 def _by_seed(
@@ -71,7 +73,7 @@ def _seeds(plan: SuitePlan, loaded: _LoadedRow, backbone: str, task: _LoadedTask
     sources = parts.sources
     code = code_hash(parts.entries, versions(suite(plan.suite).libraries), device)
     known, *further = [entry.backbone(name) for entry, name in parts.backbones]
-    reason = reason_against(chain, task.task, known, further, [link.method for link in loaded.links])
+    reason = loaded.reason or reason_against(chain, task.task, known, further, [link.method for link in loaded.links])
     drawn = any(entry.constant("RANDOM_WEIGHTS", False) for entry, _ in parts.backbones)
     stochastic = not reason and (task.task.draws or drawn or any(method.stochastic for method in chain))
     seeds = 1
@@ -122,6 +124,20 @@ def _load_row(row: Row) -> _LoadedRow:
         links.append(Link(method=link.method, config=dataclasses.asdict(method)))
         chain.append(method)
     return _LoadedRow(row, links, chain)
+
+
+def _beside(plan: SuitePlan, loaded: _LoadedRow, backbone: str) -> _LoadedRow:
+    """The row with what the backbone chooses to go beside it, where a method wants such a one."""
+    if not any(method.wants_smaller for method in loaded.chain):
+        return loaded
+    try:
+        smaller = smaller_backbone(find("backbone", backbone, plan.suite), backbone)
+    except NoSmallerError as error:
+        return loaded._replace(reason=str(error))
+    chain = [method.beside(smaller) for method in loaded.chain]
+    pairs = zip(loaded.links, chain, strict=True)
+    links = [Link(method=link.method, config=dataclasses.asdict(method)) for link, method in pairs]
+    return loaded._replace(links=links, chain=chain)
 
 
 def _further(chain: Sequence[Method]) -> list[str]:

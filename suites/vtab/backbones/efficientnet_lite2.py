@@ -11,6 +11,7 @@ from ..efficientnet import efficientnet_lite_body
 SOURCES = ("efficientnet-lite2",)
 TRAITS = ("parameters", "features", "blocks", "convolutions")
 DESCRIBERS = ("timm_efficientnet",)
+SMALLER = "efficientnet_lite0"
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:

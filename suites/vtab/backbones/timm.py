@@ -20,6 +20,10 @@ SOURCES = ()
 DESCRIBERS = ("timm_*",)
 RANDOM_WEIGHTS = True
 NEEDS_ARGUMENT = True
+SIZES = {"large": "small", "base": "small", "small": "tiny"}
+"""The smaller of a pair, by the word that names of networks have for a size."""
+LETTERS = {"small": "S", "tiny": "Ti"}
+"""As the names of the official files say it."""
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
@@ -44,6 +48,36 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
     pixels = image_size(size)
     _resize(network, name, pixels)
     return VisionBody(network, pixels)
+
+
+def smaller(argument: str) -> str:
+    """The argument of the network that goes beside this one as the smaller of a pair: a teacher, say.
+
+    Of a plain ViT the next smaller size, "vit_small_..." for "vit_base_...", but small for a large one, the pairs of
+    iDAT. Where this one has a file, so has the other: the one file beside it whose name says that size ("S_16" for
+    "B_16" or "L_16", or "small"), of the same kind. Raises ValueError where there is no such network or file.
+    """
+    name, size, file = _parts(argument)
+    own = next((word for word in SIZES if f"_{word}_" in name), "")
+    other = name.replace(f"_{own}_", f"_{SIZES.get(own, own)}_")
+    if not own or not timm.is_model(other):
+        raise ValueError(f"timm:{name} has no smaller network to go beside it: say which")
+    if file:
+        other = f"{other}@{_file_of(Path(file), SIZES[own])}"
+    return f"{other}:{size}" if size else other
+
+
+def _file_of(beside: Path, size: str) -> Path:
+    """The weights of the network of another size, in the same folder. Raises ValueError unless there is one file."""
+    patterns = (f"*{size}*{beside.suffix}", f"*{LETTERS[size]}_16*{beside.suffix}")
+    found = sorted({file for pattern in patterns for file in beside.parent.glob(pattern) if file != beside})
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found) or "none"
+        raise ValueError(
+            f"beside {beside} there must be one {beside.suffix} file called {size} or {LETTERS[size]}_16, the weights "
+            f"of the smaller network: there is {names}; or say which backbone"
+        )
+    return found[0]
 
 
 def _parts(argument: str) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ SOURCES = ()
 RANDOM_WEIGHTS = True
 TRAITS = ("parameters", "features", "blocks", "attention", "ffn", "image tokens")
 DESCRIBERS = ("timm_vit",)
+SMALLER = "tiny"
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:

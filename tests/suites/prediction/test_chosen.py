@@ -84,15 +84,36 @@ def run() -> Any:
 
 def test_one_option_after_the_other(run: Any) -> None:
     tried = [(spy.learning_rate, spy.scale) for spy, _, _ in SEEN]
-    assert tried == [(0.003, 1.0), (0.01, 1.0), (0.03, 1.0), (0.003, 0.1), (0.003, 10.0), (0.003, 10.0)]
+    assert tried[:3] == [(0.003, 1.0), (0.01, 1.0), (0.03, 1.0)]
+    assert tried[3:] == [(0.003, 0.01), (0.003, 0.1), (0.003, 10.0), (0.003, 100.0), (0.003, 10.0)]
     choice = run.details["choice"]
     assert choice["chosen"] == {"learning_rate": 0.003, "scale": 10.0}
-    assert [trial["options"] for trial in choice["trials"][-2:]] == [
-        {"learning_rate": 0.003, "scale": 0.1},
-        {"learning_rate": 0.003, "scale": 10.0},
-    ]
+    scales = [trial["options"] for trial in choice["trials"][3:]]
+    assert scales == [{"learning_rate": 0.003, "scale": scale} for scale in (0.01, 0.1, 10.0, 100.0)]
     assert choice["trials"][2]["reason"] == "training loss is nan" and "score" not in choice["trials"][2]
     assert choice["trials"][0]["seconds"] == 2.0 and choice["trials"][0]["flops"] == 5.0
+
+
+def test_what_a_release_has_for_the_task_is_not_chosen() -> None:
+    """One trial, which gives the validation score, and the last training; the record says what it was trained with."""
+
+    class Known(Chosen):
+        published_as = "svhn"
+
+    @dataclass(frozen=True, kw_only=True)
+    class Released(Spy):
+        def on(self, data_set: str) -> Any:
+            return replace(self, scale={"svhn": 100.0, "": 1.0}[data_set])
+
+        def settled(self, data_set: str) -> dict[str, float]:
+            return {"scale": self.on(data_set).scale}
+
+    SEEN.clear()
+    outcome = Known().run([Released(learning_rate=0.003)], Rows, cell())
+    assert [(spy.learning_rate, spy.scale) for spy, _, _ in SEEN] == [(0.003, 100.0)] * 2
+    choice = outcome.details["choice"]
+    assert choice["chosen"] == {"scale": 100.0} and choice["on"] == "nothing: the release has them"
+    assert len(choice["trials"]) == 1 and outcome.details["protocol"]["chosen"] == {"scale": 100.0}
 
 
 def test_trials_see_no_test_rows_and_the_last_training_sees_all_labelled_ones(run: Any) -> None:
@@ -125,7 +146,7 @@ def test_checkpoints_of_trials_lie_apart(tmp_path: Path) -> None:
     SEEN.clear()
     Chosen().run([Spy()], Rows, cell(tmp_path))
     folders = [context.folder for _, _, context in SEEN]
-    assert len(set(folders)) == len(folders) == 6
+    assert len(set(folders)) == len(folders) == 8
     assert {folder.parent for folder in folders if folder} == {tmp_path}
 
 
