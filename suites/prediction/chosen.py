@@ -96,7 +96,6 @@ class ChosenOnValidation(PredictionTask):
         """Choose, train once more on everything, and score the test part."""
         refuse_own_choice(chain)
         settled = settled_options(chain, self.published_as)
-        chain = [link.on(self.published_as) for link in chain]
         splits = self.load()
         on_val = Splits(splits.train, splits.val, splits.val)
         whole = replace(context, budget=replace(context.budget, test_examples=None, watch=()))
@@ -244,6 +243,7 @@ class _Stage(PredictionTask):
         self.whole = whole
         self.passes = passes
         self.target = whole.target
+        self.published_as = whole.published_as
         self.splits = splits
         self.measured = measured
         self.trained = self.head = 0

@@ -14,6 +14,7 @@ from ...sparsity.scoring import Evidence
 from ...sparsity.selection import Group, choose
 from .candidates import ModeCandidates, OpenMask, open_masks
 from .parts import Attentions, Kind, parts_of
+from .released import released_rounds
 from .scores import Criterion, Scored, entry_effects
 from .ties import refuse_ties
 
@@ -47,11 +48,12 @@ def choose_dynamic(
     criterion: Criterion,
     rounds: int,
     schedule: Schedule,
+    released: float | None = None,
 ) -> tuple[list[Tensor], int]:
     """Which candidates (C,) of each part stay dynamic, and how many tied at the border.
 
-    All parts have a partition by which they are dynamic as a whole. Raises `ModelError` for scores that are not finite
-    or all tie.
+    All parts have a partition by which they are dynamic as a whole. `released` is kappa, where rounds are those of the
+    released code. Raises `ModelError` for scores that are not finite or, but for those rounds, all tie.
     """
     parts = parts_of(kinds)
     names = list(parts)
@@ -73,6 +75,14 @@ def choose_dynamic(
                 refuse_ties(candidates, groups, found, references, criterion, names, attentions)
             first = False
             return found
+
+        if released is not None:
+
+            def own_effects() -> list[Tensor]:
+                found = [entry_effects(one, list(kind.named)) for one, kind in zip(scored, kinds, strict=True)]
+                return [effect for effects in found for effect in effects]
+
+            return released_rounds(candidates, groups, masks, own_effects, released, rounds, schedule)
 
         # The choice in rounds looks at nothing but `stored` of a part: what is out is set to 0, and so to static.
         as_layers = cast("Sequence[Masked]", masks)

@@ -16,6 +16,7 @@ from sparsebench.models.dynamic.partitioning.compacting import compact
 from sparsebench.models.dynamic.partitioning.idle import freeze_idle
 from sparsebench.models.dynamic.partitioning.partition import partition
 from sparsebench.models.dynamic.partitioning.parts import check_of
+from sparsebench.models.dynamic.partitioning.released import check_released
 from sparsebench.models.dynamic.partitioning.warm_up import WarmUp
 from sparsebench.models.moe.routing.statistics import aux_loss
 
@@ -72,6 +73,8 @@ class PadNet(TunedMethod):
     """What is partitioned: the kernels of all layers, the attentions of ODConv (`ratio` then counts the factors of
     channels, filters and taps), or both, each with its own fraction. Attentions have no `static`
     "random"."""
+    faithful: Later[bool] = False
+    """Whether rounds are those of the released code, in which what turned static may come back."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio <= 1:
@@ -81,6 +84,8 @@ class PadNet(TunedMethod):
         if self.temperature < 1 or not 0 <= self.annealing <= 1:
             raise ValueError("temperature must be 1 or more, and annealing, a fraction of the steps, from 0 to 1")
         check_of(self.of, self.static)
+        if self.faithful:
+            check_released(self.criterion, self.granularity, self.of)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -119,6 +124,7 @@ class PadNet(TunedMethod):
                 static=self.static,
                 generator=context.generator("partition"),
                 of=self.of,
+                faithful=self.faithful,
                 **options,
             )
         return backbone

@@ -123,3 +123,27 @@ def test_damaged_files_are_refused_in_a_line(file: Path, tmp_path: Path) -> None
 def test_networks_that_timm_reads_from_no_npz(file: Path) -> None:
     with pytest.raises(WeightsError, match=r"timm reads no \.npz into a Linear: a safetensors file is wanted"):
         read_npz(nn.Linear(2, 2), file)
+
+
+def test_the_smaller_network_has_the_file_beside(tmp_path: Path) -> None:
+    """By the letter of official names, or the word of timm's; one file, or it is said which there are."""
+    for name in (
+        "B_16-i21k-300ep.npz",
+        "S_16-i21k-300ep.npz",
+        "L_16.npz",
+        "vit_base.safetensors",
+        "vit_small.safetensors",
+    ):
+        (tmp_path / name).touch()
+    small = "vit_small_patch16_224.augreg_in21k"
+    of_base = backbone.smaller(f"vit_base_patch16_224.augreg_in21k@{tmp_path}/B_16-i21k-300ep.npz")
+    assert of_base == f"{small}@{tmp_path}/S_16-i21k-300ep.npz"
+    of_large = backbone.smaller(f"vit_large_patch16_224@{tmp_path}/L_16.npz:96")
+    assert of_large == f"vit_small_patch16_224@{tmp_path}/S_16-i21k-300ep.npz:96"
+    words = backbone.smaller(f"vit_base_patch16_224@{tmp_path}/vit_base.safetensors")
+    assert words == f"vit_small_patch16_224@{tmp_path}/vit_small.safetensors"
+    (tmp_path / "S_16.npz").touch()
+    with pytest.raises(
+        ValueError, match=r"S_16, the weights of the smaller network: there is S_16-i21k-300ep.npz, S_16.npz"
+    ):
+        backbone.smaller(f"vit_base_patch16_224@{tmp_path}/B_16-i21k-300ep.npz")

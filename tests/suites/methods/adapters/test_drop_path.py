@@ -21,7 +21,7 @@ from sparsebench.suites.methods.adapters.rep_adapter import RepAdapter
 from sparsebench.suites.prediction.feature_extractor import LinearHeadModel
 from sparsebench.suites.vtab.backbones import tiny
 
-RELEASED = {"convpass": Convpass, "fact": FacT, "rep_adapter": RepAdapter}
+RELEASED = {"fact": FacT, "rep_adapter": RepAdapter}
 FIELDS = {"blocks": "all", "seed": 5, "train_head": True}
 
 
@@ -62,15 +62,16 @@ def test_released_methods_have_the_settings_of_their_releases(name: str):
 
 
 def test_a_rate_is_a_rate():
-    with pytest.raises(ValueError, match=r"drop_path=1.0 is a rate: from 0 to below 1"):
-        FacT(drop_path=1.0)
+    for method in (FacT, Convpass):
+        with pytest.raises(ValueError, match=r"drop_path=1.0 is a rate: from 0 to below 1"):
+            method(drop_path=1.0)
 
 
 def test_no_option_is_without_effect():
     """`init` is where it is heeded, and nowhere else."""
     config = AdaptFormer(rank=4).config(model(), **FIELDS)
     assert config == preset("adaptformer", faithful=True, r=4, **FIELDS) and config.dropout == 0.1  # type: ignore[attr-defined]
-    for method in (AdaptFormer, Houlsby, *RELEASED.values()):
+    for method in (AdaptFormer, Houlsby, Convpass, *RELEASED.values()):
         with pytest.raises(TypeError, match="init"):
             method(init="normal")
     starts = [Pfeiffer(init=init).config(model(), **FIELDS) for init in ("normal", "zero_up")]

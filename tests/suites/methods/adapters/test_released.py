@@ -25,7 +25,14 @@ from sparsebench.suites.methods.adapters.rep_adapter import RepAdapter
 from sparsebench.suites.methods.adapters.ssf import SSF
 from sparsebench.suites.methods.adapters.vpt_deep import VPTDeep
 from sparsebench.suites.methods.adapters.vpt_shallow import VPTShallow
+from sparsebench.suites.methods.pair.idat import InverseDistillationTuning
 from sparsebench.suites.methods.pair.label_smoothing import LabelSmoothing
+from sparsebench.suites.methods.shared._released import DATA_SETS, SETTINGS, released_settings
+from sparsebench.suites.vtab.tasks.synthetic import Blobs
+from sparsebench.suites.vtab.tasks.vtab1k import VTAB1K
+from sparsebench.suites.vtab.tasks.vtab1k_published import PublishedVTAB1K
+
+from ...reasons import reason
 
 # Shapes: B images, T tokens, D width, G x G patches.
 
@@ -271,3 +278,51 @@ def test_scales_and_shifts() -> None:
         x = x + path(scaled(f"{b}.mlp.fc2", own.mlp.fc2(hidden)), RATES[number])
     wanted = model.get_submodule("head")(scaled("norm", bare.norm(x))[:, 0])
     torch.testing.assert_close(out, wanted)
+
+
+READ_OFF = {
+    ("fact", "rank"): "8 16 8 16 8 16 8 8 8 8 8 16 4 16 16 16 16 16 8",
+    ("fact", "scale"): "1 10 0.01 1 1 100 1 10 100 0.1 1 1 10 10 10 100 1 100 10",
+    ("convpass", "scale"): "0.1 1 0.01 0.1 1 100 0.1 10 10 10 1 1 0.1 10 10 100 0.1 100 1",
+    ("bi_adaptformer", "scale"): "0.1 10 0.01 1 0.01 10 0.1 1 1 10 1 1 0.1 1 1 1 0.1 1 1",
+    ("rep_adapter", "scale"): "0.1 5 1 0.5 0.1 10 0.1 1 1 5 0.1 0.5 0.1 5 5 5 0.1 10 1",
+    ("idat", "learning_rate"): (
+        "5e-3 1e-3 5e-3 5e-3 5e-3 1e-2 5e-3 5e-3 3e-3 2e-3 5e-3 2e-3 5e-2 5e-3 1e-2 1e-2 5e-3 2e-2 5e-3"
+    ),
+    ("idat", "weight_decay"): (
+        "5e-5 5e-2 5e-5 5e-5 5e-5 5e-5 5e-5 5e-5 5e-2 5e-5 5e-5 5e-2 5e-2 5e-5 5e-5 5e-5 5e-5 5e-5 5e-2"
+    ),
+    ("idat", "drop_path"): "0 0.1 0 0 0 0 0 0 0.2 0.1 0.2 0.1 0.1 0.1 0 0 0.2 0.1 0.2",
+    ("vpt_deep", "length"): "10 10 10 1 1 50 5 100 100 10 1 100 200 100 100 100 100 200 200",
+}
+"""Read off the releases' files a second time, by a program, in the order of `DATA_SETS`; sources: beside the table."""
+BY_TASK = (FacT, Convpass, BiAdaptFormer, RepAdapter, SSF, VPTDeep, InverseDistillationTuning, LabelSmoothing)
+
+
+def test_settings_are_those_of_the_releases() -> None:
+    for (release, option), values in READ_OFF.items():
+        own = [released_settings(release, data_set)[option] for data_set in DATA_SETS]
+        assert own == [float(value) for value in values.split()], (release, option)
+    assert SETTINGS["ssf"] == SETTINGS["idat"], "the scripts of iDAT have the numbers of SSF"
+    by_xavier = [name for name in DATA_SETS if released_settings("convpass", name)["conv_init"] == "xavier"]
+    assert [DATA_SETS.index(name) for name in by_xavier] == [2, 3, 4, 5, 12, 14, 15, 16, 17, 18]
+
+
+@pytest.mark.parametrize("method", BY_TASK, ids=lambda method: method.__name__)
+def test_a_method_takes_the_settings_of_its_release(method: Any) -> None:
+    own = method(released=True)
+    assert method().on("svhn") == method() and method().settled("svhn") is None
+    for data_set in DATA_SETS:
+        options = own.settled(data_set)
+        changed = own.on(data_set)
+        assert options and {name: getattr(changed, name) for name in options} == options
+        assert changed.on(data_set) == changed
+    assert "settings of releases" in own.needs - method().needs
+
+
+def test_released_settings_are_for_vtab_alone() -> None:
+    wanted = "released: true, and no release has settings for this task: VTAB-1K's have"
+    assert reason(Blobs, "vtab", "tiny", FacT(released=True)) == wanted
+    assert reason(VTAB1K, "vtab", "tiny", FacT(released=True)) is None
+    assert VTAB1K(name="vtab1k_dtd", group="natural", classes=47).published_as == "dtd"
+    assert PublishedVTAB1K(name="vtab1k_published_dtd", group="natural", classes=47).published_as == "dtd"

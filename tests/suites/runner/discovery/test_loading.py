@@ -1,10 +1,20 @@
 """Methods, tasks, backbones and budgets as objects."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
 from sparsebench.suites.contracts.budget import Budget
-from sparsebench.suites.runner.discovery.loading import backbone_loader, budget_fields, load_budget, load_method
+from sparsebench.suites.runner.discovery.loading import (
+    NoSmallerError,
+    backbone_loader,
+    budget_fields,
+    load_budget,
+    load_method,
+    smaller_backbone,
+)
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.runner.errors import UsageError
 
@@ -44,3 +54,20 @@ def test_what_stands_behind_the_colon_is_the_backbones_argument() -> None:
     assert body.width == 16
     with pytest.raises(ValueError, match="wants width x layers"):
         backbone_loader(entry, "gin:16")(torch.Generator())
+
+
+def test_the_smaller_of_a_pair_has_the_same_argument(tmp_path: Path) -> None:
+    pairs = {
+        "vit_tiny_b": "vit_tiny_s",
+        "efficientnet_lite2:64": "efficientnet_lite0:64",
+        "timm:vit_base_patch16_224:96": "timm:vit_small_patch16_224:96",
+    }
+    for name, smaller in pairs.items():
+        assert smaller_backbone(find("backbone", name, "vtab"), name) == smaller
+    for name, why in {
+        "vit_tiny_s": "vit_tiny_s names no smaller backbone to go beside it: say which",
+        "timm:resnet18": "timm:resnet18 has no smaller network to go beside it: say which",
+        f"timm:vit_base_patch16_224@{tmp_path}/B_16.npz": "one .npz file called small or S_16, the weights of the",
+    }.items():
+        with pytest.raises(NoSmallerError, match=re.escape(why)):
+            smaller_backbone(find("backbone", name, "vtab"), name)

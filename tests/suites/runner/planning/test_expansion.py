@@ -7,6 +7,7 @@ import pytest
 from sparsebench.reports.records.record import Link
 from sparsebench.suites.runner.discovery.registry import suites
 from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.identity.device import device_kind
 from sparsebench.suites.runner.planning import expansion
 from sparsebench.suites.runner.planning.plan import expand
@@ -47,6 +48,19 @@ def test_a_cell_knows_how_many_seeds_are_planned_and_whether_they_matter() -> No
         assert numbers[place] == set(range(cell.planned_seeds))
         assert cell.stochastic or cell.planned_seeds == 1
     assert {cell.stochastic for cell in cells} == {True, False}
+
+
+def test_a_student_chooses_its_teacher_where_the_row_says_so() -> None:
+    """The cell is the one that names the teacher; a backbone without a smaller one is a reason."""
+    backbones = ("vit_tiny_b", "vit_tiny_s")
+
+    def cells(teacher: str, backbones: tuple[str, ...]) -> list[Cell]:
+        row = Row((Link(method="idat", config={"teacher": teacher}),), "iDAT")
+        return expand(Profile("own", (SuitePlan("vtab", (row,), (TaskRow("digits"),), backbones, seeds=1),)))
+
+    (chosen, none), (named,) = cells("smaller", backbones), cells("vit_tiny_s", backbones[:1])
+    assert chosen.id == named.id and chosen.info == named.info and chosen.info.further_backbones == ["vit_tiny_s"]
+    assert none.reason == "vit_tiny_s names no smaller backbone to go beside it: say which"
 
 
 @pytest.mark.parametrize(("task", "choices"), [("bpb_domains", "encyclopedic, code, law"), ("rte_tuned", "none: its")])
