@@ -84,15 +84,19 @@ class BinaryBottleneck(nn.Module):
         return self.up(self.dropout(F.relu(self.down(x))))
 
 
-class BinaryLinear(nn.Linear):
-    """A linear layer without bias whose weight has two values; see `BinaryConfig`."""
+class BinaryLinear(nn.Module):
+    """A linear map without bias whose weight (outputs, inputs) has two values; see `BinaryConfig`.
+
+    It is no `nn.Linear`: what reads `weight` of such a layer would take the floats that are trained for what is used.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, bias=False)
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map (..., inputs) to (..., outputs)."""
-        return F.linear(input, self.binary().to(input.dtype))
+        return F.linear(x, self.binary().to(x.dtype))
 
     def binary(self) -> Tensor:
         """The weight as it is used, of two values; its gradient is that of the weight."""

@@ -10,7 +10,7 @@ from ..config import DynamicConfig
 
 @dataclass(frozen=True, kw_only=True)
 class WarehouseConfig(DynamicConfig):
-    """KernelWarehouse in place of the convolutions of a network (`warehouse.py`).
+    """Shared cells after KernelWarehouse in place of the convolutions of a network (`warehouse.py`: what differs).
 
     `num_kernels` and `noise` have no meaning here and keep their defaults.
 

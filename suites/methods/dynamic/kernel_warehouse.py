@@ -1,6 +1,7 @@
-"""KernelWarehouse: convolutions of a stage mix their kernels from cells that they share
+"""Shared cells after KernelWarehouse: convolutions of a stage mix their kernels from cells that they share
 
-Li and Yao, "KernelWarehouse: Rethinking the Design of Dynamic Convolution", arXiv 2406.07879. A rival of partially
+Li and Yao, "KernelWarehouse: Rethinking the Design of Dynamic Convolution", arXiv 2406.07879, in a layer of ours with 1
+to 5 % fewer parameters than the released one (`models/dynamic/convolution/warehouse.py` says why). A rival of partially
 dynamic networks at equal bytes: parameters fall by sharing instead of by static weights.
 """
 

@@ -31,6 +31,7 @@ CASES: list[tuple[str, str, AdapterConfig, int]] = [
     ("Pfeiffer r=48", "base", preset("pfeiffer", r=48), 12 * (2 * 768 * 48 + 48 + 768)),
     ("without bias r=8", "base", BottleneckConfig(r=8, placement="parallel", bias=False), 147_456),
     ("without bias r=32", "base", StreamConfig(r=32, placement="ffn", bias=False), 589_824),
+    ("Bi-AdaptFormer r=32", "base", preset("bi_adaptformer"), 589_824),
     ("shared-parallel r=4", "base", preset("idat_shared_parallel"), 82_992),
     ("sequential r=4", "base", preset("idat_sequential"), 82_992),
     ("LoRA q, v r=8", "base", LoRAConfig(r=8), 294_912),

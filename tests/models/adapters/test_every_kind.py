@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import sparsebench.models.adapters as room
 from sparsebench.models.adapters import (
     AdapterSet,
+    BinaryConfig,
     BottleneckConfig,
     CombinedConfig,
     ConvConfig,
@@ -69,6 +70,7 @@ def first_linears(model: nn.Module) -> NamedLoRAConfig:
 
 
 EXAMPLES: dict[str, Example] = {
+    "BinaryConfig": Example(BinaryConfig(r=4), IMAGES),
     "BitFitConfig": Example(BitFitConfig(), ("bert", "roberta", *IMAGES, "efficientnet")),
     "BottleneckConfig": Example(BottleneckConfig(r=4, placement="houlsby", norm="in", scale="learned"), TRANSFORMERS),
     "ByNameConfig": Example(ByNameConfig(modules=("down_proj", "o_proj"), adapter=LoRAConfig(r=3)), ("llama",)),
@@ -113,7 +115,7 @@ VARIANTS: dict[str, Example] = {
 """More places of the kinds that have several."""
 NOT_TRAINED = {"VeRAConfig": 2}
 """Tensors of a set that are saved and never train."""
-CHANGE_AT_ONCE = {"CombinedConfig", "FusionConfig", "GistTokenConfig", "PrefixConfig", "PromptConfig"}
+CHANGE_AT_ONCE = {"BinaryConfig", "CombinedConfig", "FusionConfig", "GistTokenConfig", "PrefixConfig", "PromptConfig"}
 CHANGE_AT_ONCE |= {"a prefix around LoRA"}
 CASES = [(kind, family) for kind, example in (EXAMPLES | VARIANTS).items() for family in example.families]
 REFUSED = [(kind, family) for kind, example in EXAMPLES.items() for family in ALL if family not in example.families]

@@ -79,3 +79,15 @@ def test_what_is_refused() -> None:
         make_dynamic(make_dynamic(network(), ConvConfig()), WarehouseConfig())
     with pytest.raises(ModelError, match=r"blocks=\(7,\)"):
         make_dynamic(network(), WarehouseConfig(blocks=(7,)))
+
+
+@pytest.mark.parametrize(
+    ("budget", "here", "released"), [(1, 11.77, 11.93), (0.5, 7.05, 7.43), (0.25, 3.91, 4.08), (4, 45.25, 45.86)]
+)
+def test_how_many_parameters_fewer_than_the_released_layer(budget: float, here: float, released: float) -> None:
+    """Millions, ResNet-18 with 1,000 classes; `released` is the README of OSVAI/KernelWarehouse at a4ac17d."""
+    with torch.device("meta"):
+        model = timm.create_model("resnet18")
+    found = count_parameters(make_dynamic(model, WarehouseConfig(budget=budget))).total / 1e6
+    assert found == pytest.approx(here, abs=0.005)
+    assert 0.94 < found / released < 0.99
