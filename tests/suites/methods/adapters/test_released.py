@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from sparsebench.data.vision.vtab1k.tasks import GROUPS
 from sparsebench.models.adapters import adapter_sets
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method
@@ -43,7 +44,7 @@ Values = dict[str, Tensor]
 """What was attached to one place, by name."""
 
 
-def network() -> VisionTransformer:
+def network() -> Any:
     sizes: dict[str, Any] = {"img_size": 8, "patch_size": 2, "embed_dim": WIDTH, "depth": DEPTH, "num_heads": HEADS}
     torch.manual_seed(0)
     model = VisionTransformer(**sizes, num_classes=5, mlp_ratio=4.0).double().eval()
@@ -303,6 +304,7 @@ def test_settings_are_those_of_the_releases() -> None:
     for (release, option), values in READ_OFF.items():
         own = [released_settings(release, data_set)[option] for data_set in DATA_SETS]
         assert own == [float(value) for value in values.split()], (release, option)
+    assert [name for names in GROUPS.values() for name in names] == list(DATA_SETS)
     assert SETTINGS["ssf"] == SETTINGS["idat"], "the scripts of iDAT have the numbers of SSF"
     by_xavier = [name for name in DATA_SETS if released_settings("convpass", name)["conv_init"] == "xavier"]
     assert [DATA_SETS.index(name) for name in by_xavier] == [2, 3, 4, 5, 12, 14, 15, 16, 17, 18]
