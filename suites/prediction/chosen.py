@@ -244,6 +244,7 @@ class _Stage(PredictionTask):
         self.passes = passes
         self.target = whole.target
         self.published_as = whole.published_as
+        self.gives = whole.gives  # type: ignore[misc]  # a stage gives what its task gives
         self.splits = splits
         self.measured = measured
         self.trained = self.head = 0

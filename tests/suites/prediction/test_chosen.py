@@ -16,6 +16,7 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Curves, Method, NotApplicable
 from sparsebench.suites.contracts.task import Outcome
+from sparsebench.suites.contracts.traits import RELEASED_SETTINGS
 from sparsebench.suites.methods.adapters.adapter import Adapter
 from sparsebench.suites.methods.baselines.full_tuning import FullTuning
 from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
@@ -99,9 +100,14 @@ def test_what_a_release_has_for_the_task_is_not_chosen() -> None:
 
     class Known(Chosen):
         published_as = "svhn"
+        gives = Chosen.gives | {RELEASED_SETTINGS}
 
     @dataclass(frozen=True, kw_only=True)
     class Released(Spy):
+        @property
+        def needs(self) -> frozenset[str]:
+            return frozenset({RELEASED_SETTINGS})
+
         def on(self, data_set: str) -> Any:
             return replace(self, scale={"svhn": 100.0}[data_set])
 
