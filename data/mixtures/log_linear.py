@@ -23,10 +23,10 @@ MOST_EXPONENT = 50.0
 
 @dataclass(frozen=True)
 class Laws:
-    """c (J,), the floors, and t (J, N), the slopes."""
+    """`floors`: c (J,); `slopes`: t (J, N)."""
 
-    floors_J: np.ndarray
-    slopes_JN: np.ndarray
+    floors: np.ndarray
+    slopes: np.ndarray
 
     def losses(self, shares_N: np.ndarray) -> np.ndarray:
         """What the laws predict.
@@ -37,7 +37,7 @@ class Laws:
         Returns:
             Losses (J,), or (R, J).
         """
-        return self.floors_J + np.exp(shares_N @ self.slopes_JN.T)
+        return self.floors + np.exp(shares_N @ self.slopes.T)
 
 
 def fit(shares_RN: np.ndarray, losses_RJ: np.ndarray) -> Laws:

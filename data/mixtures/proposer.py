@@ -45,7 +45,7 @@ def propose(laws: Laws, natural_N: np.ndarray, kl: float, most_N: np.ndarray) ->
         )
     found_N = np.zeros(len(natural_N))
     found_N[possible_N] = _search(
-        Laws(laws.floors_J, laws.slopes_JN[:, possible_N]),
+        Laws(laws.floors, laws.slopes[:, possible_N]),
         natural_N[possible_N] / natural_N[possible_N].sum(),
         kl,
         np.minimum(most_N[possible_N], 1),
@@ -60,13 +60,13 @@ def _search(laws: Laws, natural_N: np.ndarray, kl: float, most_N: np.ndarray) ->
     with np.errstate(divide="ignore"):  # without a pull a share may become 0, whose logarithm is minus infinity
         for _ in range(STEPS):
             logs_N = np.log(shares_N)
-            above_J = np.exp(laws.slopes_JN @ shares_N)
-            slope_N = laws.slopes_JN.T @ above_J / len(above_J)
+            above_J = np.exp(laws.slopes @ shares_N)
+            slope_N = laws.slopes.T @ above_J / len(above_J)
             if _gap(shares_N, slope_N + (kl * (logs_N - natural) if kl else 0), most_N) <= GAP:
                 return shares_N
             while True:
                 next_N = capped((curvature * logs_N + kl * natural - slope_N) / (curvature + kl), most_N)
-                moved_J = laws.slopes_JN @ (next_N - shares_N)
+                moved_J = laws.slopes @ (next_N - shares_N)
                 risen = above_J @ (np.expm1(moved_J) - moved_J) / len(above_J)  # above the tangent
                 if risen <= curvature * _divergence(next_N, shares_N):
                     break

@@ -80,7 +80,9 @@ def as_arrays(runs: Sequence[ProxyRun], names: Sequence[str]) -> tuple[np.ndarra
     measured = tuple(runs[0].losses)
     for number, run in enumerate(runs):
         if set(run.losses) != set(measured):
-            raise MixtureError(f"small run {number} has losses of {sorted(run.losses)}, the first of {sorted(measured)}")
+            raise MixtureError(
+                f"small run {number} has losses of {sorted(run.losses)}, the first of {sorted(measured)}"
+            )
     losses_RJ = np.array([[run.losses[name] for name in measured] for run in runs], dtype=np.float64)
     if not (np.isfinite(losses_RJ) & (losses_RJ > 0)).all():
         raise MixtureError("the loss of a small run is not finite and above 0; leave that run out")

@@ -18,6 +18,13 @@ class ProxyRegression(Static):
     """Static weights by the procedure of Olmix (arXiv 2602.12237): log-linear laws of the losses of small runs, and the
     mixture that is best by their mean and a pull to the natural mixture, with no data set repeated too often.
 
+    Example::
+
+        sizes = {"code": 900, "math": 400, "chat": 2_000}
+        shares = proxy_mixtures({"code": 0.27, "math": 0.12, "chat": 0.61}, count=10, seed=0)
+        runs = [ProxyRun(one, held_out_losses_of_a_small_model_on(one)) for one in shares]
+        mixing = strategy("proxy_regression", list(sizes), runs=runs, sizes=sizes, repeats=4, draws=4_000)
+
     Args:
         names: of the data sets.
         runs: weights and held-out losses of each small run; `proxy_runs.proxy_mixtures` gives mixtures for them. More

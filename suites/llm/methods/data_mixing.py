@@ -96,16 +96,16 @@ class DataMixing(MixingOptions, LanguageTraining):
         if len(given) != (self.strategy == "reference_loss") and not (given == [self.rehearsal] and of_static):
             raise ValueError(
                 f"strategy={self.strategy!r}, donor={self.donor!r}, reference={self.reference!r} and rehearsal="
-                f"{self.rehearsal!r}: 'reference_loss' needs either a backbone that measures the reference, for instance "
-                "donor: smollm2_135m_instruct, or the losses themselves, reference: {code: 1.2, law: 0.9}, or a run "
-                "before that ends with them, rehearsal: uniform; of other strategies only 'static' takes a rehearsal, in "
-                "the place of weights"
+                f"{self.rehearsal!r}: 'reference_loss' needs either a backbone that measures the reference, for "
+                "instance donor: smollm2_135m_instruct, or the losses themselves, reference: {code: 1.2, law: 0.9}, or "
+                "a run before that ends with them, rehearsal: uniform; of other strategies only 'static' takes a "
+                "rehearsal, in the place of weights"
             )
         if (self.proxies is None) == (self.strategy == REGRESSION) or (self.earlier is None) == bool(self.added):
             raise ValueError(
-                f"strategy={self.strategy!r}, proxies={self.proxies}, added={list(self.added)}, earlier={self.earlier}: "
-                f"{REGRESSION!r} and no other strategy needs small runs, proxies: 10; sets that are new, added: [law], "
-                "go with the number of small runs before, earlier: 8"
+                f"strategy={self.strategy!r}, proxies={self.proxies}, added={list(self.added)} and earlier="
+                f"{self.earlier}: {REGRESSION!r} and no other strategy needs small runs, proxies: 10; sets that are "
+                "new, added: [law], go with the number of small runs before, earlier: 8"
             )
         if self.clusters < 2:
             raise ValueError(f"clusters={self.clusters} must be 2 or more")

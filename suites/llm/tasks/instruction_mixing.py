@@ -1,6 +1,7 @@
 """Instruction tuning on four groups of unlike size; loss of the answers on these and on two groups outside"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from sparsebench.data.mixtures.strategies.static import SHARES
 from sparsebench.data.text.instructions import exchanges
@@ -31,7 +32,7 @@ class InstructionMixing(MixedInstructions):
         "shakespeare",
         "sotu",
     )
-    shares = {group: SHARES["moe-sft-sizes"][name] for group, name in STANDS_FOR.items()}
+    shares: ClassVar[Mapping[str, float]] = {group: SHARES["moe-sft-sizes"][name] for group, name in STANDS_FOR.items()}
     outside = ("exams", "classification")
     groups = (*shares, *outside)
 

@@ -38,7 +38,8 @@ class Swarm:
     def runs(self, count: int, names: Sequence[str]) -> list[ProxyRun]:
         """So many runs on mixtures of these data sets, with the held-out losses of each of them.
 
-        The model then has the weights that it had before, and random numbers go on as if nothing had been. Raises MixtureError for a count below 1.
+        The model then has the weights that it had before, and random numbers go on as if nothing had been. Raises
+        MixtureError for a count below 1.
         """
         mixtures = proxy_mixtures(_shares(self.sizes, names), count, self.seed)
         return self._measured(mixtures, names, f"{len(names)} sets")

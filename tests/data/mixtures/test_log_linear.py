@@ -24,8 +24,8 @@ def test_a_known_truth_is_recovered():
     """Without noise, floors and slopes themselves; with it, losses of other mixtures within the noise."""
     runs_RN = shares(12)
     found = fit(runs_RN, TRUTH.losses(runs_RN))
-    assert found.floors_J == pytest.approx(TRUTH.floors_J, abs=1e-6)
-    assert found.slopes_JN == pytest.approx(TRUTH.slopes_JN, abs=1e-6)
+    assert found.floors == pytest.approx(TRUTH.floors, abs=1e-6)
+    assert found.slopes == pytest.approx(TRUTH.slopes, abs=1e-6)
     many_RN = shares(40)
     noise = 0.02
     noisy_RJ = TRUTH.losses(many_RN) + np.random.RandomState(0).normal(0, noise, (40, 2))
@@ -35,5 +35,5 @@ def test_a_known_truth_is_recovered():
 
 
 def test_as_many_runs_as_parameters_at_least():
-    with pytest.raises(MixtureError, match="3 small runs cannot say how losses move with 3 shares.*at least 4"):
+    with pytest.raises(MixtureError, match=r"3 small runs cannot say how losses move with 3 shares.*at least 4"):
         fit(shares(3), TRUTH.losses(shares(3)))

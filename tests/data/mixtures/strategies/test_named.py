@@ -19,7 +19,9 @@ OWN = {
     "static": {"weights": {"a": 0.5, "b": 0.25, "c": 0.25}},
     "final_static": {"earlier": {"weights": {"a": 0.5, "b": 0.25, "c": 0.25}}},
     "sentence_embeddings": {"embeddings": {"a": [[1.0, 0.0]], "b": [[0.9, 0.1]], "c": [[0.0, 1.0]]}},
-    "proxy_regression": {"runs": [ProxyRun(weights, {"x": 1 + weights["a"]}) for weights in proxy_mixtures(EQUAL, 9, seed=0)]},
+    "proxy_regression": {
+        "runs": [ProxyRun(weights, {"x": 1 + weights["a"]}) for weights in proxy_mixtures(EQUAL, 9, seed=0)]
+    },
 }
 
 

@@ -1,6 +1,7 @@
 """Groups that are trained on in unlike numbers of rows, and one that is only scored; nothing is cut."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import pytest
 
@@ -17,7 +18,7 @@ from sparsebench.suites.methods.baselines.dense import Dense
 
 class Mixed(MixedInstructions):
     version = "1"
-    shares = {"mathematics": 0.75, "backwards": 0.25}
+    shares: ClassVar[Mapping[str, float]] = {"mathematics": 0.75, "backwards": 0.25}
     outside = ("mathematics, again",)
     groups = (*shares, *outside)
     total = 8
