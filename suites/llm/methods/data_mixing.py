@@ -22,7 +22,7 @@ from ...contracts.method import Later, NotApplicable
 from ...contracts.traits import EXPERTS
 from ...training.callbacks import Callback
 from ...training.mixing.held_out import LOSSES, HeldOut, measure
-from ...training.mixing.options import MixingOptions
+from ...training.mixing.options import MixingOptions, kind
 from ...training.mixing.rows import DataSets, in_steps
 from ...training.mixing.swarm import REGRESSION, Swarm
 from ...training.processes import Processes
@@ -107,13 +107,21 @@ class DataMixing(MixingOptions, LanguageTraining):
                 f"{self.earlier}: {REGRESSION!r} and no other strategy needs small runs, proxies: 10; sets that are "
                 "new, added: [law], go with the number of small runs before, earlier: 8"
             )
+        if self.rehearsal is not None:
+            kind(self.rehearsal)
         if self.clusters < 2:
             raise ValueError(f"clusters={self.clusters} must be 2 or more")
 
     @property
     def needs(self) -> frozenset[str]:
-        """Experts, where the strategy looks at their loads."""
-        return super().needs | (frozenset({EXPERTS}) if self.needs_loads else frozenset())
+        """Experts, where the strategy, or the one before, looks at their loads."""
+        loads = self.needs_loads or (self._before is not None and self._before.needs_loads)
+        return super().needs | (frozenset({EXPERTS}) if loads else frozenset())
+
+    @property
+    def _before(self) -> MixingOptions | None:
+        """How the run before mixes, if there is one."""
+        return None if self.rehearsal is None else MixingOptions(strategy=self.rehearsal, interval=self.interval)
 
     def backbones(self) -> tuple[str, ...]:
         """The reference and the encoder of sentences, where they are needed."""
@@ -167,10 +175,10 @@ class DataMixing(MixingOptions, LanguageTraining):
         self, model: nn.Module, parted: TextRows, sets: DataSets, read: HeldOut, context: Context, stage: str
     ) -> dict[str, Any]:
         """What the run before ends with; the model has its first weights again."""
-        assert self.rehearsal is not None
-        mixing = MixingOptions(strategy=self.rehearsal, interval=self.interval)
+        before = self._before
+        assert before is not None
         first = copy.deepcopy(model.state_dict())
-        stream, updates = mixing.mixture(model, sets, read, context, repeat=self.repeat)
+        stream, updates = before.mixture(model, sets, read, context, repeat=self.repeat)
         with undisturbed():
             self.train_on(stream, model, parted, context, f"{stage} rehearsal", (updates,))
         found: dict[str, Any] = {"weights": updates.strategy.weights}

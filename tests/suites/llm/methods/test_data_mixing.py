@@ -67,6 +67,8 @@ def test_instruction_tuning_mixes_the_groups_of_conversations() -> None:
 def test_a_dense_model_has_no_gate_loads_but_losses() -> None:
     words = reason(SyntheticMixture, "llm", "tiny", DataMixing())
     assert words == "the backbone is a causal LM: it has no experts"
+    before = DataMixing(strategy="static", rehearsal="gate_load")
+    assert reason(SyntheticMixture, "llm", "tiny", before) == words
     assert reason(SyntheticMixture, "llm", "tiny_mixture", DataMixing()) is None
     assert reason(SyntheticMixture, "llm", "tiny", DataMixing(strategy="uniform")) is None
     method = DataMixing(strategy="reference_loss", donor="tiny", interval=2)
@@ -202,6 +204,7 @@ def test_a_budget_in_epochs_or_tokens() -> None:
         ({"strategy": "uniform", "reference": {"a": 1.0}}, "reference={'a': 1.0}.*reference_loss"),
         ({"strategy": "static", "rehearsal": "uniform", "weights": {"a": 1.0}}, "in the place of weights"),
         ({"strategy": "uniform", "rehearsal": "uniform"}, "rehearsal='uniform'"),
+        ({"strategy": "static", "rehearsal": "unifrm"}, "no strategy 'unifrm'"),
         ({"strategy": "reference_loss", "rehearsal": "uniform", "donor": "tiny"}, "rehearsal='uniform'"),
         ({"strategy": "proxy_regression"}, "proxies=None"),
         ({"strategy": "uniform", "proxies": 9}, "strategy='uniform', proxies=9.*no other strategy"),
