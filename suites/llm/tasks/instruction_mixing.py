@@ -41,4 +41,5 @@ class InstructionMixing(MixedInstructions):
 
         That of `exchanges` has the sets first that were cut to a sample, since they lost the end of their order.
         """
-        return sorted(exchanges(group, part), key=lambda one: one.digest[::-1])
+        ordered = sorted(exchanges(group, part), key=lambda one: one.digest[::-1])
+        return ordered
