@@ -1,7 +1,7 @@
-"""How losses move with the shares of a mixture: L(p) = c + exp(t . p), one such law for each held-out set.
+"""How losses move with the fractions of a mixture: L(p) = c + exp(t . p), one such law for each held-out set.
 
 "Log-linear" in Olmix (arXiv 2602.12237, after Data Mixing Laws, arXiv 2403.16952): the loss above its floor c is the
-exponential of a line in the shares. Each law is convex in p, and so is their mean.
+exponential of a line in the fractions. Each law is convex in p, and so is their mean.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 
 from ..errors import MixtureError
 
-# Shapes: R runs, N data sets (shares), J held-out sets (losses).
+# Shapes: R runs, N data sets (fractions), J held-out sets (losses).
 
 STARTS = (0.0, 0.5, 0.9)
 """Floors from which a fit starts, as fractions of the lowest loss; with a floor the rest is a line."""
@@ -28,23 +28,23 @@ class Laws:
     floors: np.ndarray
     slopes: np.ndarray
 
-    def losses(self, shares_N: np.ndarray) -> np.ndarray:
+    def losses(self, fractions_N: np.ndarray) -> np.ndarray:
         """What the laws predict.
 
         Args:
-            shares_N: a mixture (N,), or several (R, N).
+            fractions_N: a mixture (N,), or several (R, N).
 
         Returns:
             Losses (J,), or (R, J).
         """
-        return self.floors + np.exp(shares_N @ self.slopes.T)
+        return self.floors + np.exp(fractions_N @ self.slopes.T)
 
 
-def fit(shares_RN: np.ndarray, losses_RJ: np.ndarray) -> Laws:
+def fit(fractions_RN: np.ndarray, losses_RJ: np.ndarray) -> Laws:
     """The laws that fit small runs best: Huber's loss of the residuals, floors between 0 and the lowest loss.
 
     Args:
-        shares_RN: shares of each run.
+        fractions_RN: fractions of each run.
         losses_RJ: its losses, above 0.
 
     Returns:
@@ -53,29 +53,29 @@ def fit(shares_RN: np.ndarray, losses_RJ: np.ndarray) -> Laws:
     Raises:
         MixtureError: for fewer runs than a law has parameters, N + 1.
     """
-    runs, sets = shares_RN.shape
+    runs, sets = fractions_RN.shape
     if runs < sets + 1:
         raise MixtureError(
-            f"{runs} small runs cannot say how losses move with {sets} shares: a law has {sets + 1} parameters; give "
-            f"at least {sets + 1} runs, better twice as many"
+            f"{runs} small runs cannot say how losses move with {sets} fractions: a law has {sets + 1} parameters; "
+            f"give at least {sets + 1} runs, better twice as many"
         )
-    found = [_fit_one(shares_RN, losses_R) for losses_R in losses_RJ.T]
+    found = [_fit_one(fractions_RN, losses_R) for losses_R in losses_RJ.T]
     return Laws(np.array([floor for floor, _ in found]), np.array([slopes_N for _, slopes_N in found]))
 
 
-def _fit_one(shares_RN: np.ndarray, losses_R: np.ndarray) -> tuple[float, np.ndarray]:
+def _fit_one(fractions_RN: np.ndarray, losses_R: np.ndarray) -> tuple[float, np.ndarray]:
     """Floor and slopes (N,) of one law: the best of all starts."""
     lowest = losses_R.min()
-    endless = np.full(shares_RN.shape[1], np.inf)
+    endless = np.full(fractions_RN.shape[1], np.inf)
     results = []
     for fraction in STARTS:
         floor = fraction * lowest
-        line_N = np.linalg.lstsq(shares_RN, np.log(losses_R - floor), rcond=None)[0]
+        line_N = np.linalg.lstsq(fractions_RN, np.log(losses_R - floor), rcond=None)[0]
         results.append(
             least_squares(
-                lambda x: x[0] + _exp(shares_RN @ x[1:]) - losses_R,
+                lambda x: x[0] + _exp(fractions_RN @ x[1:]) - losses_R,
                 np.array([floor, *line_N]),
-                jac=lambda x: np.c_[np.ones(len(losses_R)), _exp(shares_RN @ x[1:])[:, None] * shares_RN],  # pyright: ignore[reportArgumentType]
+                jac=lambda x: np.c_[np.ones(len(losses_R)), _exp(fractions_RN @ x[1:])[:, None] * fractions_RN],  # pyright: ignore[reportArgumentType]
                 bounds=(np.array([0.0, *-endless]), np.array([lowest, *endless])),
                 loss="huber",
                 f_scale=HUBER,

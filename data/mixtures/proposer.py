@@ -1,6 +1,6 @@
 """The best mixture that laws of its losses know, exactly: a convex problem with a certificate.
 
-    minimise  mean over sets of L(p)  +  kl * KL(p || natural)     over shares p with p <= most
+    minimise  mean over sets of L(p)  +  kl * KL(p || natural)     over fractions p with p <= most
 
 (Olmix, arXiv 2602.12237: the exact proposer.) The second term keeps the mixture near the natural one, where small runs
 say little; `most` bounds how often the rows of a small data set come again.
@@ -27,12 +27,12 @@ def propose(laws: Laws, natural_N: np.ndarray, kl: float, most_N: np.ndarray) ->
 
     Args:
         laws: of the losses.
-        natural_N: the natural mixture; data sets with a share of 0 get none.
+        natural_N: the natural mixture; data sets with a fraction of 0 get none.
         kl: strength of the pull toward it, 0 or more, in the unit of the losses.
-        most_N: largest share of each data set; 1 bounds nothing.
+        most_N: largest fraction of each data set; 1 bounds nothing.
 
     Returns:
-        Shares (N,), which sum to 1.
+        Fractions (N,), which sum to 1.
 
     Raises:
         MixtureError: bounds that leave no mixture; no certificate after `STEPS` steps.
@@ -40,8 +40,8 @@ def propose(laws: Laws, natural_N: np.ndarray, kl: float, most_N: np.ndarray) ->
     possible_N = natural_N > 0
     if np.minimum(most_N, 1)[possible_N].sum() < 1:
         raise MixtureError(
-            f"the data sets may have shares of at most {most_N[possible_N].round(3).tolist()}, which is less than 1 in "
-            "all: let them repeat more often, or draw less"
+            f"the data sets may have fractions of at most {most_N[possible_N].round(3).tolist()}, less than 1 in all: "
+            "let them repeat more often, or draw less"
         )
     found_N = np.zeros(len(natural_N))
     found_N[possible_N] = _search(
@@ -55,54 +55,54 @@ def propose(laws: Laws, natural_N: np.ndarray, kl: float, most_N: np.ndarray) ->
 
 def _search(laws: Laws, natural_N: np.ndarray, kl: float, most_N: np.ndarray) -> np.ndarray:
     natural = np.log(natural_N)
-    shares_N = capped(natural, most_N)
+    fractions_N = capped(natural, most_N)
     curvature = 1.0
-    with np.errstate(divide="ignore"):  # without a pull a share may become 0, whose logarithm is minus infinity
+    with np.errstate(divide="ignore"):  # without a pull a fraction may become 0, whose logarithm is minus infinity
         for _ in range(STEPS):
-            logs_N = np.log(shares_N)
-            above_J = np.exp(laws.slopes @ shares_N)
+            logs_N = np.log(fractions_N)
+            above_J = np.exp(laws.slopes @ fractions_N)
             slope_N = laws.slopes.T @ above_J / len(above_J)
-            if _gap(shares_N, slope_N + (kl * (logs_N - natural) if kl else 0), most_N) <= GAP:
-                return shares_N
+            if _gap(fractions_N, slope_N + (kl * (logs_N - natural) if kl else 0), most_N) <= GAP:
+                return fractions_N
             while True:
                 next_N = capped((curvature * logs_N + kl * natural - slope_N) / (curvature + kl), most_N)
-                moved_J = laws.slopes @ (next_N - shares_N)
+                moved_J = laws.slopes @ (next_N - fractions_N)
                 risen = above_J @ (np.expm1(moved_J) - moved_J) / len(above_J)  # above the tangent
-                if risen <= curvature * _divergence(next_N, shares_N):
+                if risen <= curvature * _divergence(next_N, fractions_N):
                     break
                 curvature *= 2
-            shares_N = next_N
+            fractions_N = next_N
             curvature /= 2
     raise MixtureError(f"no best mixture within {GAP:g} after {STEPS} steps: are losses or slopes {laws} sensible?")
 
 
 def capped(logits_N: np.ndarray, most_N: np.ndarray) -> np.ndarray:
-    """The mixture that is nearest to softmax(logits) by its divergence from it, with no share above its bound.
+    """The mixture that is nearest to softmax(logits) by its divergence from it, with no fraction above its bound.
 
     Args:
-        logits_N: (N,); minus infinity is a share of 0.
+        logits_N: (N,); minus infinity is a fraction of 0.
         most_N: bounds (N,), which sum to 1 or more.
 
     Returns:
-        Shares (N,): the bound where softmax, scaled to fill what is left, would exceed it.
+        Fractions (N,): the bound where softmax, scaled to fill what is left, would exceed it.
     """
-    shares_N = np.array(most_N, dtype=np.float64)
-    free_N = np.ones(len(shares_N), dtype=bool)
+    fractions_N = np.array(most_N, dtype=np.float64)
+    free_N = np.ones(len(fractions_N), dtype=bool)
     while free_N.any():
-        left = 1 - shares_N[~free_N].sum()
+        left = 1 - fractions_N[~free_N].sum()
         parts = np.exp(logits_N[free_N] - logits_N[free_N].max())
         wanted = left * parts / parts.sum()
         over = wanted > most_N[free_N]
         if not over.any():
-            shares_N[free_N] = wanted
+            fractions_N[free_N] = wanted
             break
         free_N[np.flatnonzero(free_N)[over]] = False
-    return shares_N
+    return fractions_N
 
 
-def _gap(shares_N: np.ndarray, slope_N: np.ndarray, most_N: np.ndarray) -> float:
+def _gap(fractions_N: np.ndarray, slope_N: np.ndarray, most_N: np.ndarray) -> float:
     """By how much the objective can be above its lowest value."""
-    here_N = shares_N > 0
+    here_N = fractions_N > 0
     left = 1.0
     lowest = 0.0
     for place in np.argsort(slope_N, kind="stable"):  # what is cheapest first, as far as it may go
@@ -110,7 +110,7 @@ def _gap(shares_N: np.ndarray, slope_N: np.ndarray, most_N: np.ndarray) -> float
         if taken > 0:
             lowest += taken * slope_N[place]
         left -= taken
-    return float(shares_N[here_N] @ slope_N[here_N] - lowest)
+    return float(fractions_N[here_N] @ slope_N[here_N] - lowest)
 
 
 def _divergence(first_N: np.ndarray, second_N: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """Small runs on random mixtures, from whose losses a regression says what mixture is best.
 
 The procedure of RegMix (arXiv 2407.01492) in the form of Olmix (arXiv 2602.12237): `proxy_mixtures` draws mixtures, a
-small model is trained on each, `log_linear.fit` says how the losses move with the shares, and `proposer.propose` finds
+small model is trained on each, `log_linear.fit` says how losses move with the fractions, and `proposer.propose` finds
 the best mixture; `reuse` keeps what earlier runs found where data sets are added.
 """
 
@@ -22,7 +22,7 @@ class ProxyRun:
     """What a small run was trained on, and what came of it.
 
     Args:
-        weights: share of each data set.
+        weights: fraction of each data set.
         losses: by held-out set, mostly one for each data set, in nats (or bits) per token (or byte).
     """
 
@@ -62,7 +62,7 @@ def proxy_mixtures(
 
 
 def as_arrays(runs: Sequence[ProxyRun], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Shares (runs, data sets) and losses (runs, held-out sets) of small runs.
+    """Fractions (runs, data sets) and losses (runs, held-out sets) of small runs.
 
     Args:
         runs: one or more, all with losses of the same held-out sets.

@@ -17,7 +17,7 @@ KEPT = "kept mixture"
 SLACK = 1e-6
 """How far a small run may be from the kept ratios."""
 
-# Shapes: N data sets, M shares that are free: that of the kept mixture, and of each added set.
+# Shapes: N data sets, M fractions that are free: that of the kept mixture, and of each added set.
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class Reuse:
 
     @property
     def matrix_NM(self) -> np.ndarray:  # noqa: N802
-        """What makes shares of all sets of the free ones: (N, M)."""
+        """What makes fractions of all sets of the free ones: (N, M)."""
         columns = [[self.kept.get(name, 0.0) for name in self.names]]
         columns += [[float(name == new) for name in self.names] for new in self.added]
         return np.array(columns).T
 
-    def summed(self, shares_N: np.ndarray) -> np.ndarray:
-        """The shares (M,) of all kept sets together, and of each added one, in a mixture (N,) of any ratios."""
-        shares = dict(zip(self.names, shares_N.tolist(), strict=True))
-        return np.array([sum(shares[name] for name in self.kept), *(shares[name] for name in self.added)])
+    def summed(self, fractions_N: np.ndarray) -> np.ndarray:
+        """The fractions (M,) of all kept sets together, and of each added one, in a mixture (N,) of any ratios."""
+        fractions = dict(zip(self.names, fractions_N.tolist(), strict=True))
+        return np.array([sum(fractions[name] for name in self.kept), *(fractions[name] for name in self.added)])
 
     def collapsed(self, weights_RN: np.ndarray) -> np.ndarray:
-        """The free shares of mixtures.
+        """The free fractions of mixtures.
 
         Args:
-            weights_RN: shares of all sets.
+            weights_RN: fractions of all sets.
 
         Returns:
             (R, M).
@@ -74,12 +74,12 @@ class Reuse:
         return free_RM
 
     def expanded(self, free: Mapping[str, float]) -> dict[str, float]:
-        """Shares of all sets, of those of `KEPT` and of each added set. Raises MixtureError for other names."""
+        """Fractions of all sets, of those of `KEPT` and of each added set. Raises MixtureError for other names."""
         values = checked_weights(free, (KEPT, *self.added))
-        shares_N = self.matrix_NM @ np.array(list(values.values()))
-        return dict(zip(self.names, shares_N.tolist(), strict=True))
+        fractions_N = self.matrix_NM @ np.array(list(values.values()))
+        return dict(zip(self.names, fractions_N.tolist(), strict=True))
 
     def most(self, most_N: np.ndarray) -> np.ndarray:
-        """Bounds (M,) of the free shares, with which no set exceeds its own of (N,)."""
+        """Bounds (M,) of the free fractions, with which no set exceeds its own of (N,)."""
         with np.errstate(divide="ignore"):
             return (most_N[:, None] / self.matrix_NM).min(0)

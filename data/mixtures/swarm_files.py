@@ -1,7 +1,7 @@
-"""Published small runs: the two CSV files of a swarm, as Olmix (arXiv 2602.12237) shares them.
+"""Published small runs: the two CSV files of a swarm, as Olmix (arXiv 2602.12237) publishes them.
 
-`ratios.csv` has a row for each run, with the share of each data set; `metrics.csv` has the scores of the same runs, by
-the name of the metric, the lower the better (bits per byte). Both say which run a row is in the column "run" or
+`ratios.csv` has a row for each run, with the fraction of each data set; `metrics.csv` has the scores of the same runs
+by the name of the metric, the lower the better (bits per byte). Both say which run a row is in the column "run" or
 "run_id"; "name", "index" and columns without a name are no data.
 """
 
@@ -26,19 +26,19 @@ def read_swarm(ratios: Path, metrics: Path) -> list[ProxyRun]:
         strategy("proxy_regression", tuple(runs[0].weights), runs=runs, sizes=tokens_by_data_set)
 
     Args:
-        ratios: the file of shares.
+        ratios: the file of fractions.
         metrics: the file of scores.
 
     Returns:
-        Shares and scores of each run.
+        Fractions and scores of each run.
 
     Raises:
         MixtureError: a file without a column of runs, a run twice, a value that is no number, or no run in both.
         OSError: a file that cannot be read.
     """
-    shares = _read(ratios)
+    fractions = _read(ratios)
     scores = _read(metrics)
-    found = [ProxyRun(weights, scores[run]) for run, weights in shares.items() if run in scores]
+    found = [ProxyRun(weights, scores[run]) for run, weights in fractions.items() if run in scores]
     if not found:
         raise MixtureError(f"{ratios} and {metrics} have no run in common")
     return found

@@ -21,16 +21,16 @@ class ProxyRegression(Static):
     Example::
 
         sizes = {"code": 900, "math": 400, "chat": 2_000}
-        shares = proxy_mixtures({"code": 0.27, "math": 0.12, "chat": 0.61}, count=10, seed=0)
-        runs = [ProxyRun(one, held_out_losses_of_a_small_model_on(one)) for one in shares]
+        fractions = proxy_mixtures({"code": 0.27, "math": 0.12, "chat": 0.61}, count=10, seed=0)
+        runs = [ProxyRun(one, held_out_losses_of_a_small_model_on(one)) for one in fractions]
         mixing = strategy("proxy_regression", list(sizes), runs=runs, sizes=sizes, repeats=4, draws=4_000)
 
     Args:
         names: of the data sets.
         runs: weights and held-out losses of each small run; `proxy_runs.proxy_mixtures` gives mixtures for them. More
-            than as many as there are free shares.
+            than as many as there are free fractions.
         kept: the mixture of some of the sets, found earlier, whose ratios stay (`reuse.Reuse`); all runs have it.
-        prior: the natural mixture, or the name of published shares; by default in proportion to the sizes, and equal
+        prior: the natural mixture, or the name of published fractions; by default in proportion to the sizes, and equal
             where these are not known.
         sizes: rows by data set.
         kl: the pull toward the natural mixture, in the unit of the losses; the paper has 0.05 and 0.1.
@@ -58,8 +58,10 @@ class ProxyRegression(Static):
         names = checked_names(names)
         if not kl >= 0:
             raise MixtureError(f"kl is {kl}; give the pull toward the natural mixture, 0 or more")
-        reuse = Reuse(names, kept or {names[0]: 1.0})  # one set has no ratios that could be kept: all shares are free
-        natural_N = natural_shares(names, prior, sizes)
+        reuse = Reuse(
+            names, kept or {names[0]: 1.0}
+        )  # one set has no ratios that could be kept: all fractions are free
+        natural_N = natural_mixture(names, prior, sizes)
         most_N = bounds(names, sizes, repeats, draws)
         best_N = reuse.matrix_NM[:, 0]
         if reuse.added:
@@ -70,13 +72,13 @@ class ProxyRegression(Static):
         super().__init__(names, dict(zip(names, best_N.tolist(), strict=True)))
 
 
-def natural_shares(
+def natural_mixture(
     names: Sequence[str], prior: Mapping[str, float] | str | None, sizes: Mapping[str, int] | None
 ) -> np.ndarray:
     """The natural mixture (N,): what is given, else by size, else equal. Raises MixtureError."""
     if prior is not None:
         prior = fractions(prior)
-        check_names("prior shares", prior, names)
+        check_names("prior fractions", prior, names)
         return np.array([checked_weights(prior, tuple(names))[name] for name in names])
     if sizes is None:
         return np.full(len(names), 1 / len(names))
@@ -88,7 +90,7 @@ def natural_shares(
 def bounds(
     names: Sequence[str], sizes: Mapping[str, int] | None, repeats: float | None, draws: int | None
 ) -> np.ndarray:
-    """The largest share (N,) with which no row is seen more than `repeats` times in so many draws.
+    """The largest fraction (N,) with which no row is seen more than `repeats` times in so many draws.
 
     Raises MixtureError where a bound is asked for, and not all is known that it takes.
     """

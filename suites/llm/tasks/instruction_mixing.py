@@ -14,7 +14,7 @@ STANDS_FOR = {"logic": "orca", "mathematics": "math", "symbols": "code", "langua
 
 
 class InstructionMixing(MixedInstructions):
-    """The shares of the rows are those of MoE-SFT's four data sets: 0.87, 0.08, 0.04 and 0.02.
+    """The fractions of the rows are those of MoE-SFT's four data sets: 0.87, 0.08, 0.04 and 0.02.
 
     Exams and classification are in no mixture. Code is left out: hardly one of its conversations fits a row.
     """
@@ -32,9 +32,11 @@ class InstructionMixing(MixedInstructions):
         "shakespeare",
         "sotu",
     )
-    shares: ClassVar[Mapping[str, float]] = {group: SHARES["moe-sft-sizes"][name] for group, name in STANDS_FOR.items()}
+    fractions: ClassVar[Mapping[str, float]] = {
+        group: SHARES["moe-sft-sizes"][name] for group, name in STANDS_FOR.items()
+    }
     outside = ("exams", "classification")
-    groups = (*shares, *outside)
+    groups = (*fractions, *outside)
 
     def conversations(self, group: str, part: str) -> Sequence[Conversation]:
         """Those of the group in a random order in which each is as likely to come first as any other.

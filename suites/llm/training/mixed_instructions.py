@@ -24,15 +24,15 @@ HELD_OUT = 64
 
 
 class MixedInstructions(InstructionTask):
-    """Base of such tasks; a subclass says which groups are trained on, in which shares of the rows, and which are not.
+    """Base of such tasks; a subclass says which groups are trained on, in which fractions of the rows, and which not.
 
     No conversation is cut: one that is longer than a row is left out, and the record says how many were. Each group
     weighs the same in a score: `answer_loss` is the mean over all, `answer_loss inside` over those of the mixture,
     `answer_loss outside` over the others.
     """
 
-    shares: ClassVar[Mapping[str, float]]
-    """Groups of the mixture, and their shares of all rows."""
+    fractions: ClassVar[Mapping[str, float]]
+    """Groups of the mixture, and their fractions of all rows."""
     outside: ClassVar[tuple[str, ...]]
     """Groups that nothing is trained on."""
     total: ClassVar[int] = 2000
@@ -43,10 +43,10 @@ class MixedInstructions(InstructionTask):
         """As of every instruction task, with the mean loss inside and outside of the mixture."""
         scores = super().evaluate(subject, context)
         metrics = dict(scores.metrics)
-        for part, groups in ((INSIDE, tuple(self.shares)), (OUTSIDE, self.outside)):
+        for part, groups in ((INSIDE, tuple(self.fractions)), (OUTSIDE, self.outside)):
             losses = {group: scores.metrics[f"{MAIN} {group}"] for group in groups}
             metrics[f"{MAIN} {part}"] = over_groups(MAIN, losses, "")[MAIN]
-        parts = [INSIDE if group in self.shares else OUTSIDE for group in scores.examples["group"]]
+        parts = [INSIDE if group in self.fractions else OUTSIDE for group in scores.examples["group"]]
         most = context.budget.test_examples or DEFAULT_TEST
         left_out = {group: _fitting(type(self), group, "test", subject.tokenizer, most)[1] for group in self.groups}
         details = {**scores.details, "conversations left out": {"test": left_out}}
@@ -63,7 +63,7 @@ class MixedInstructions(InstructionTask):
         """Rows of the groups of the mixture. Raises ValueError for a group that has too few."""
         train: list[Row] = []
         held_out: list[Row] = []
-        for group in self.shares:
+        for group in self.fractions:
             train += _rows(type(self), group, tokenizer, length)
             held_out += pack(_fitting(type(self), group, "val", tokenizer, HELD_OUT)[0], length, longer="cut")
         return TextRows(train, held_out, length, self.packed, context.device, tokenizer=tokenizer)
@@ -82,8 +82,8 @@ def _fitting(
 
 @cached_reads(maxsize=8)
 def _rows(task: type[MixedInstructions], group: str, tokenizer: Tokenizer, length: int) -> Sequence[Row]:
-    """The training rows of a group: its share of all."""
-    wanted = max(1, round(task.total * task.shares[group]))
+    """The training rows of a group: its fraction of all."""
+    wanted = max(1, round(task.total * task.fractions[group]))
     conversations = task().conversations(group, "train")
     found, _ = fitting(conversations, tokenizer, task.window, tokens=wanted * length)
     rows = pack(found, length, longer="cut")

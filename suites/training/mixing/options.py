@@ -66,7 +66,7 @@ class MixingOptions:
     temperature: float | None = None
     """Temperature of weights by size: large ones make them more equal."""
     kl: float | None = None
-    """Pull of a regression on small runs toward shares by size, in the unit of the loss."""
+    """Pull of a regression on small runs toward fractions by size, in the unit of the loss."""
     repeats: float | None = None
     """How often a row may come at most, in the mixture that a regression on small runs proposes."""
     held_out_rows: int | None = None

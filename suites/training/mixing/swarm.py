@@ -41,7 +41,7 @@ class Swarm:
         The model then has the weights that it had before, and random numbers go on as if nothing had been. Raises
         MixtureError for a count below 1.
         """
-        mixtures = proxy_mixtures(_shares(self.sizes, names), count, self.seed)
+        mixtures = proxy_mixtures(_by_size(self.sizes, names), count, self.seed)
         return self._measured(mixtures, names, f"{len(names)} sets")
 
     def reused(self, count: int, earlier: int, added: Sequence[str]) -> tuple[dict[str, float], list[ProxyRun]]:
@@ -56,7 +56,7 @@ class Swarm:
         kept = strategy(REGRESSION, old, runs=self.runs(earlier, old), sizes=sizes, **self.options).weights
         reuse = Reuse(names, kept)
         free = {KEPT: sum(sizes.values()), **{name: self.sizes[name] for name in reuse.added}}
-        mixtures = [reuse.expanded(free) for free in proxy_mixtures(_shares(free, tuple(free)), count, self.seed)]
+        mixtures = [reuse.expanded(free) for free in proxy_mixtures(_by_size(free, tuple(free)), count, self.seed)]
         return kept, self._measured(mixtures, names, "kept ratios")
 
     def _measured(self, mixtures: Sequence[Mapping[str, float]], names: Sequence[str], stage: str) -> list[ProxyRun]:
@@ -73,6 +73,6 @@ class Swarm:
         return found
 
 
-def _shares(sizes: Mapping[str, int], names: Sequence[str]) -> dict[str, float]:
+def _by_size(sizes: Mapping[str, int], names: Sequence[str]) -> dict[str, float]:
     total = sum(sizes[name] for name in names)
     return {name: sizes[name] / total for name in names}

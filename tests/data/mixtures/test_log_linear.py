@@ -35,5 +35,5 @@ def test_a_known_truth_is_recovered():
 
 
 def test_as_many_runs_as_parameters_at_least():
-    with pytest.raises(MixtureError, match=r"3 small runs cannot say how losses move with 3 shares.*at least 4"):
+    with pytest.raises(MixtureError, match=r"3 small runs cannot say how losses move with 3 fractions.*at least 4"):
         fit(shares(3), TRUTH.losses(shares(3)))

@@ -62,7 +62,7 @@ def test_reuse_keeps_ratios_and_without_a_new_set_the_mixture():
 def test_published_natural_mixtures_by_name():
     runs = trained(proxy_mixtures(SHARES["llama"], 8, seed=0), Laws(np.ones(1), np.zeros((1, len(SLIMPAJAMA)))))
     assert ProxyRegression(SLIMPAJAMA, runs, prior="llama").weights == pytest.approx(SHARES["llama"], abs=1e-4)
-    with pytest.raises(MixtureError, match="prior shares: no data set 'commoncrawl'"):
+    with pytest.raises(MixtureError, match="prior fractions: no data set 'commoncrawl'"):
         ProxyRegression(NAMES, RUNS, prior="llama")
 
 

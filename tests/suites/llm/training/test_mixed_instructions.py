@@ -18,9 +18,9 @@ from sparsebench.suites.methods.baselines.dense import Dense
 
 class Mixed(MixedInstructions):
     version = "1"
-    shares: ClassVar[Mapping[str, float]] = {"mathematics": 0.75, "backwards": 0.25}
+    fractions: ClassVar[Mapping[str, float]] = {"mathematics": 0.75, "backwards": 0.25}
     outside = ("mathematics, again",)
-    groups = (*shares, *outside)
+    groups = (*fractions, *outside)
     total = 8
     window = 64
     documents = SyntheticInstructions.documents
@@ -79,8 +79,8 @@ def test_what_is_longer_than_a_row_is_left_out_and_counted() -> None:
 
 
 def test_the_real_task_names_all_of_its_sources() -> None:
-    assert sum(InstructionMixing.shares.values()) == pytest.approx(1, abs=1e-6)
-    assert not set(InstructionMixing.shares) & set(InstructionMixing.outside)
+    assert sum(InstructionMixing.fractions.values()) == pytest.approx(1, abs=1e-6)
+    assert not set(InstructionMixing.fractions) & set(InstructionMixing.outside)
     sources = {source for group in InstructionMixing.groups for source in sources_of(group)}
     assert set(InstructionMixing.sources) >= sources
 
