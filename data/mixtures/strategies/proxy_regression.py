@@ -33,7 +33,7 @@ class ProxyRegression(Static):
         prior: the natural mixture, or the name of published fractions; by default in proportion to the sizes, and equal
             where these are not known.
         sizes: rows by data set.
-        kl: the pull toward the natural mixture, in the unit of the losses; the paper has 0.05 and 0.1.
+        kl: the pull toward the natural mixture, in the unit of the losses; its code has 0.05 and 0.1.
         repeats: how often a row may be seen at most; None bounds nothing.
         draws: rows that the training will draw in all, which `repeats` asks for.
 
@@ -58,9 +58,8 @@ class ProxyRegression(Static):
         names = checked_names(names)
         if not kl >= 0:
             raise MixtureError(f"kl is {kl}; give the pull toward the natural mixture, 0 or more")
-        reuse = Reuse(
-            names, kept or {names[0]: 1.0}
-        )  # one set has no ratios that could be kept: all fractions are free
+        # Nothing kept is one set kept: it has no ratios to others, so all fractions are free.
+        reuse = Reuse(names, kept or {names[0]: 1.0})
         natural_N = natural_mixture(names, prior, sizes)
         most_N = bounds(names, sizes, repeats, draws)
         best_N = reuse.matrix_NM[:, 0]
