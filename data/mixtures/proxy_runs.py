@@ -1,25 +1,33 @@
-"""Mixtures for small runs, and what a regression on their losses says of all mixtures: the procedure of RegMix.
+"""Small runs on random mixtures, from whose losses a regression says what mixture is best.
 
-RegMix: Data Mixture as Regression (arXiv 2407.01492). Train small models, each on a random mixture; fit the held-out
-loss as a function of the weights; predict it for very many random mixtures, and average the best ones.
+The procedure of RegMix (arXiv 2407.01492) in the form of Olmix (arXiv 2602.12237): `proxy_mixtures` draws mixtures, a
+small model is trained on each, `log_linear.fit` says how losses move with the fractions, and `proposer.propose` finds
+the best mixture; `reuse` keeps what earlier runs found where data sets are added.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import MixtureError
-from .weights import checked_choice, checked_weights
+from .weights import checked_weights
 
-SIMULATED = 100_000
-"""Mixtures whose loss is predicted."""
-BEST = 128
-"""Mixtures of lowest predicted loss that are averaged."""
 STRENGTHS = tuple(np.logspace(-1, np.log10(5), 15).tolist())
 """How near to the prior the mixtures of small runs are: 0.1 is nearly one data set, 5 near the prior."""
 
-Regressor = Literal["linear", "boosted"]
+
+@dataclass(frozen=True)
+class ProxyRun:
+    """What a small run was trained on, and what came of it.
+
+    Args:
+        weights: fraction of each data set.
+        losses: by held-out set, mostly one for each data set, in nats (or bits) per token (or byte).
+    """
+
+    weights: Mapping[str, float]
+    losses: Mapping[str, float]
 
 
 def proxy_mixtures(
@@ -49,60 +57,41 @@ def proxy_mixtures(
     mixtures = []
     for _ in range(count):
         strength = STRENGTHS[random.randint(len(STRENGTHS))]
-        mixtures.append(dict(zip(names, _dirichlet(random, strength * smoothed_N, 1)[0].tolist(), strict=True)))
+        mixtures.append(dict(zip(names, _dirichlet(random, strength * smoothed_N).tolist(), strict=True)))
     return mixtures
 
 
-def best_mixture(
-    runs: Sequence[tuple[Mapping[str, float], float]],
-    prior: Mapping[str, float],
-    regressor: Regressor = "linear",
-    seed: int = 0,
-) -> dict[str, float]:
-    """The mean of the mixtures with the lowest predicted losses.
+def as_arrays(runs: Sequence[ProxyRun], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Fractions (runs, data sets) and losses (runs, held-out sets) of small runs.
 
     Args:
-        runs: weights and held-out loss of each small run.
-        prior: shares around which mixtures are simulated; the sizes of the data sets, in the paper.
-        regressor: "linear", or "boosted" trees (the paper prefers LightGBM, with 512 runs; these are scikit-learn's).
-            Trees need hundreds of runs, a line about twice as many as data sets.
-        seed: of the simulated mixtures.
+        runs: one or more, all with losses of the same held-out sets.
+        names: the data sets.
+
+    Returns:
+        Both, in the order of the names and of the first run's losses.
 
     Raises:
-        MixtureError: for fewer runs than data sets + 1, bad weights, and a loss that is not finite.
+        MixtureError: no run, weights that are none, a run without one of the losses, and one that is not above 0.
     """
-    names = tuple(prior)
-    prior_N = np.array(list(checked_weights(prior, names).values()))
-    if len(runs) <= len(names):
-        raise MixtureError(
-            f"{len(runs)} small runs cannot tell {len(names)} data sets apart; give more than {len(names)}"
-        )
-    weights_RN = np.array([list(checked_weights(weights, names).values()) for weights, _ in runs])
-    losses_R = np.array([loss for _, loss in runs], dtype=np.float64)
-    if not np.isfinite(losses_R).all():
-        raise MixtureError("the loss of a small run is not finite; leave that run out")
-    simulated_SN = _dirichlet(np.random.RandomState(seed), prior_N, SIMULATED)
-    predicted_S = _predicted(
-        checked_choice("regressor", regressor, ("linear", "boosted")), weights_RN, losses_R, simulated_SN
-    )
-    best_SN = simulated_SN[np.argsort(predicted_S, kind="stable")[:BEST]]
-    return checked_weights(dict(zip(names, best_SN.mean(axis=0).tolist(), strict=True)), names)
+    if not runs:
+        raise MixtureError("there is no small run; train one for each of `proxy_mixtures`")
+    weights_RN = np.array([list(checked_weights(run.weights, tuple(names)).values()) for run in runs])
+    measured = tuple(runs[0].losses)
+    for number, run in enumerate(runs):
+        if set(run.losses) != set(measured):
+            raise MixtureError(
+                f"small run {number} has losses of {sorted(run.losses)}, the first of {sorted(measured)}"
+            )
+    losses_RJ = np.array([[run.losses[name] for name in measured] for run in runs], dtype=np.float64)
+    if not (np.isfinite(losses_RJ) & (losses_RJ > 0)).all():
+        raise MixtureError("the loss of a small run is not finite and above 0; leave that run out")
+    return weights_RN, losses_RJ
 
 
-def _predicted(regressor: str, weights_RN: np.ndarray, losses_R: np.ndarray, simulated_SN: np.ndarray) -> np.ndarray:
-    """Predicted losses of the simulated mixtures: (S,)."""
-    from sklearn.ensemble import GradientBoostingRegressor
-    from sklearn.linear_model import LinearRegression
-
-    if regressor == "linear":
-        return LinearRegression().fit(weights_RN, losses_R).predict(simulated_SN)
-    trees = GradientBoostingRegressor(n_estimators=1000, learning_rate=0.01, random_state=0)
-    return trees.fit(weights_RN, losses_R).predict(simulated_SN)
-
-
-def _dirichlet(random: np.random.RandomState, strength_N: np.ndarray, count: int) -> np.ndarray:
-    """Random mixtures: (count, N). Data sets whose prior is 0 get no weight."""
-    drawn_SN = np.zeros((count, len(strength_N)))
+def _dirichlet(random: np.random.RandomState, strength_N: np.ndarray) -> np.ndarray:
+    """A random mixture (N,). Data sets whose prior is 0 get no weight."""
+    drawn_N = np.zeros(len(strength_N))
     possible_N = strength_N > 0
-    drawn_SN[:, possible_N] = random.dirichlet(strength_N[possible_N], count)
-    return drawn_SN
+    drawn_N[possible_N] = random.dirichlet(strength_N[possible_N])
+    return drawn_N

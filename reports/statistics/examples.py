@@ -22,6 +22,8 @@ TOLERANCE = 1e-4
 """How far, relative to the score, what the examples give may be from it: they are kept as float32."""
 CLUSTER = "cluster"
 """Column that says which document (or another whole) an example is a part of, by number or name, inside its stratum."""
+PART = "part"
+"""Column that says which part of the groups an example belongs to: "answer_loss outside" is a mean over one part."""
 Columns = Mapping[str, Sequence[Any]]
 
 
@@ -101,6 +103,8 @@ def _form(metric: str, columns: Columns) -> Callable[[Columns], ExampleScores | 
         return lambda columns: _ratio(columns, "bits", "bytes", "domain")
     if metric == "answer_loss" and names >= {"nats", "tokens", "group"}:
         return lambda columns: _ratio(columns, "nats", "tokens", "group")
+    if metric.startswith("answer_loss ") and names >= {"nats", "tokens", "group", PART}:
+        return lambda columns: _ratio(_only(columns, metric.removeprefix("answer_loss ")), "nats", "tokens", "group")
     if names >= {"prediction", "target"}:
         return {"rmse": _root_mean_square, "pearson": _correlation}.get(metric)
     if metric == "roc_auc" and names >= {"score", "target"}:
@@ -131,6 +135,14 @@ def _ratio(columns: Columns, above: str, below: str, strata: str) -> ExampleScor
         ratio = above_N[here].sum() / below_N[here].sum()
         values_N[here] = ratio + (above_N[here] - ratio * below_N[here]) / below_N[here].mean()
     return ExampleScores(values_N, strata_N, (1 / len(names),) * len(names), below_N)
+
+
+def _only(columns: Columns, part: str) -> Columns:
+    """The examples of one part. Raises `ValueError` where there is none."""
+    places = [place for place, name in enumerate(columns[PART]) if name == part]
+    if not places:
+        raise ValueError(f"no example of the part {part!r}")
+    return {name: [values[place] for place in places] for name, values in columns.items()}
 
 
 def _root_mean_square(columns: Columns) -> ExampleScores:

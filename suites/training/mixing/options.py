@@ -26,6 +26,8 @@ OPTIONS = (
     "period",
     "every",
     "temperature",
+    "kl",
+    "repeats",
 )
 """Fields that are options of the strategy itself."""
 
@@ -63,6 +65,10 @@ class MixingOptions:
     """When random weights are drawn again."""
     temperature: float | None = None
     """Temperature of weights by size: large ones make them more equal."""
+    kl: float | None = None
+    """Pull of a regression on small runs toward fractions by size, in the unit of the loss."""
+    repeats: float | None = None
+    """How often a row may come at most, in the mixture that a regression on small runs proposes."""
     held_out_rows: int | None = None
     """Held-out rows of each data set that an update reads; null: as many that it costs as much of a step as in the
     paper of gate loads, 2.5 rows of all data sets together for each row of a step."""
@@ -83,11 +89,20 @@ class MixingOptions:
         return LOADS in kind(self.strategy).needs
 
     def mixture(
-        self, model: nn.Module, sets: DataSets, read: HeldOut, context: Context, *, repeat: bool = True, **measured: Any
+        self,
+        model: nn.Module,
+        sets: DataSets,
+        read: HeldOut,
+        context: Context,
+        *,
+        repeat: bool = True,
+        spent: float = 0.0,
+        **measured: Any,
     ) -> tuple[MixtureStream, MixtureUpdates]:
         """The stream of batches, and the callback that moves its weights.
 
-        `measured` is what the strategy starts from (reference losses, say), in the place of options of that name.
+        `measured` is what the strategy starts from (reference losses, say), in the place of options of that name;
+        `spent` are the CPU seconds that it took.
         Raises MixtureError, a ValueError, for options that the strategy does not have, are missing or cannot be.
         """
         options = {name: getattr(self, name) for name in OPTIONS if getattr(self, name) is not None}
@@ -101,7 +116,8 @@ class MixingOptions:
             seed=context.task_generator("data-order").initial_seed(),
             repeat=repeat,
         )
-        return stream, MixtureUpdates(mixed, stream, read, interval=self.interval, watched=self._watched(model))
+        watched = self._watched(model)
+        return stream, MixtureUpdates(mixed, stream, read, interval=self.interval, watched=watched, spent=spent)
 
     def _watched(self, model: nn.Module) -> frozenset[str]:
         if not self.watch:

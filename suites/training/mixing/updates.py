@@ -25,6 +25,9 @@ class MixtureUpdates(Callback):
     measured at each update in addition to what the strategy needs. The curves are those of `reports/mixing/curves.py`,
     with a point every `interval` steps.
 
+    `spent` are CPU seconds that the strategy's first weights took before the training (small runs, reference losses):
+    they count as an update.
+
     Strategy and stream are in the checkpoint, so that a training that goes on draws what it would have drawn. Costs are
     CPU seconds of this process, all threads together: others that share the machine do not count.
 
@@ -39,6 +42,7 @@ class MixtureUpdates(Callback):
         *,
         interval: int,
         watched: frozenset[str] = frozenset(),
+        spent: float = 0.0,
         name: str = "model",
     ) -> None:
         if interval < 1:
@@ -49,7 +53,7 @@ class MixtureUpdates(Callback):
         self.interval = interval
         self.needs = strategy.needs | watched
         self.name = name
-        self._updates = 0.0
+        self._updates = spent
         """CPU seconds of all updates."""
         self._before = 0.0
         """CPU seconds of the training before the last stop."""

@@ -75,6 +75,13 @@ def test_bits_per_byte_are_a_ratio_of_sums_and_their_mean_over_domains() -> None
     answers = {"nats": columns["bits"], "tokens": columns["bytes"], "group": domains}
     same = example_scores("answer_loss", mean, answers)
     assert np.array_equal(same.values, examples.values) and np.array_equal(same.strata, examples.strata)
+    parts = answers | {"part": ["outside" if name == "news" else "inside" for name in domains]}
+    for part, places in (("inside", (0, 1)), ("outside", (2,))):
+        mean = np.mean([bits_N[i::3].sum() / bytes_N[i::3].sum() for i in places])
+        alone = example_scores(f"answer_loss {part}", mean, parts)
+        kept = np.isin(np.arange(60) % 3, places)
+        assert len(alone.values) == 20 * len(places) and alone.weights == (1 / len(places),) * len(places)
+        assert np.array_equal(alone.values, examples.values[kept])
 
 
 def test_the_document_of_a_window_is_its_cluster() -> None:
@@ -93,6 +100,8 @@ def test_the_document_of_a_window_is_its_cluster() -> None:
     [
         ("FCD/Test", 3.5, {"smiles": ["C", "CC"]}),
         ("accuracy", 0.9, {"correct": [1, 0]}),
+        ("answer_loss outside", 1.0, {"nats": [1, 1], "tokens": [1, 1], "group": ["a", "b"]}),
+        ("answer_loss nowhere", 1.0, {"nats": [1], "tokens": [1], "group": ["a"], "part": ["inside"]}),
         ("accuracy", 0.5, {"correct": ["yes", "no"]}),
         ("accuracy", 0.5, {"correct": [[1], [0]]}),
         ("accuracy", 1.0, {"correct": [1]}),

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from sparsebench.data.errors import MixtureError
-from sparsebench.data.mixtures.proxy_runs import proxy_mixtures
+from sparsebench.data.mixtures.proxy_runs import ProxyRun, proxy_mixtures
 from sparsebench.data.mixtures.signal import Signal
 from sparsebench.data.mixtures.strategies.named import STRATEGIES, strategy
 from sparsebench.data.mixtures.strategies.reference_loss import ReferenceLoss
@@ -19,7 +19,9 @@ OWN = {
     "static": {"weights": {"a": 0.5, "b": 0.25, "c": 0.25}},
     "final_static": {"earlier": {"weights": {"a": 0.5, "b": 0.25, "c": 0.25}}},
     "sentence_embeddings": {"embeddings": {"a": [[1.0, 0.0]], "b": [[0.9, 0.1]], "c": [[0.0, 1.0]]}},
-    "proxy_regression": {"runs": [(weights, weights["a"]) for weights in proxy_mixtures(EQUAL, 9, seed=0)]},
+    "proxy_regression": {
+        "runs": [ProxyRun(weights, {"x": 1 + weights["a"]}) for weights in proxy_mixtures(EQUAL, 9, seed=0)]
+    },
 }
 
 

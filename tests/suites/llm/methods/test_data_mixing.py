@@ -67,6 +67,8 @@ def test_instruction_tuning_mixes_the_groups_of_conversations() -> None:
 def test_a_dense_model_has_no_gate_loads_but_losses() -> None:
     words = reason(SyntheticMixture, "llm", "tiny", DataMixing())
     assert words == "the backbone is a causal LM: it has no experts"
+    before = DataMixing(strategy="static", rehearsal="gate_load")
+    assert reason(SyntheticMixture, "llm", "tiny", before) == words
     assert reason(SyntheticMixture, "llm", "tiny_mixture", DataMixing()) is None
     assert reason(SyntheticMixture, "llm", "tiny", DataMixing(strategy="uniform")) is None
     method = DataMixing(strategy="reference_loss", donor="tiny", interval=2)
@@ -101,6 +103,39 @@ def test_a_reference_may_be_given() -> None:
             assert step % 2 == 0 and delta == pytest.approx(loss - reference[name], abs=1e-9)
     with pytest.raises(ValueError, match="reference losses"):
         run(DataMixing(strategy="reference_loss", reference={"a": 1.0}))
+
+
+def fitted(method: DataMixing, steps: int) -> tuple[Any, Context]:
+    """Curves of a training of a stock mixture, a row a step, and where its costs are noted."""
+    setup = SyntheticMixture().setup(tiny_mixture.load, surroundings(steps=steps, batch_size=1))
+    model = method.prepare(setup.model, setup.context)
+    return method.fit(model, setup.data, setup.context), setup.context
+
+
+def test_a_run_before_gives_its_last_weights_or_losses_and_leaves_the_model_as_it_was() -> None:
+    options = {"held_out_rows": 1, "interval": 1, "watch": True}
+    before, _ = fitted(DataMixing(strategy="gate_load", **options), 1)
+    after, _ = fitted(DataMixing(strategy="static", rehearsal="gate_load", **options), 1)
+    above, context = fitted(DataMixing(strategy="reference_loss", rehearsal="uniform", **options), 1)
+    for name in SETS:
+        weights, losses = f"mixing weight {name}", f"mixing loss {name}"
+        assert after[weights][0][1] == after[weights][-1][1] == before[weights][-1][1]
+        assert above[losses] == before[losses]  # the same weights, and the same row first
+        assert above[f"mixing delta {name}"] == [(1, 0.0)]
+    costs = context.ledger.costs()
+    assert costs is not None and costs.steps == 2
+
+
+def test_small_runs_say_a_mixture_and_count_as_costs() -> None:
+    """Three on the sets that are not new, three that keep the ratios of these, each of one step; no row twice."""
+    new = {"added": ("backwards",), "earlier": 3, "proxies": 3, "proxy_steps": 1}
+    method = DataMixing(strategy="proxy_regression", held_out_rows=1, interval=1, repeats=1, **new)
+    curves, context = fitted(method, 2)
+    weights = [curves[f"mixing weight {name}"] for name in SETS]
+    assert sum(points[0][1] for points in weights) == pytest.approx(1)
+    assert all(points[0][1] == points[-1][1] for points in weights)
+    costs = context.ledger.costs()
+    assert costs is not None and costs.steps == 2 + 3 + 3
 
 
 def test_data_sets_by_what_they_say() -> None:
@@ -167,6 +202,14 @@ def test_a_budget_in_epochs_or_tokens() -> None:
         ({"strategy": "reference_loss"}, "donor=None"),
         ({"strategy": "reference_loss", "donor": "tiny", "reference": {"a": 1.0}}, "either a backbone"),
         ({"strategy": "uniform", "reference": {"a": 1.0}}, "reference={'a': 1.0}.*reference_loss"),
+        ({"strategy": "static", "rehearsal": "uniform", "weights": {"a": 1.0}}, "in the place of weights"),
+        ({"strategy": "uniform", "rehearsal": "uniform"}, "rehearsal='uniform'"),
+        ({"strategy": "static", "rehearsal": "unifrm"}, "no strategy 'unifrm'"),
+        ({"strategy": "reference_loss", "rehearsal": "uniform", "donor": "tiny"}, "rehearsal='uniform'"),
+        ({"strategy": "proxy_regression"}, "proxies=None"),
+        ({"strategy": "uniform", "proxies": 9}, "strategy='uniform', proxies=9.*no other strategy"),
+        ({"strategy": "proxy_regression", "proxies": 9, "added": ("a",)}, "earlier=None"),
+        ({"strategy": "proxy_regression", "proxies": 9, "earlier": 9}, "added=\\[\\] and earlier=9"),
         ({"clusters": 1}, "clusters=1"),
         ({"interval": 0}, "interval=0"),
         ({"learning_rate": 0.0}, "learning_rate=0.0"),

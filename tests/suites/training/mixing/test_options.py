@@ -33,6 +33,9 @@ def test_options_reach_the_strategy() -> None:
     assert stream.weights == {"a": 0.5, "b": 0.25, "c": 0.25} and updates.needs == frozenset()
     _, updates = build(strategy="reference_loss", clamp=True, measured={"reference": dict.fromkeys("abc", 1.0)})
     assert updates.strategy.settings()["clamp"] and updates.needs == {"losses"}
+    runs = {"runs": [], "kept": {"a": 0.2, "b": 0.3, "c": 0.5}, "draws": 4}
+    stream, _ = build(strategy="proxy_regression", kl=0.1, repeats=2, measured=runs)
+    assert stream.weights == runs["kept"]
 
 
 def test_a_dense_model_is_watched_by_its_losses() -> None:
@@ -54,6 +57,7 @@ def test_needs_are_known_before_anything_is_built() -> None:
         ({"strategy": "gate_loads"}, "no strategy 'gate_loads'.*gate_load"),
         ({"strategy": "uniform", "eta": 1.0}, "'uniform' has no option 'eta'"),
         ({"strategy": "static"}, "'static' needs weights"),
+        ({"strategy": "proxy_regression"}, "'proxy_regression' needs runs"),
         ({"strategy": "static", "weights": {"a": 0.5, "b": 0.5, "d": 0.0}}, "no data set 'd' in the mixture"),
         ({"strategy": "static", "weights": {"a": 1.5, "b": -0.5, "c": 0.0}}, "-0.5"),
         ({"strategy": "static", "weights": {"a": 0.5, "b": 0.2, "c": 0.2}}, "sum to 0.9"),

@@ -100,6 +100,8 @@ def test_weights_move_every_interval_from_the_next_batch_on() -> None:
         assert loads == pytest.approx(mixed.rounds[1]["loads"][name][-1])
     assert f"mixing loss {NAMES[0]}" not in curves
     assert all(0 < share < 1 for _, share in curves["mixing overhead"])
+    _, _, curves = fit(strategy("uniform", NAMES), spent=1e6)
+    assert all(share > 1 for _, share in curves["mixing overhead"])
 
 
 def test_what_is_watched_is_measured_though_the_strategy_does_not_ask() -> None:
