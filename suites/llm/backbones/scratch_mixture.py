@@ -16,7 +16,9 @@ from ..small_models.trainings import training
 SOURCES = ()
 TRAITS = ("parameters", "blocks", "attention", "experts", "causal")
 DESCRIBERS = ("hf_mixture",)
-SHA256 = {}
+SHA256 = {
+    0: "72163539c7fe48d1fa1af8fa9a7926fbc98cae036cd8677bbeb64a575413822b",
+}
 """Digest of the weights by the number of the training: here, so that other weights are another backbone to the runner.
 """
 
