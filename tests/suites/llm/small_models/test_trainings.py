@@ -35,10 +35,8 @@ def test_what_is_shipped_is_there_and_nothing_else_is_given(card: ModuleType) ->
 
 def test_a_training_is_loaded_by_its_number() -> None:
     loaded = scratch_mixture.load(torch.Generator(), "0")
-    again = scratch_mixture.load(torch.Generator())
     ids = torch.tensor([loaded.tokenizer("the house ")["input_ids"]])
     with torch.no_grad():
         logits = loaded.model(input_ids=ids).logits
-        assert torch.equal(again.model(input_ids=ids).logits, logits)
     # A model that has learnt something of English expects a letter here, and not any of 257 tokens.
     assert logits[0, -1].float().softmax(-1).max() > 0.05
