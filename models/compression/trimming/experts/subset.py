@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ from .saved_form import note_trimmed
 
 # Shapes: T tokens, N routed experts, K chosen experts, D width.
 
+Form = Literal["chosen", "all", "equal"]
+"""How a router weighs what it chose: by a softmax over that, by one over all experts, or equally."""
 MOST = 20_000
 """Sets of a mixture that may be tried: 16 over 8 are 12,870."""
 
@@ -96,8 +99,8 @@ def best_subset(
     Args:
         logits_TN: of the router.
         products_TNN: of the outputs of each two experts for a token.
-        weights_TN: those of the whole mixture, 0 for experts that a token did not choose; whether they sum to 1 says
-            which form the router has.
+        weights_TN: those of the whole mixture, 0 for experts that a token did not choose; they say how the router
+            weighs what it chose.
         number: experts of a set.
         top_k: experts that a token chooses.
 
@@ -105,9 +108,9 @@ def best_subset(
         The set, of equal ones the first, and its squared error, summed over tokens.
 
     Raises:
-        ModelError: weights that are no softmax over all logits, nor over those of the chosen experts.
+        ModelError: weights that are neither equal nor a softmax over all logits or those of the chosen experts.
     """
-    renormalised, factor = _form(logits_TN, weights_TN, top_k)
+    form, factor = _form(logits_TN, weights_TN, top_k)
     # By rank: the experts that a token would choose are then the first ones that are in the set.
     order_TN = logits_TN.argsort(dim=1, descending=True, stable=True)
     logits_TN = logits_TN.gather(1, order_TN)
@@ -119,37 +122,42 @@ def best_subset(
     for subset in itertools.combinations(range(logits_TN.shape[1]), number):
         inside_N = torch.zeros(logits_TN.shape[1], dtype=torch.bool)
         inside_N[list(subset)] = True
-        change_TN = factor * _weights(logits_TN, inside_N[order_TN], top_k, renormalised) - weights_TN
+        change_TN = factor * _weights(logits_TN, inside_N[order_TN], top_k, form) - weights_TN
         error = (torch.bmm(products_TNN, change_TN.unsqueeze(2)).squeeze(2) * change_TN).sum(dtype=torch.float64).item()
         if error < least:
             best, least = subset, error
     return best, max(0.0, least)
 
 
-def _weights(logits_TN: Tensor, inside_TN: Tensor, top_k: int, renormalised: bool) -> Tensor:
+def _weights(logits_TN: Tensor, inside_TN: Tensor, top_k: int, form: Form) -> Tensor:
     """The weights (T, N) that a router of these rows gives, the columns sorted by logits."""
-    within_TN = logits_TN.masked_fill(~inside_TN, -math.inf)
-    probability_TN = within_TN.softmax(1)
     taken_TN = inside_TN & (inside_TN.cumsum(1) <= top_k)
-    weights_TN = probability_TN * taken_TN
-    return weights_TN / weights_TN.sum(1, keepdim=True) if renormalised else weights_TN
+    weights_TN = logits_TN.masked_fill(~inside_TN, -math.inf).softmax(1) * taken_TN
+    if form == "all":
+        return weights_TN
+    if form == "equal":
+        weights_TN = taken_TN.to(logits_TN.dtype)
+    return weights_TN / weights_TN.sum(1, keepdim=True)
 
 
-def _form(logits_TN: Tensor, weights_TN: Tensor, top_k: int) -> tuple[bool, float]:
-    """Whether the weights are renormalised, and what the router multiplies all of them with.
+def _form(logits_TN: Tensor, weights_TN: Tensor, top_k: int) -> tuple[Form, float]:
+    """How the router weighs what it chose, and what it multiplies all weights with.
 
     Raises `ModelError` for a router of another form.
     """
     order_TN = logits_TN.argsort(dim=1, descending=True, stable=True)
     everyone_TN = torch.ones_like(logits_TN, dtype=torch.bool)
     own_TN = weights_TN.gather(1, order_TN)
-    for renormalised in (True, False):
-        found_TN = _weights(logits_TN.gather(1, order_TN), everyone_TN, top_k, renormalised)
+    errors: dict[Form, tuple[float, float]] = {}
+    for form in get_args(Form):
+        found_TN = _weights(logits_TN.gather(1, order_TN), everyone_TN, top_k, form)
         factor = (own_TN.sum() / found_TN.sum()).item()
-        # Weights are made in the model's type: of bfloat16 they have 8 bits.
-        if (factor * found_TN - own_TN).abs().amax(1).median() < 1e-2 * factor:
-            return renormalised, factor
-    raise ModelError("the weights of the router are no softmax of its logits, of all or of those that it chose")
+        errors[form] = ((factor * found_TN - own_TN).abs().amax(1).median().item() / factor, factor)
+    form = min(errors, key=lambda form: errors[form][0])
+    # Weights are made in the model's type: of bfloat16 they have 8 bits.
+    if errors[form][0] > 1e-2:
+        raise ModelError("the weights of the router are no softmax of its logits, of all or of those that it chose")
+    return form, errors[form][1]
 
 
 def _check(mixture: Mixture, number: int, most: int) -> None:
