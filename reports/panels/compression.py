@@ -18,6 +18,8 @@ from ..records.record import Costs, Metric, Record
 from ..tables import formatting
 from .panel import Content, Entry, Panel, by_link
 
+SEARCH = "search"
+"""The entry of `Record.details` in which a search notes its passes."""
 MAX_TASKS = 3
 """Tasks that are drawn against bytes."""
 MAX_LINES = 10
@@ -26,7 +28,8 @@ LEGEND = (
     "One seed. What each link of a chain took away from the model as it found it, in order; blocks are numbered from "
     "0. Unseen: experts that no calibration token chose. Error: squared error of the outputs of rounded matrices as a "
     "share of the squared outputs, mean. Zeros lie in matrices as large as before and save nothing. Stored: parameters "
-    "and buffers as they lie in memory. FLOPs, as active parameters, are per unit of the task."
+    "and buffers as they lie in memory. Decided in: the time in which the row was prepared, and how often a search ran "
+    "the model over its batches. FLOPs, as active parameters, are per unit of the task."
 )
 
 
@@ -38,6 +41,10 @@ class Compressed:
     costs: Costs | None
     name: str
     metric: Metric | None
+    seconds: float | None = None
+    """In which the row was prepared."""
+    passes: float | None = None
+    """Of the model over the calibration batches that a search took."""
 
 
 class CompressionPanel(Panel[Compressed]):
@@ -50,13 +57,15 @@ class CompressionPanel(Panel[Compressed]):
         noted = by_link(record.details, KEY)
         if not noted:
             raise KeyError(KEY)
-        return noted, record.costs, record.main_metric, record.metrics.get(record.main_metric or "")
+        passes = [one["passes"] for one in by_link(record.details, SEARCH).values()]
+        cost = record.times.get("prepare"), sum(passes) if passes else None
+        return noted, record.costs, record.main_metric, record.metrics.get(record.main_metric or ""), cost
 
     def parse(self, value: Any) -> Compressed:
         """What one record says."""
-        noted, costs, name, metric = value
+        noted, costs, name, metric, (seconds, passes) = value
         links = tuple(from_details(number, note) for number, note in noted.items())
-        return Compressed(links, costs, name or "", metric)
+        return Compressed(links, costs, name or "", metric, seconds, passes)
 
     def show(self, entries: Sequence[Entry[Compressed]]) -> Content | None:
         """By task: what was taken away and what is left; then quality against bytes, and similarities."""
@@ -86,7 +95,7 @@ def _overview(task: str, entries: Sequence[Entry[Compressed]]) -> Figure:
     shown = entries[:MAX_MARKS]
     marks = [Mark(entry.number, entry.name, 100 * _share_left(entry.value)) for entry in shown]
     title = f"{task}: stored bytes that are left"
-    titles = ("row", "taken away", "stored", "active", "FLOPs", "quality")
+    titles = ("row", "taken away", "stored", "active", "FLOPs", "decided in", "quality")
     rows = tuple(_row(entry) for entry in shown)
     return Figure(title, plots.bars(marks, title, "% of the model before"), words=Words(titles, rows))
 
@@ -107,8 +116,17 @@ def _row(entry: Entry[Compressed]) -> tuple[str, ...]:
         formatting.size(_bytes_left(found)),
         formatting.count(active),
         formatting.count(flops),
+        _decided(found),
         quality,
     )
+
+
+def _decided(found: Compressed) -> str:
+    """As "41 s, 57 passes"; a dash where nobody measured it."""
+    if found.seconds is None:
+        return "–"
+    text = formatting.duration(found.seconds)
+    return text if found.passes is None else f"{text}, {found.passes:.0f} passes"
 
 
 def _bytes_left(found: Compressed) -> float:

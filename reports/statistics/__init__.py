@@ -3,6 +3,7 @@
 from .differences import Difference, Outcome, difference
 from .estimates import ALPHA, Estimate, at_chance, estimate, estimate_mean, vtab_averages, wilson
 from .examples import ExampleScores, example_scores
+from .joining import change, mean_score
 from .looks import level_at
 from .pairing import Pairing, Score, Side, pair
 from .power import seeds_to_settle
@@ -18,12 +19,14 @@ __all__ = [
     "Score",
     "Side",
     "at_chance",
+    "change",
     "difference",
     "estimate",
     "estimate_mean",
     "example_scores",
     "holm",
     "level_at",
+    "mean_score",
     "pair",
     "seeds_to_settle",
     "vtab_averages",

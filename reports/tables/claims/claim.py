@@ -8,7 +8,11 @@ seeds:
 - "equal": neighbours differ by less than `margin`.
 
 With `against` the second row of a pair has its score in another metric of the same unit; so one row can be compared
-with itself (its best epoch and its last one).
+with itself (its best epoch and its last one). With `base` changes are compared, and not scores: what a row lies above
+its own base ("a mixture loses less by this cut than its dense twin does").
+
+With `trainings` the unit is a trained model, and not a seed: a row runs on several trainings of one backbone
+(`net:0`, `net:1`, ...), its seeds on each are draws of calibration data, and the mean over them counts once.
 """
 
 from __future__ import annotations
@@ -81,6 +85,10 @@ class Claim:
     """Why so much."""
     against: str = ""
     """Metric of the second row of each pair; empty where it is `metric`, too."""
+    base: Mapping[str, str] = field(default_factory=dict)
+    """Row to the row that its score is counted from, seed by seed; rows without one count as they are."""
+    trainings: tuple[str, ...] = ()
+    """The arguments of the backbones that rows run on, where the unit is a training; empty where it is a seed."""
     backbone: str = ""
     """The backbone of all rows; empty where each row's label names it, since the claim is about backbones."""
     budget: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +110,16 @@ class Claim:
         if self.relation == "first":
             return tuple((self.rows[0], other) for other in self.rows[1:])
         return tuple(pairwise(self.rows))
+
+    @property
+    def all_rows(self) -> tuple[str, ...]:
+        """The rows that are compared, and those that they are counted from."""
+        return tuple(dict.fromkeys((*self.rows, *self.base.values())))
+
+    @property
+    def unit(self) -> str:
+        """What intervals are over, in the plural."""
+        return "trainings" if self.trainings else "seeds"
 
     @property
     def published(self) -> bool:

@@ -20,6 +20,8 @@ VERBS: dict[ClaimVerdict, tuple[str, str]] = {
 }
 """How one claim and several are said to have a verdict."""
 
+WORDS = {3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
+"""Numbers of trainings, as sentences have them."""
 STANDS = " ✓"
 """Behind a verdict that stands when it is corrected over the study."""
 
@@ -40,7 +42,7 @@ def step_in_words(finding: Finding, step: Step) -> str:
     unit = formatting.points(finding.unit)
     text = f"{first} − {second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
     if step.effect.covers != "none":
-        text += f" over {step.effect.covers}"
+        text += f" over {_covers(finding.claim, step.effect.covers, step.seeds)}"
     if step.reason:
         text += f" ({step.reason})"
     if step.by_task:
@@ -49,11 +51,26 @@ def step_in_words(finding: Finding, step: Step) -> str:
     return text
 
 
+def _covers(claim: Claim, covers: str, units: int) -> str:
+    """What an interval is over: "seeds and examples", "three trainings and examples"."""
+    if not claim.trainings:
+        return covers
+    return covers.replace("seeds", f"{WORDS.get(units, units)} trainings")
+
+
 def _named(claim: Claim, first: str, second: str) -> tuple[str, str]:
     """The rows of a pair, each with its metric where they differ in that."""
+    if claim.base:
+        return _change(claim, first), _change(claim, second)
     if not claim.against:
         return first, second
     return f"{first} ({claim.metric})", f"{second} ({claim.against})"
+
+
+def _change(claim: Claim, row: str) -> str:
+    """A row as what is compared: "(A − B)" where its score is counted from that of B."""
+    base = claim.base.get(row)
+    return row if base is None else f"({row} − {base})"
 
 
 def expectation(claim: Claim) -> str:
@@ -61,7 +78,7 @@ def expectation(claim: Claim) -> str:
     sign = {"lower": "<", "higher": ">"}[claim.direction]
     if claim.relation == "equal":
         sign = "≈"
-    words = f" {sign} ".join(claim.rows)
+    words = f" {sign} ".join(_change(claim, row) for row in claim.rows)
     if claim.relation == "first" or claim.against:  # not a chain: its pairs do not follow from one another
         words = "; ".join(f" {sign} ".join(_named(claim, *pair)) for pair in claim.pairs)
     if not claim.against:
@@ -131,7 +148,12 @@ def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objectio
             statement += f" ({claim.note})"
         shown = (claim.id, statement, claim.source, tested, verdict_of(finding), "<br>".join(effects(finding)))
         lines.append(formatting.markdown_row([*shown, str(finding.seeds), formatting.duration(finding.seconds)]))
-    return "\n".join([*lines, "", LEGEND]) + "\n"
+    legend = LEGEND
+    if any(finding.claim.trainings for finding in findings):
+        legend += OF_TRAININGS
+    if any(finding.claim.base for finding in findings):
+        legend += OF_CHANGES
+    return "\n".join([*lines, "", legend]) + "\n"
 
 
 LEGEND = (
@@ -147,30 +169,37 @@ LEGEND = (
     "cells behind a claim; claims share cells."
 )
 
+OF_TRAININGS = (
+    " Over trainings: the unit is a trained model; the mean over the draws of calibration data on it counts once, and "
+    "the column of seeds counts trainings."
+)
+OF_CHANGES = " (A − B): what A lies above B, of the same seed or training; the claim is about these changes."
+
 
 def what_is_open(findings: Sequence[Finding]) -> str:
     """How many seeds would settle what is undecided; empty where nothing is, or nobody can say."""
-    by_seeds: dict[float, list[str]] = {}
+    by_seeds: dict[tuple[float, str], list[str]] = {}
     for finding in findings:
         if finding.needed is not None:
             # What these seeds should have settled is neither no effect nor one that is clear of the smallest.
             needed = finding.needed if finding.needed > finding.seeds else 0.0
-            by_seeds.setdefault(needed, []).append(f"`{finding.claim.id}`")
+            by_seeds.setdefault((needed, finding.claim.unit), []).append(f"`{finding.claim.id}`")
     if not by_seeds:
         return ""
-    told = [f"{_how_many(needed)}: {', '.join(ids)}" for needed, ids in sorted(by_seeds.items())]
+    told = [f"{_how_many(*needed)}: {', '.join(ids)}" for needed, ids in sorted(by_seeds.items())]
+    units = " and ".join(sorted({unit for _, unit in by_seeds}))
     return (
-        "What would settle what is undecided, at the spread of the seeds so far (80 % power to find no effect "
+        f"What would settle what is undecided, at the spread of the {units} so far (80 % power to find no effect "
         f"negligible, and more for one of 1.5 smallest effects): {'; '.join(told)}."
     )
 
 
-def _how_many(needed: float) -> str:
+def _how_many(needed: float, unit: str) -> str:
     if needed == 0:
         return "hardly any number, since the effect lies near the smallest one"
     if math.isinf(needed):
-        return "no number of seeds, but more test examples"
-    return f"{needed:,.0f} seeds"
+        return f"no number of {unit}, but more test examples"
+    return f"{needed:,.0f} {unit}"
 
 
 def smallest_effects(findings: Sequence[Finding]) -> str:

@@ -21,8 +21,8 @@ from ...records.record import Record
 from ...records.record_limits import RecordError
 from ...statistics import Difference, Pairing, difference, holm, level_at, pair
 from ..dataframe import canonical
-from ..matrix import side_of
 from .claim import DECIDED, Claim, ClaimVerdict
+from .sides import side
 
 MIN_SEEDS = 3
 
@@ -117,9 +117,9 @@ def gather(claim: Claim, records: Sequence[Record], examples: ExampleReader | No
 
 
 def concerns(claim: Claim, record: Record) -> bool:
-    """Whether the record is of one of the claim's rows on one of its tasks; failed ones count, too."""
+    """Whether the record is of a row of the claim, or of one that it counts from, on a task of it; failed ones, too."""
     cell = record.cell
-    if cell.suite != claim.suite or cell.task not in claim.tasks or cell.label not in claim.rows:
+    if cell.suite != claim.suite or cell.task not in claim.tasks or cell.label not in claim.all_rows:
         return False
     # As JSON: a plan's (1, 2) is a list in a record.
     budget = all(canonical(cell.budget.get(key)) == canonical(value) for key, value in claim.budget.items())
@@ -135,7 +135,7 @@ def _complete(claim: Claim, records: Sequence[Record], seeds: int) -> bool:
         known.setdefault(place, set()).add(record.cell.seed)
         if record.seeds.get("stochastic") == 0 or record.status == "n/a":
             fixed.add(place)
-    for row in claim.rows:
+    for row in claim.all_rows:
         for task in claim.tasks:
             wanted = 1 if (row, task) in fixed else seeds
             if not set(range(wanted)) <= known.get((row, task), set()):
@@ -161,7 +161,7 @@ def _compare(
         return Compared(first, second, None, reason=str(error.args[0]))
     seeds = min(len(pairing.pairs) for pairing in pairings)
     if not seeds:
-        return Compared(first, second, None, reason="no seed with a score on both sides")
+        return Compared(first, second, None, reason=f"no {claim.unit[:-1]} with a score on both sides")
     found = difference(pairings)
     by_task = ()
     if len(pairings) > 1:
@@ -169,7 +169,7 @@ def _compare(
         by_task = tuple(zip(claim.tasks, alone, strict=True))
     reasons = []
     if seeds < MIN_SEEDS:
-        reasons.append(f"fewer than {MIN_SEEDS} seeds")
+        reasons.append(f"fewer than {MIN_SEEDS} {claim.unit}")
     if found.lost:
         reasons.append(f"{found.lost} of {found.pairs + found.lost} pairs lost")
     if found.reason:
@@ -184,12 +184,9 @@ def _pairings(
     pairings = []
     metrics = (claim.metric, claim.against or claim.metric)
     for task in claim.tasks:
-        sides = []
-        for label, metric in zip((first, second), metrics, strict=True):
-            of_row = [record for record in records if record.cell.task == task and record.cell.label == label]
-            side = side_of(of_row, metric, examples)
-            if not side.scores:
-                raise LookupError(f"{label} has no score on {task}")
-            sides.append(side)
-        pairings.append(pair(*sides))
+        ours, theirs = (
+            side(claim, label, metric, task, records, examples)
+            for label, metric in zip((first, second), metrics, strict=True)
+        )
+        pairings.append(pair(ours, theirs))
     return pairings

@@ -21,6 +21,7 @@ from ...contracts.method import Later, NotApplicable
 from ...contracts.traits import CALIBRATION_DATA, EXPERTS
 from ..shared._tuned import TunedMethod
 from ._findings import Blocks, Sizes, add
+from ._passes import counted_passes
 
 Change = Literal["experts", "width", "layers", "bits"]
 
@@ -100,9 +101,11 @@ class CompressionSearch(TunedMethod):
         batches = context.calibration()
         sizes = Sizes(backbone)
         try:
-            recipe = search(backbone, batches, self.search_config(generates=context.target.generates))
+            with counted_passes(backbone, len(batches)) as passes:
+                recipe = search(backbone, batches, self.search_config(generates=context.target.generates))
         except ModelError as error:
             raise NotApplicable(str(error)) from error
+        context.note("search", {"passes": passes(), "batches": len(batches)})
         sizes.note(context, _findings(recipe))
         return backbone
 

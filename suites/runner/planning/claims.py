@@ -1,7 +1,7 @@
 """Claims of a profile, checked against the rows, tasks, budgets and backbones that it lists."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from sparsebench.reports.tables.claims import Claim
@@ -39,18 +39,21 @@ def read_claim(item: object, listed: Listed) -> Claim:
     claim = build(Claim, {**given, "suite": listed.suite}, where)
     where = f"{where}: {claim.id}"
     _check_shape(where, claim)
-    known("row", claim.rows, [row.label for row in listed.rows], where)
+    known("row", [*claim.all_rows, *claim.base], [row.label for row in listed.rows], where)
     known("task", claim.tasks, [task.name for task in listed.tasks], where)
     if claim.backbone:
         known("backbone", [claim.backbone], listed.backbones, where)
-    _check_backbones(where, claim, listed)
-    for label in dict.fromkeys(claim.rows):
+    if listed.study.unit == "seed":
+        _check_backbones(where, claim, listed)
+    for label in claim.all_rows:
         for name in claim.tasks:
             _check_budget(where, claim, label, name, listed)
     claim = with_study(claim, listed.study, listed.looks, where)
     for check in claim.checks:
         known("row", check.rows, [row.label for row in listed.rows], f"{where}: a check")
         known("task", [check.task] if check.task else [], [task.name for task in listed.tasks], f"{where}: a check")
+    if listed.study.unit == "training":
+        claim = replace(claim, trainings=_trainings(where, claim, listed))
     return claim
 
 
@@ -88,6 +91,27 @@ def _check_backbones(where: str, claim: Claim, listed: Listed) -> None:
         places = row.backbones or listed.backbones
         if not claim.backbone and row.label in claim.rows and len(places) > 1:
             raise UsageError(f"{where} names no backbone, and the row {row.label!r} runs on {', '.join(places)}")
+
+
+def _trainings(where: str, claim: Claim, listed: Listed) -> tuple[str, ...]:
+    """The arguments of the backbones that its rows run on: those of all rows are the same, in the same order."""
+    if listed.looks:
+        raise UsageError(f"{where}: seeds by need add draws, and no trainings: say how many seeds there are")
+    if claim.backbone:
+        raise UsageError(f"{where} names a backbone, but the study is over trainings of it: name none")
+    rows = {*claim.all_rows, *(row for check in claim.checks for row in check.rows)}
+    found: dict[str, tuple[str, ...]] = {}
+    for row in listed.rows:
+        if row.label in rows:
+            places = [name.partition(":") for name in row.backbones or listed.backbones]
+            found[row.label] = tuple(argument for _, _, argument in places)
+            if len({name for name, _, _ in places}) > 1 or "" in found[row.label]:
+                raise UsageError(f"{where}: {row.label!r} must run on trainings of one backbone, say net:0 and net:1")
+    first, *others = found.items()
+    for label, trainings in others:
+        if trainings != first[1]:
+            raise UsageError(f"{where}: {first[0]!r} and {label!r} run on other trainings: {first[1]} and {trainings}")
+    return first[1]
 
 
 def _check_budget(where: str, claim: Claim, label: str, name: str, listed: Listed) -> None:

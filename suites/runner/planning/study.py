@@ -8,7 +8,9 @@
       checks:
         - {kind: routers, at_most: 0.99, reason: "routers that do not choose say nothing of experts", claims: [E3, E6]}
 
-A smallest effect is of all claims in that metric that state none of their own.
+A smallest effect is of all claims in that metric that state none of their own. With `unit: training` each row runs on
+several trainings of one backbone (`backbones: ["net:0", "net:1", "net:2"]`), and intervals are over these; the seeds on
+each are draws, of calibration data or of chance, whose mean counts once.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from sparsebench.reports.tables.claims import MIN_SEEDS, Check, Claim
 
 from ..errors import UsageError
 from . import values
+
+UNITS = ("seed", "training")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Study:
     """By metric."""
     checks: tuple[tuple[Check, tuple[str, ...]], ...] = ()
     """What must be so of an instrument, each with the claims that it is asked for."""
+    unit: str = UNITS[0]
+    """What intervals are over: "seed" or "training"."""
 
 
 def read_study(section: object, where: str) -> Study:
@@ -49,8 +55,11 @@ def read_study(section: object, where: str) -> Study:
 
     given = values.mapping(section, where)
     for key in given:
-        if key not in ("place", "smallest_effects", "checks"):
-            raise UsageError(f"{where}: unknown key {key!r}; it has place, smallest_effects and checks")
+        if key not in ("place", "smallest_effects", "checks", "unit"):
+            raise UsageError(f"{where}: unknown key {key!r}; it has place, smallest_effects, checks and unit")
+    unit = values.text(given.get("unit", UNITS[0]), f"{where}, unit")
+    if unit not in UNITS:
+        raise UsageError(f"{where}: the unit is {' or '.join(UNITS)}, not {unit!r}")
     effects = {}
     for metric, value in values.mapping(given.get("smallest_effects", {}), f"{where}, smallest_effects").items():
         inside = f"{where}, smallest_effects, {metric}"
@@ -61,7 +70,7 @@ def read_study(section: object, where: str) -> Study:
         entry = _whole(values.mapping(item, inside), ("kind", "reason", "claims"), inside)
         claims = values.texts(entry.pop("claims"), f"{inside}, claims")
         checks.append((build(Check, entry, inside), claims))
-    return Study(values.text(given.get("place", ""), f"{where}, place"), effects, tuple(checks))
+    return Study(values.text(given.get("place", ""), f"{where}, place"), effects, tuple(checks), unit)
 
 
 def _whole(given: Mapping[str, Any], needed: Sequence[str], where: str) -> dict[str, Any]:

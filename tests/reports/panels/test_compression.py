@@ -74,7 +74,7 @@ def test_layers_zeros_and_the_search(make, tmp_path):
     records = [make.record("deep", details=depth()), make.record("masked", details=zeros())]
     records.append(make.record("searched", details={"compression": search}))
     part = section("Compression", tmp_path, *records)
-    texts = dict(zip(cells(part)[0:18:6], cells(part)[1:18:6], strict=True))
+    texts = dict(zip(cells(part)[0:21:7], cells(part)[1:21:7], strict=True))
     assert {name.split("  ")[1]: text for name, text in texts.items()} == {
         "deep": "layers or blocks 1 2",
         "masked": "37.5 % zeros in 2 matrices, 1 by magnitude for want of tokens",
@@ -102,3 +102,11 @@ def test_the_amount_is_bounded_and_what_makes_no_sense_is_named(make, tmp_path):
     broken = {"compression": note(100, 50, zeros_up=[(0, [2.0])])}
     text = page(tmp_path / "broken", make.record("row", details=broken))
     assert "details[&#39;compression&#39;] is not of its form" in text and "no fractions" in text
+
+
+def test_what_a_search_took_stands_beside_its_bytes(make, tmp_path):
+    searched = {**experts(), "search": {"passes": 57.25, "batches": 4}}
+    found = cells(section("Compression", tmp_path, make.record("s", details=searched, times={"prepare": 41.2})))
+    assert found[5] == "41 s, 57 passes"
+    plain = cells(section("Compression", tmp_path, make.record("r", details=experts(), times={})))
+    assert plain[5] == "–"

@@ -23,11 +23,12 @@ NONE: frozenset[str] = frozenset()
 
 
 def backbones() -> list[Entry]:
-    """All backbones that need no download and no argument."""
+    """All backbones that need no download and no argument, and of which some training has been shipped."""
     found = []
     for suite in sorted(suites()):
         for entry in entries("backbone", suite).values():
-            if not entry.sources and not entry.constant("NEEDS_ARGUMENT", False):
+            shipped = entry.constant("SHA256", "one file") != {}
+            if shipped and not entry.sources and not entry.constant("NEEDS_ARGUMENT", False):
                 found.append(entry)
     return found
 

@@ -25,6 +25,7 @@ MODULES = {
     "compression": (
         *("attention_drop", "block_drop", "layer_drop", "neuron_pruning"),
         *("expert_drop", "expert_merging", "mean_experts", "merge_experts", "compression_search"),
+        *("expert_subset", "atom_pruning"),
         *("magnitude_pruning", "sparsegpt", "wanda", "quantise"),
     ),
     "SparseAdapter": ("sparse_adapter", "adapter_fusion"),

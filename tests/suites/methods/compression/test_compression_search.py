@@ -26,6 +26,9 @@ def test_a_link_after_a_conversion(suite: str, of: Any) -> None:
     after = {"bytes": stored_bytes(made), "active": count_parameters(made).active}
     assert after[of] <= 0.85 * before[of] and after["bytes"] < before["bytes"]
     assert torch.isfinite(context.outputs(made, context.batches()[0])).all()
+    # Statistics, one trial of each mixture at the least, and the recipes on what was held out.
+    assert context.notes["search"]["passes"] > 2
+    assert not any(module._forward_hooks for module in made.modules())
 
 
 def test_it_is_healed() -> None:

@@ -10,12 +10,15 @@ from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration import statistics_cache
 from sparsebench.models.compression.trimming.experts.drop import expert_drop
+from sparsebench.reports.compression.notes import from_details
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
 from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.methods.compression.atom_pruning import AtomPruning
 from sparsebench.suites.methods.compression.expert_drop import ExpertDrop
 from sparsebench.suites.methods.compression.expert_merging import ExpertMerging
+from sparsebench.suites.methods.compression.expert_subset import ExpertSubset
 from sparsebench.suites.methods.compression.mean_experts import MeanExperts
 from sparsebench.suites.methods.moe._calibration import expert_statistics
 
@@ -143,3 +146,28 @@ def test_a_router_that_chooses_among_groups_cannot_drop_over_all_layers() -> Non
         ExpertDrop(scope="global").prepare(found.model, found.context)
     assert kept(found.model) == [8]
     assert kept(MeanExperts(keep=0.5, train="none").prepare(found.model, found.context)) == [4]
+
+
+@pytest.mark.parametrize("suite", ["llm", "vtab"])
+def test_the_best_subset_and_the_neurons_that_the_loss_needs_least(suite: str) -> None:
+    """NAEE and HEAPr as links after a conversion, with what they note."""
+    model, context, _ = eight_experts(suite)
+    trimmed = ExpertSubset(train="none").prepare(model, context)
+    assert kept(trimmed) == [6] * len(kept(trimmed))
+    noted = from_details(1, context.notes["compression"])
+    assert noted.values("experts") == [6] * len(kept(trimmed)) and all(0 <= x < 1 for x in noted.values("error"))
+    model, context, _ = eight_experts(suite)
+    masked = AtomPruning(keep=0.5, train="none").prepare(model, context)
+    noted = from_details(1, context.notes["compression"])
+    assert noted.bytes[0] == noted.bytes[1] and sum(noted.zeros()) / len(noted.zeros()) == pytest.approx(0.5, abs=0.02)
+    assert torch.isfinite(context.outputs(masked, context.batches()[0])).all()
+
+
+def test_sets_that_are_too_many_are_not_applicable() -> None:
+    model, context, _ = eight_experts("llm")
+    with pytest.raises(NotApplicable, match="8 experts have 28 sets of 6, more than 27"):
+        ExpertSubset(most=27, train="none").prepare(model, context)
+    for kind in (ExpertSubset, AtomPruning):
+        assert kind().needs == {"experts", "calibration data"}
+        with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"):
+            kind(keep=0.0)

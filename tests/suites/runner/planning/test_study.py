@@ -88,3 +88,36 @@ def test_a_task_with_seeds_of_its_own_has_no_looks(tmp_path: Path) -> None:
     tasks = [{"name": "synthetic", "seeds": 4}]
     with pytest.raises(UsageError, match="'synthetic' has seeds of its own, and the suite adds them by need"):
         claim_of(tmp_path, CLAIM, seeds={"pilot": 3, "budget": 6}, tasks=tasks)
+
+
+TRAINED = {"unit": "training", "smallest_effects": EFFECTS}
+NETS = {"backbones": ["tiny:0", "tiny:1", "tiny_generator:0"]}
+METHODS = [
+    {"name": "full_tuning", "backbones": ["tiny:0", "tiny:1"]},
+    {"name": "linear_probe", "label": "probe", "backbones": ["tiny:0", "tiny:1"]},
+]
+FREE = {key: value for key, value in BARE.items() if key != "backbone"}
+
+
+def test_a_study_over_trainings_knows_them(tmp_path: Path) -> None:
+    suite = NETS | {"methods": METHODS, "study": TRAINED}
+    assert claim_of(tmp_path, FREE, **suite).trainings == ("0", "1")
+    based = FREE | {"base": {"probe": "full_tuning"}}
+    assert claim_of(tmp_path, based, **suite).base == {"probe": "full_tuning"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "suite", "message"),
+    [
+        ({"backbone": "tiny:0"}, {}, "S1 names a backbone, but the study is over trainings of it"),
+        ({"base": {"probe": "none"}}, {}, "the row 'none', which is not listed"),
+        ({"base": {"none": "probe"}}, {}, "the row 'none', which is not listed"),
+        ({}, {"seeds": {"pilot": 3, "budget": 6}}, "seeds by need add draws, and no trainings"),
+        ({}, {"methods": [METHODS[0], METHODS[1] | {"backbones": ["tiny:1"]}]}, "'full_tuning' and 'probe' run on oth"),
+        ({}, {"methods": [METHODS[0], METHODS[1] | {"backbones": NETS["backbones"]}]}, "must run on trainings of one"),
+        ({}, {"study": TRAINED | {"unit": "model"}}, "the unit is seed or training, not 'model'"),
+    ],
+)
+def test_what_cannot_be_a_study_over_trainings_is_said(claim: Any, suite: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        claim_of(tmp_path, FREE | claim, **(NETS | {"methods": METHODS, "study": TRAINED} | suite))

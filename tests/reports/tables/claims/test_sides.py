@@ -1,0 +1,83 @@
+"""Changes from uncut models and intervals over trainings, by made-up records whose truth is known."""
+
+import dataclasses
+
+import pytest
+
+from sparsebench.reports.tables.claims import judge
+from sparsebench.reports.tables.claims.document import to_markdown
+
+from .studies import CLAIM
+
+LESS = dataclasses.replace(
+    CLAIM, rows=("mixture cut", "twin cut"), base={"mixture cut": "mixture", "twin cut": "twin"}, backbone=""
+)
+SHIFTS = {"mixture cut": 1, "twin cut": 2}
+NETS = {"mixture": "mixture", "mixture cut": "mixture", "twin": "twin", "twin cut": "twin"}
+
+
+def on_trainings(make, means, draws=1):
+    """Records of rows on three trainings: a training shifts both rows of its net, a draw shifts the cut ones."""
+    found = []
+    for label, mean in means.items():
+        planned = draws if label in SHIFTS else 1
+        for training in range(3):
+            for seed in range(planned):
+                shift = 0.1 * training * (1 + ("twin" in label)) + 0.01 * training * SHIFTS.get(label, 0)
+                value = mean + shift + 0.3 * (seed - (planned - 1) / 2)
+                metrics = {"bits": make.metric(value, higher_is_better=False, unit="bits/byte")}
+                about = {"metrics": metrics, "main_metric": "bits", "seeds": {"planned": planned}}
+                cell = {"suite": "llm", "backbone": f"{NETS[label]}:{training}"}
+                found.append(make.record(label, "t", seed, cell=cell, **about))
+    return found
+
+
+MEANS = {"mixture": 2.0, "mixture cut": 2.3, "twin": 1.5, "twin cut": 1.9}
+
+
+@pytest.mark.parametrize("draws", [1, 4])
+def test_changes_are_compared_over_trainings(make, draws):
+    """The mixture is worse than its twin, cut or not, and loses less by the cut: 0.3 of 0.4."""
+    records = on_trainings(make, MEANS, draws)
+    (finding,) = judge([dataclasses.replace(LESS, trainings=("0", "1", "2"))], records)
+    (step,) = finding.steps
+    assert (finding.verdict, finding.seeds) == ("holds", 3)
+    assert step.effect is not None and step.effect.mean == pytest.approx(-0.11)
+    assert step.effect.half_width == pytest.approx(4.302652729911275 * 0.01 / 3**0.5)
+    (scores,) = judge([dataclasses.replace(LESS, trainings=("0", "1", "2"), base={})], records)
+    assert scores.steps[0].effect is not None and scores.steps[0].effect.mean == pytest.approx(0.29)
+    page = to_markdown([finding])
+    assert "(mixture cut − mixture) < (twin cut − twin) in bits" in page
+    assert "the mean over the draws of calibration data on it counts once" in page
+
+
+def test_an_interval_is_over_trainings_and_not_over_draws(make):
+    """Four draws of each are twelve records, and three independent models."""
+    records = on_trainings(make, MEANS, draws=4)
+    claim = dataclasses.replace(CLAIM, rows=("mixture cut", "twin"), backbone="", trainings=("0", "1", "2"))
+    (finding,) = judge([claim], records)
+    effect = finding.steps[0].effect
+    # Differences of the trainings' means: 0.8, 0.71 and 0.62.
+    assert effect is not None and effect.mean == pytest.approx(0.71)
+    assert effect.half_width == pytest.approx(4.302652729911275 * 0.09 / 3**0.5)
+    assert "mixture cut − twin: +0.710 [0.486, 0.934] bits/byte over three trainings" in to_markdown([finding])
+
+
+def test_a_training_with_a_draw_that_went_wrong_is_lost(make):
+    records = on_trainings(make, MEANS, draws=2)
+    number = next(n for n, r in enumerate(records) if r.cell.label == "mixture cut" and r.cell.backbone == "mixture:1")
+    records[number] = dataclasses.replace(records[number], status="failed", reason="broke", metrics={})
+    (finding,) = judge([dataclasses.replace(LESS, trainings=("0", "1", "2"))], records)
+    assert (finding.verdict, finding.seeds) == ("undecided", 2)
+    assert finding.steps[0].reason == "fewer than 3 trainings, 1 of 3 pairs lost"
+
+
+def test_changes_by_seed_take_a_base_that_no_seed_changes(records):
+    found = records({"A": 1.5, "B": 2.0, "a": 1.0})
+    once = [r for r in found if r.cell.label != "a"] + [r for r in found if r.cell.label == "a"][:1]
+    once = [dataclasses.replace(r, seeds={"planned": 3, "stochastic": int(r.cell.label != "a")}) for r in once]
+    (finding,) = judge([dataclasses.replace(CLAIM, base={"A": "a"})], once)
+    assert finding.steps[0].effect is not None
+    assert finding.steps[0].effect.mean == pytest.approx(-1.51)
+    (missing,) = judge([dataclasses.replace(CLAIM, base={"A": "none"})], once)
+    assert missing.steps[0].reason == "none has no score on t"
