@@ -23,6 +23,8 @@ TOLERANCE = 1e-4
 CLUSTER = "cluster"
 """Column that says which document (or another whole) an example is a part of, by number or name, inside its stratum."""
 Columns = Mapping[str, Sequence[Any]]
+COMPARED = {"kl_from_backbone": "kl_nats", "same_token": "same_tokens"}
+"""Of a model and the backbone as it was: the metrics by token, and the columns of their sums by window."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,8 @@ def _form(metric: str, columns: Columns) -> Callable[[Columns], ExampleScores | 
         return lambda columns: _mean(columns["correct"])
     if metric == "bits_per_byte" and names >= {"bits", "bytes"}:
         return lambda columns: _ratio(columns, "bits", "bytes", "domain")
+    if metric in COMPARED and names >= {COMPARED[metric], "compared_tokens", "domain"}:
+        return lambda columns: _ratio(columns, COMPARED[metric], "compared_tokens", "domain")
     if metric == "answer_loss" and names >= {"nats", "tokens", "group"}:
         return lambda columns: _ratio(columns, "nats", "tokens", "group")
     if names >= {"prediction", "target"}:

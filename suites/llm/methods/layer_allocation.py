@@ -41,11 +41,12 @@ class LayerAllocation(MoEMethod):
 
     num_experts: int = 8
     """Equal blocks of neurons, the always-on ones included."""
-    num_shared: int = 3
+    num_shared: int = 2
     """Blocks that are always on: in the mean over layers ("variation"), in each ("uniform"), or in the allocation that
     the beam is compared with ("beam")."""
-    top_k: int = 1
-    """Routed experts per token in addition, of the uniform allocation."""
+    top_k: int = 2
+    """Routed experts per token in addition, of the uniform allocation. With 1, every layer already shares as many
+    blocks as it may: nothing is left for "variation" to move."""
     rule: Literal["variation", "beam", "uniform"] = "beam"
     """What decides; "uniform" is CMoE, as a control."""
     width: int = 4
@@ -59,6 +60,10 @@ class LayerAllocation(MoEMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.rule == "variation" and self.top_k == 1:
+            raise ValueError(
+                "rule='variation' keeps the mean of num_shared, which with top_k=1 is the most a layer may have"
+            )
         if self.width < 1:
             raise ValueError(f"width={self.width} must be 1 or more")
         if not 0 <= self.lowest <= self.highest <= 1:
@@ -78,7 +83,7 @@ class LayerAllocation(MoEMethod):
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Allocate and convert, in place. Raises `NotApplicable` for a model that cannot be converted so."""
         check_has_ffn(backbone)
-        config = self.moe_config(split_seed(context))
+        config = self.conversion(split_seed(context))
         seen = calibration(backbone, context, gradients=False)
         if self.rule == "beam":
             try:
