@@ -10,8 +10,9 @@ examples of the calibration text stand for the paper's tasks; "variation" keeps 
 paper lets the total follow from the text; one expert at least is routed in each layer.
 """
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -51,6 +52,8 @@ class LayerAllocation(MoEMethod):
     """What decides; "uniform" is CMoE, as a control."""
     width: int = 4
     """Allocations that the beam search keeps from layer to layer; 1 is greedy."""
+    search_examples: int = 8
+    """Calibration examples that the beam search measures the divergence on; all of them decide the experts."""
     threshold: float = 0.6
     """Coefficient of variation above which "variation" calls a neuron specialised; the paper's."""
     lowest: float = 0.2
@@ -64,8 +67,8 @@ class LayerAllocation(MoEMethod):
             raise ValueError(
                 "rule='variation' keeps the mean of num_shared, which with top_k=1 is the most a layer may have"
             )
-        if self.width < 1:
-            raise ValueError(f"width={self.width} must be 1 or more")
+        if self.width < 1 or self.search_examples < 1:
+            raise ValueError(f"width={self.width} and search_examples={self.search_examples} must be 1 or more")
         if not 0 <= self.lowest <= self.highest <= 1:
             raise ValueError(f"lowest={self.lowest} and highest={self.highest} must rise from 0 to 1")
 
@@ -87,7 +90,7 @@ class LayerAllocation(MoEMethod):
         seen = calibration(backbone, context, gradients=False)
         if self.rule == "beam":
             try:
-                found = convert_by_search(backbone, config, seen, context.calibration(), width=self.width)
+                found = convert_by_search(backbone, config, seen, self._searched(context), width=self.width)
             except ModelError as error:
                 raise NotApplicable(str(error)) from error  # blocks that cannot run one by one
             divergences = {"divergence": found.divergence, "uniform divergence": found.uniform_divergence}
@@ -106,3 +109,7 @@ class LayerAllocation(MoEMethod):
             )
             context.note("shared blocks", {"by layer": shared, "specialised": fractions})
         return convert_by_layer(backbone, config, shared, seen)
+
+    def _searched(self, context: Context) -> list[Any]:
+        """The first calibration batches, as many as hold the examples of the search."""
+        return context.calibration()[: math.ceil(self.search_examples / context.budget.batch_size)]

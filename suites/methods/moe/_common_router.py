@@ -1,18 +1,20 @@
 """One router for all conversions, so that rows differ by the split alone."""
 
 from dataclasses import replace
+from typing import Literal
 
 from sparsebench.models.moe.config import MoEConfig
 
 
-def with_common_router(config: MoEConfig) -> MoEConfig:
-    """The same experts under a linear router that starts from a regression on their outputs and learns by its weights.
+def with_common_router(config: MoEConfig, start: Literal["regressed", "random"] = "regressed") -> MoEConfig:
+    """The same experts under a linear router that learns by its weights.
 
-    Chosen experts start near their dense coefficient (`router_init="regressed"`); a single one has it, with the
-    gradient of its probability. Balance: Switch-type, 0.01. No noise.
+    Regressed on what experts add to the output, it gives chosen ones about their dense coefficient at first; a single
+    one has it in any case, with the gradient of its probability. Balance: Switch-type, 0.01. No noise.
 
     Args:
         config: of a conversion that cuts FFNs.
+        start: of the router.
 
     Returns:
         The configuration.
@@ -23,7 +25,7 @@ def with_common_router(config: MoEConfig) -> MoEConfig:
     return replace(
         config,
         router="linear",
-        router_init="regressed",
+        router_init=start,
         score="topk_softmax",
         noise="none",
         straight_through=config.top_k == 1,

@@ -26,8 +26,9 @@ from ._dense_ffns import check_has_ffn
 class MoEMethod(TunedMethod):
     """Every FFN becomes a mixture of its own neurons."""
 
-    routing: Later[Literal["own", "common"]] = "own"
-    """The paper's router, scale and balance, or those that are the same for every split (`_common_router.py`)."""
+    routing: Later[Literal["own", "common", "random"]] = "own"
+    """The paper's router, scale and balance, or those that are the same for every split (`_common_router.py`): a router
+    that starts from a regression on what experts add, or, as a control, at random."""
 
     def __post_init__(self) -> None:
         self.conversion(0)
@@ -39,7 +40,9 @@ class MoEMethod(TunedMethod):
     def conversion(self, seed: int) -> MoEConfig:
         """What is carried out: `moe_config` under the router that `routing` names. Raises `ModelError`."""
         config = self.moe_config(seed)
-        return config if self.routing == "own" else with_common_router(config)
+        if self.routing == "own":
+            return config
+        return with_common_router(config, "regressed" if self.routing == "common" else "random")
 
     @property
     def needs(self) -> frozenset[str]:

@@ -1,6 +1,7 @@
 """The published dense to MoE settings as methods, their controls, and static pruning."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,6 +125,8 @@ def test_the_common_router_is_the_same_for_every_split(method: Method, setup: Se
     assert (found.noise, found.balance, found.straight_through) == ("none", "switch", found.top_k == 1)
     weight = layers[0].router(torch.randn(50, 32, generator=torch.Generator().manual_seed(0))).weight
     torch.testing.assert_close(weight.mean(), torch.tensor(1.0))
+    control = replace(method, routing="random").conversion(found.seed)
+    assert control == replace(found, router_init="random")
     own = type(method)().conversion(3)
     assert own == type(method)().moe_config(3)
 
