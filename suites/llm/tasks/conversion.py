@@ -14,4 +14,4 @@ class Conversion(ComparedTask):
     group = "conversion"
     sources = PretrainingDomains.sources
     domains = PretrainingDomains.domains
-    questions = tuple(task for task in PretrainingDomains.questions if task.name in ("arc_easy", "piqa"))
+    questions = tuple(task for task in PretrainingDomains.questions if task.harness_name in ("arc_easy", "piqa"))
