@@ -10,11 +10,10 @@ examples of the calibration text stand for the paper's tasks; "variation" keeps 
 paper lets the total follow from the text; one expert at least is routed in each layer.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, preset
@@ -111,5 +110,13 @@ class LayerAllocation(MoEMethod):
         return convert_by_layer(backbone, config, shared, seen)
 
     def _searched(self, context: Context) -> list[Any]:
-        """The first calibration batches, as many as hold the examples of the search."""
-        return context.calibration()[: math.ceil(self.search_examples / context.budget.batch_size)]
+        """The first calibration examples, as many as the search reads."""
+        left = self.search_examples
+        found = []
+        for batch in context.calibration():
+            if left > 0:
+                found.append(
+                    {name: value[:left] if isinstance(value, Tensor) else value for name, value in batch.items()}
+                )
+                left -= len(batch["input_ids"])
+        return found

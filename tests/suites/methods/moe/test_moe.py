@@ -142,6 +142,14 @@ def test_an_allocation_without_room_is_refused() -> None:
         LayerAllocation(rule="variation", num_shared=3, top_k=1)
 
 
+def test_the_search_reads_as_many_examples_as_it_is_told(setup: Setup) -> None:
+    batches = setup.context.calibration()
+    assert len(batches) == 1 and len(batches[0]["input_ids"]) == 16
+    (found,) = LayerAllocation(search_examples=3)._searched(setup.context)
+    assert torch.equal(found["input_ids"], batches[0]["input_ids"][:3]) and not found["use_cache"]
+    assert len(LayerAllocation(search_examples=99)._searched(setup.context)[0]["input_ids"]) == 16
+
+
 def test_the_oracle_keeps_a_fraction_of_the_neurons(setup: Setup) -> None:
     model = TopNeurons(keep=0.25).prepare(setup.model, setup.context)
     assert [layer.down_proj.count for layer in ffns(model)] == [16, 16]
