@@ -20,6 +20,8 @@ BY_IMPORTANCE = ("gradient", "gradient_share", "residual", "transport")
 """Splits that deal neurons out by their importance to clusters of the calibration data."""
 RELEASED_STARTS = 10
 """Starts of k-means in the code of LLaMA-MoE v1 and v2 (the default of its libraries)."""
+LOOK_AT_INPUTS = ("energy", "regressed", "centroids")
+"""Starts of a router that are made of the calibration data."""
 _BY_ACTIVATION = ("coact", "cmoe")
 """Splits that group neurons by the tokens on which they are active."""
 
@@ -140,7 +142,7 @@ class MoEConfig(RoutingConfig):
         if self.split not in get_args(SplitName):
             found |= FURTHER.get(self.split).needs
         from_neurons = router_class(self.router).from_neurons
-        if self.split in _BY_ACTIVATION or from_neurons or self.router_init in ("energy", "centroids"):
+        if self.split in _BY_ACTIVATION or from_neurons or self.router_init in LOOK_AT_INPUTS:
             found.add("activations")
         if self.scale == "calibrated" or self.align:
             found.add("activations")

@@ -25,6 +25,8 @@ CLUSTER = "cluster"
 PART = "part"
 """Column that says which part of the groups an example belongs to: "answer_loss outside" is a mean over one part."""
 Columns = Mapping[str, Sequence[Any]]
+COMPARED = {"kl_from_backbone": "kl_nats", "same_token": "same_tokens"}
+"""Of a model and the backbone as it was: the metrics by token, and the columns of their sums by window."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,8 @@ def _form(metric: str, columns: Columns) -> Callable[[Columns], ExampleScores | 
         return lambda columns: _mean(columns["correct"])
     if metric == "bits_per_byte" and names >= {"bits", "bytes"}:
         return lambda columns: _ratio(columns, "bits", "bytes", "domain")
+    if metric in COMPARED and names >= {COMPARED[metric], "compared_tokens", "domain"}:
+        return lambda columns: _ratio(columns, COMPARED[metric], "compared_tokens", "domain")
     if metric == "answer_loss" and names >= {"nats", "tokens", "group"}:
         return lambda columns: _ratio(columns, "nats", "tokens", "group")
     if metric.startswith("answer_loss ") and names >= {"nats", "tokens", "group", PART}:

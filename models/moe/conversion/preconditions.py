@@ -16,7 +16,7 @@ from torch import nn
 from ...anatomy import MLP, Anatomy, linear_view
 from ...calibration.ffn_samples import Calibration, calibrate
 from ...errors import ModelError
-from ..config import MoEConfig
+from ..config import LOOK_AT_INPUTS, MoEConfig
 from ..routing.kinds import router_class
 from .dense_ffn import DenseFFN
 from .verification import output_dropout
@@ -162,7 +162,7 @@ def _is_of(calibration: Calibration, ffns: list[FFN]) -> bool:
 
 def _reason(config: MoEConfig) -> str:
     """The setting that needs data, for messages."""
-    if config.router_init in ("energy", "centroids"):
+    if config.router_init in LOOK_AT_INPUTS:
         return f"router_init={config.router_init!r}"
     if config.scale == "calibrated":
         return "scale='calibrated'"

@@ -15,6 +15,11 @@ from .dense_ffn import DenseFFN
 
 # Shapes: T tokens, D width, F hidden neurons, N routed experts.
 
+RIDGE = 1e-2
+"""Of the regression of "regressed", as a fraction of the mean square of an input channel."""
+SPREAD = 0.1
+"""Root mean square of the logits that "regressed" starts from, on the calibration tokens."""
+
 
 def make_router(
     config: MoEConfig, dense: DenseFFN, parts: Partition, sample: FFNSample | None, generator: torch.Generator
@@ -22,7 +27,8 @@ def make_router(
     """The router `config.router`, started as `config.router_init` says:
 
     - "random": every matrix N(0, 0.02^2). "zeros": logits are 0 (of the MLP, the last matrix is 0).
-    - "energy": `energy_rows`. "centroids": the centroid of an expert's cluster of FFN inputs (v2).
+    - "energy": `energy_rows`. "regressed": `regressed_rows`, for any experts of different neurons.
+    - "centroids": the centroid of an expert's cluster of FFN inputs (v2).
     - "analytic": linear: mean gate (without a gate, up) row of an expert; glu: a copy of its most typical neuron.
     """
 
@@ -48,6 +54,9 @@ def _rows(
     if config.router_init == "energy":
         assert sample is not None
         return energy_rows(sample, dense.down_norm, parts.experts)
+    if config.router_init == "regressed":
+        assert sample is not None
+        return regressed_rows(sample, dense.down, parts.experts)
     if config.router_init == "centroids":
         assert parts.centroids is not None, "the config checks that the split has them"
         return parts.centroids
@@ -70,6 +79,38 @@ def energy_rows(sample: FFNSample, down_norm: Tensor, experts: tuple[Tensor, ...
     energy_TN = _energy(sample.h, down_norm, experts)
     total_N1 = energy_TN.sum(0).unsqueeze(1).clamp_min(torch.finfo(dtype).tiny)
     return energy_TN.T @ x_TD / total_N1 - x_TD.mean(0)
+
+
+def regressed_rows(sample: FFNSample, down_DF: Tensor, experts: tuple[Tensor, ...]) -> Tensor:
+    """Router rows (N, D) whose logits predict how much each expert adds to the output, by ridge regression.
+
+    Of expert e on token t that is ||E_e(x_t)||, divided by its root mean square over the experts of the token and less
+    its mean over them, since only differences choose. The ridge is `RIDGE` times the mean square of an input channel,
+    and the rows are scaled so that the logits of these tokens have the root mean square `SPREAD`: the weights of a
+    softmax then start near equal, as experts of their dense coefficients need.
+
+    Args:
+        sample: of the dense FFN, T tokens.
+        down_DF: its down projection.
+        experts: the neurons of each expert.
+
+    Returns:
+        Rows (N, D), in float32 or better; 0 for a single expert.
+    """
+    x_TD = sample.x.double()
+    norms = []
+    for neurons in experts:
+        at = neurons.to(sample.h.device)
+        norms.append(torch.linalg.vector_norm(sample.h[:, at].float() @ down_DF[:, at].float().T, dim=1))
+    size_TN = torch.stack(norms, dim=1).double()
+    tiny = torch.finfo(torch.float32).tiny
+    size_TN = size_TN / size_TN.square().mean(1, keepdim=True).sqrt().clamp_min(tiny)
+    size_TN = size_TN - size_TN.mean(1, keepdim=True)
+    gram_DD = x_TD.T @ x_TD
+    gram_DD.diagonal().add_(RIDGE * gram_DD.diagonal().mean().clamp_min(tiny))
+    rows_ND = torch.linalg.solve(gram_DD, x_TD.T @ size_TN).T
+    spread = (x_TD @ rows_ND.T).square().mean().sqrt().clamp_min(tiny)
+    return (rows_ND * (SPREAD / spread)).to(torch.promote_types(sample.x.dtype, torch.float32))
 
 
 def _energy(h_TF: Tensor, down_norm: Tensor, experts: tuple[Tensor, ...]) -> Tensor:

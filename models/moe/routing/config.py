@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from ...errors import ModelError, check_choice
 
-RouterInit = Literal["random", "zeros", "energy", "centroids", "analytic"]
+RouterInit = Literal["random", "zeros", "energy", "regressed", "centroids", "analytic"]
 Score = Literal["topk_softmax", "softmax_topk", "sigmoid", "none"]
 Noise = Literal["none", "shazeer"]
 Scale = Literal["paper", "norm", "exact", "calibrated"]

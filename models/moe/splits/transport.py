@@ -34,3 +34,16 @@ def affinity(inp: SplitInput) -> tuple[Tensor, Tensor | None]:
     score_NF, centroids = scores(inp)
     total_F = score_NF.sum(0).clamp_min(torch.finfo(score_NF.dtype).tiny)
     return (score_NF / total_F).clamp_min(LEAST).log().T.contiguous(), centroids
+
+
+def log_importance(inp: SplitInput) -> tuple[Tensor, Tensor | None]:
+    """The logarithm of each neuron's importance in each expert's cluster (F, N), less its mean, at a spread of 1.
+
+    And the centroids, as of `affinity`. For experts that may hold the same neurons (ToMoE): what matters everywhere is
+    near to all of them.
+    """
+    score_NF, centroids = scores(inp)
+    tiny = torch.finfo(score_NF.dtype).tiny
+    log_FN = (score_NF / score_NF.mean(1, keepdim=True).clamp_min(tiny)).clamp_min(LEAST).log().T.contiguous()
+    log_FN = log_FN - log_FN.mean()
+    return log_FN / log_FN.std().clamp_min(tiny), centroids

@@ -57,6 +57,11 @@ class DotMoE(MoEMethod):
         """A language model with FFNs to cut, and text to learn on."""
         return frozenset({FFN, CAUSAL, CALIBRATION_DATA})
 
+    @property
+    def held_fraction(self) -> float | None:
+        """The fraction of the neurons that each expert holds, where experts may hold the same ones."""
+        return None
+
     def moe_config(self, seed: int) -> MoEConfig:
         """Unweighted experts; balance and z-loss act on the calibration text only."""
         return MoEConfig(
@@ -77,7 +82,8 @@ class DotMoE(MoEMethod):
         """Learn the experts and convert, in place. Raises `NotApplicable` for a model that cannot be converted so."""
         check_has_ffn(backbone)
         config = self.moe_config(split_seed(context))
-        learning = open_experts(backbone, config, calibration(backbone, context, gradients=False), self.temperature)
+        seen = calibration(backbone, context, gradients=False)
+        learning = open_experts(backbone, config, seen, self.temperature, self.held_fraction)
         if self.passes:
             train_on_calibration(
                 backbone,
@@ -86,4 +92,4 @@ class DotMoE(MoEMethod):
                 passes=self.passes,
                 learning_rate=self.alignment_rate,
             )
-        return learning.close()
+        return learning.close(None if self.routing == "own" else self.conversion(config.seed))

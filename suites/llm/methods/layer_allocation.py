@@ -11,9 +11,9 @@ paper lets the total follow from the text; one expert at least is routed in each
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, preset
@@ -41,15 +41,18 @@ class LayerAllocation(MoEMethod):
 
     num_experts: int = 8
     """Equal blocks of neurons, the always-on ones included."""
-    num_shared: int = 3
+    num_shared: int = 2
     """Blocks that are always on: in the mean over layers ("variation"), in each ("uniform"), or in the allocation that
     the beam is compared with ("beam")."""
-    top_k: int = 1
-    """Routed experts per token in addition, of the uniform allocation."""
+    top_k: int = 2
+    """Routed experts per token in addition, of the uniform allocation. With 1, every layer already shares as many
+    blocks as it may: nothing is left for "variation" to move."""
     rule: Literal["variation", "beam", "uniform"] = "beam"
     """What decides; "uniform" is CMoE, as a control."""
     width: int = 4
     """Allocations that the beam search keeps from layer to layer; 1 is greedy."""
+    search_examples: int = 8
+    """Calibration examples that the beam search measures the divergence on; all of them decide the experts."""
     threshold: float = 0.6
     """Coefficient of variation above which "variation" calls a neuron specialised; the paper's."""
     lowest: float = 0.2
@@ -59,8 +62,12 @@ class LayerAllocation(MoEMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width < 1:
-            raise ValueError(f"width={self.width} must be 1 or more")
+        if self.rule == "variation" and self.top_k == 1:
+            raise ValueError(
+                "rule='variation' keeps the mean of num_shared, which with top_k=1 is the most a layer may have"
+            )
+        if self.width < 1 or self.search_examples < 1:
+            raise ValueError(f"width={self.width} and search_examples={self.search_examples} must be 1 or more")
         if not 0 <= self.lowest <= self.highest <= 1:
             raise ValueError(f"lowest={self.lowest} and highest={self.highest} must rise from 0 to 1")
 
@@ -78,11 +85,11 @@ class LayerAllocation(MoEMethod):
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Allocate and convert, in place. Raises `NotApplicable` for a model that cannot be converted so."""
         check_has_ffn(backbone)
-        config = self.moe_config(split_seed(context))
+        config = self.conversion(split_seed(context))
         seen = calibration(backbone, context, gradients=False)
         if self.rule == "beam":
             try:
-                found = convert_by_search(backbone, config, seen, context.calibration(), width=self.width)
+                found = convert_by_search(backbone, config, seen, self._searched(context), width=self.width)
             except ModelError as error:
                 raise NotApplicable(str(error)) from error  # blocks that cannot run one by one
             divergences = {"divergence": found.divergence, "uniform divergence": found.uniform_divergence}
@@ -101,3 +108,15 @@ class LayerAllocation(MoEMethod):
             )
             context.note("shared blocks", {"by layer": shared, "specialised": fractions})
         return convert_by_layer(backbone, config, shared, seen)
+
+    def _searched(self, context: Context) -> list[Any]:
+        """The first calibration examples, as many as the search reads."""
+        left = self.search_examples
+        found = []
+        for batch in context.calibration():
+            if left > 0:
+                found.append(
+                    {name: value[:left] if isinstance(value, Tensor) else value for name, value in batch.items()}
+                )
+                left -= len(batch["input_ids"])
+        return found

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsebench.reports.panels.option_scores import OptionScores, to_details
+from sparsebench.reports.panels.option_scores import KEY, OptionScores, to_details
 from sparsebench.reports.records.record import Metric
 
 from ...contracts.metrics import Scores
@@ -42,6 +42,33 @@ def with_options(found: Scores, scores: Sequence[Sequence[float]], gold: Sequenc
         {**found.metrics, **metrics},
         {**found.examples, GOLD_NLL: nll_N.tolist(), MARGIN: margin_N.tolist()},
         {**found.details, **to_details(kept)},
+    )
+
+
+def with_options_of_sets(found: Scores, sets: Sequence[Scores]) -> Scores:
+    """Scores with what the options of several sets of questions say, all questions together and each weighing alike.
+
+    Args:
+        found: scores of something else.
+        sets: what `with_options` gave for each set; those without are left out.
+
+    Returns:
+        `found` with `gold_nll` and `margin`, their values by question and all scores; `found` itself without any.
+    """
+    kept = [one for one in sets if KEY in one.details]
+    if not kept:
+        return found
+    examples = {name: [value for one in kept for value in one.examples[name]] for name in NAMES}
+    sizes = [len(one.examples[GOLD_NLL]) for one in kept]
+    chances = [one.metrics[GOLD_NLL].chance or 0.0 for one in kept]
+    chance = math.fsum(size * each for size, each in zip(sizes, chances, strict=True)) / sum(sizes)
+    metrics = {
+        GOLD_NLL: _mean(np.asarray(examples[GOLD_NLL]), False, chance),
+        MARGIN: _mean(np.asarray(examples[MARGIN]), True, None),
+    }
+    entry = {part: [item for one in kept for item in one.details[KEY][part]] for part in ("gold", "scores")}
+    return Scores(
+        found.main, {**found.metrics, **metrics}, {**found.examples, **examples}, {**found.details, KEY: entry}
     )
 
 

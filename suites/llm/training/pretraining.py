@@ -65,16 +65,27 @@ class PretrainingTask(TrainingTask):
         metrics = over_groups(MAIN, _metrics(found), WORST)
         metrics[VAL] = over_groups(MAIN, _metrics(_held_out(subject, context)), "")[MAIN]
         details = router_details(found, context)
+        answered: dict[str, Scores] = {}
         if self.questions and reads(subject) < QUESTION_LENGTH:
             details["questions"] = f"not scored: the model reads {reads(subject)} tokens, a question may have more"
         else:
-            for name, scored in self._answered(subject, context).items():
+            answered = self._answered(subject, context)
+            for name, scored in answered.items():
                 metrics[name] = scored.metrics[scored.main]
                 examples[name] = list(scored.examples[scored.main])
         load = router_load(found)
         if load is not None:
             metrics[SPECIALISATION] = Metric(value=load.specialisation(), higher_is_better=True, unit="bits")
-        return Scores(MAIN, metrics, examples, details)
+        return self.with_answers(Scores(MAIN, metrics, examples, details), list(answered.values()))
+
+    def with_answers(self, found: Scores, answered: Sequence[Scores]) -> Scores:
+        """What more is kept of the sets of questions; the default is nothing.
+
+        Args:
+            found: the scores, accuracies of the sets included.
+            answered: all that each set has.
+        """
+        return found
 
     def _answered(self, subject: CausalLM, context: Context) -> dict[str, Scores]:
         """The scores of the sets of questions."""

@@ -12,12 +12,13 @@ from sparsebench.models.moe.conversion.convert import convert
 from sparsebench.models.moe.routing.statistics import aux_loss
 
 from ...contracts.context import Context
-from ...contracts.method import NotApplicable
+from ...contracts.method import Later, NotApplicable
 from ...contracts.traits import CALIBRATION_DATA, EXPERTS, FFN
 from ...training.callbacks import Callback
 from ..shared._balance_bias import BalanceBias
 from ..shared._tuned import TunedMethod
 from ._calibration import calibration, split_seed
+from ._common_router import with_common_router
 from ._dense_ffns import check_has_ffn
 
 
@@ -25,17 +26,28 @@ from ._dense_ffns import check_has_ffn
 class MoEMethod(TunedMethod):
     """Every FFN becomes a mixture of its own neurons."""
 
+    routing: Later[Literal["own", "common", "random"]] = "own"
+    """The paper's router, scale and balance, or those that are the same for every split (`_common_router.py`): a router
+    that starts from a regression on what experts add, or, as a control, at random."""
+
     def __post_init__(self) -> None:
-        self.moe_config(0)
+        self.conversion(0)
 
     @abstractmethod
     def moe_config(self, seed: int) -> MoEConfig:
         """The conversion. Raises `ModelError` for a config that cannot be."""
 
+    def conversion(self, seed: int) -> MoEConfig:
+        """What is carried out: `moe_config` under the router that `routing` names. Raises `ModelError`."""
+        config = self.moe_config(seed)
+        if self.routing == "own":
+            return config
+        return with_common_router(config, "regressed" if self.routing == "common" else "random")
+
     @property
     def needs(self) -> frozenset[str]:
         """A feed-forward layer to cut, and calibration data where the conversion looks at them."""
-        looks = {CALIBRATION_DATA} if self.moe_config(0).needs else set()
+        looks = {CALIBRATION_DATA} if self.conversion(0).needs else set()
         return frozenset({FFN, *looks})
 
     @property
@@ -46,7 +58,7 @@ class MoEMethod(TunedMethod):
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Convert in place. Raises `NotApplicable` for a model that cannot be converted so."""
         check_has_ffn(backbone)
-        config = self.moe_config(split_seed(context))
+        config = self.conversion(split_seed(context))
         seen = calibration(backbone, context, gradients="gradients" in config.needs) if config.needs else None
         try:
             return convert(backbone, config, seen)

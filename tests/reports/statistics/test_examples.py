@@ -53,6 +53,20 @@ def test_a_correlation() -> None:
     assert part.variance**0.5 == pytest.approx(metric.stderr, rel=0.15)
 
 
+def test_a_comparison_with_the_backbone_is_the_mean_over_domains_whose_documents_are_not_those_of_another() -> None:
+    columns = {
+        "domain": ["law"] * 3 + ["code"] * 2,
+        "cluster": [0, 0, 1, 0, 1],
+        "kl_nats": [2.0, 4.0, 3.0, 8.0, 4.0],
+        "same_tokens": [5, 5, 8, 2, 4],
+        "compared_tokens": [10, 10, 10, 10, 20],
+    }
+    for metric, value in (("kl_from_backbone", (0.3 + 0.4) / 2), ("same_token", (0.6 + 0.2) / 2)):
+        examples = example_scores(metric, value, columns)
+        assert examples is not None and len(examples.weights) == 2
+        assert examples.clusters is not None and examples.total() == pytest.approx(value)
+
+
 def test_bits_per_byte_are_a_ratio_of_sums_and_their_mean_over_domains() -> None:
     generator = np.random.default_rng(0)
     bytes_N = generator.integers(100, 900, 60)

@@ -32,11 +32,16 @@ def active_blocks(config: MoEConfig) -> int:
 def of_layer(config: MoEConfig, shared: int) -> MoEConfig:
     """The conversion of a layer that shares so many blocks; as many as before are on for a token.
 
+    A router that learns by its weights still does where one expert is chosen, whose weight is always 1.
+
     Args:
         config: the uniform conversion.
         shared: from 0 to `active_blocks(config)` - 1.
     """
-    return replace(config, num_shared=shared, top_k=active_blocks(config) - shared)
+    top_k = active_blocks(config) - shared
+    normed = config.score == "topk_softmax" or (config.score == "softmax_topk" and config.renorm)
+    learns = normed and (config.top_k > 1 or config.straight_through) and not config.densemixer
+    return replace(config, num_shared=shared, top_k=top_k, straight_through=learns and top_k == 1)
 
 
 def convert_by_layer(

@@ -12,12 +12,12 @@ from ....anatomy import MLP, describe
 from ....calibration.ffn_samples import Calibration
 from ....errors import ModelError
 from ...config import MoEConfig
-from ...splits.transport import affinity
+from ...splits.transport import affinity, log_importance
 from ..convert import convert, split_input
 from ..output_divergence import output_divergence
 from ..preconditions import FFN, calibration_for, feed_forwards, to_convert
 from ..verification import check_untied, check_view
-from .layer import TransportFFN, all_dense
+from .layer import MaskedFFN, TransportFFN, all_dense
 
 # Shapes: T tokens, D width, N experts.
 
@@ -64,17 +64,24 @@ class OpenExperts:
                 total = total + layer.aux
         return total
 
-    def close(self) -> nn.Module:
+    def close(self, config: MoEConfig | None = None) -> nn.Module:
         """Put the dense FFNs back, and convert them into the experts and routers as they are learnt by now.
 
+        Args:
+            config: another router over the learnt experts; None for the learnt one.
+
         Returns:
-            The model: each chosen expert has its dense coefficient. Its routers have no loss of their own any more:
-            without weights no other gradient reaches them, and balance alone would undo what they learnt.
+            The model. Of the learnt router each chosen expert has its dense coefficient, and there is no loss on it any
+            more: without weights no other gradient reaches it, and balance alone would undo what it learnt.
         """
         given = {block: layer.partition() for block, layer in self.layers.items()}
         self.undo()
-        config = replace(self.config, balance="none", z_coef=0.0)
-        return convert(self.model, config, self.calibration, given=given)
+        return convert(self.model, config or self.learnt, self.calibration, given=given)
+
+    @property
+    def learnt(self) -> MoEConfig:
+        """The conversion into the learnt experts under the learnt router."""
+        return replace(self.config, balance="none", z_coef=0.0)
 
     def undo(self) -> None:
         """Put the dense FFNs back; what had a gradient has one again."""
@@ -85,7 +92,11 @@ class OpenExperts:
 
 
 def open_experts(
-    model: nn.Module, config: MoEConfig, calibration: Calibration, temperature: float = 1.0
+    model: nn.Module,
+    config: MoEConfig,
+    calibration: Calibration,
+    temperature: float = 1.0,
+    held: float | None = None,
 ) -> OpenExperts:
     """Put a `TransportFFN` in the place of each FFN, in place: affinities and routers then train, and nothing else.
 
@@ -98,6 +109,8 @@ def open_experts(
         config: has the values of `FIXED`; its balance loss and z-loss act while the experts are learnt.
         calibration: what `calibrate` returned of it.
         temperature: of the transport plan.
+        held: the fraction of the neurons that each expert holds of its own choice, whatever others hold, as in ToMoE;
+            affinities then start from the importance itself (`log_importance`). None: each neuron is in one expert.
 
     Returns:
         The model with what was put into it.
@@ -124,7 +137,7 @@ def open_experts(
     calibration_for(model, ffns, config, calibration)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     generator = torch.Generator().manual_seed(config.seed)
-    layers = {ffn.block: _layer(ffn, config, calibration, generator) for ffn in chosen}
+    layers = {ffn.block: _layer(ffn, config, calibration, generator, held) for ffn in chosen}
     model.requires_grad_(False)
     for ffn in chosen:
         layers[ffn.block].temperature = temperature
@@ -140,12 +153,16 @@ def open_experts(
 
 
 @torch.no_grad()
-def _layer(ffn: FFN, config: MoEConfig, calibration: Calibration, generator: torch.Generator) -> TransportFFN:
+def _layer(
+    ffn: FFN, config: MoEConfig, calibration: Calibration, generator: torch.Generator, held: float | None
+) -> TransportFFN:
     inp = split_input(ffn, config, calibration, generator)
-    affinity_FN, centroid_ND = affinity(inp)
+    affinity_FN, centroid_ND = affinity(inp) if held is None else log_importance(inp)
     assert centroid_ND is not None, "the configuration has clusters of tokens"
     router_ND = (centroid_ND - centroid_ND.mean(0)).float()
     logits_TN = inp.need_sample().x.float().cpu() @ router_ND.cpu().T
     router_ND = router_ND / logits_TN.square().mean().sqrt().clamp_min(torch.finfo(torch.float32).tiny)
     modules = [site.get() for site in ffn.mlp.parts]
-    return TransportFFN(ffn.dense, modules, affinity_FN, router_ND, config)
+    if held is None:
+        return TransportFFN(ffn.dense, modules, affinity_FN, router_ND, config)
+    return MaskedFFN(ffn.dense, modules, affinity_FN, router_ND, config, max(1, round(held * inp.hidden)))

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ....errors import ModelError
 from ...routing.balance import balance_loss
 from ...routing.choices import Routing
 from ...routing.config import RoutingConfig
@@ -85,9 +86,12 @@ class TransportFFN(nn.Module):
         """The experts as they are now, with the rows of the router as their centroids (N, D)."""
         return Partition(
             shared=torch.empty(0, dtype=torch.int64),
-            experts=rounded(self._plan(), self.sizes),
+            experts=self._experts(),
             centroids=self.router.detach().clone(),
         )
+
+    def _experts(self) -> tuple[Tensor, ...]:
+        return rounded(self._plan(), self.sizes)
 
     def _plan(self) -> Tensor:
         return sinkhorn(self.affinity, self.sizes, self.temperature)
@@ -106,6 +110,45 @@ class TransportFFN(nn.Module):
         self.aux = balance_loss(self.routing, Routing(index_TK, torch.ones_like(best_TK), logits_TN))
         hard_TN = torch.zeros_like(logits_TN).scatter(1, index_TK, 1.0)
         return straight_through(hard_TN, logits_TN.softmax(-1))
+
+
+class MaskedFFN(TransportFFN):
+    """As its base, but every expert holds `neurons` of its own choice, also of those that others hold.
+
+    After ToMoE (Gao et al., arXiv 2501.15316): expert e is the dense FFN under a mask, column e of M, which learns with
+    the router. M has a 1 where the affinity of a column is among its greatest, and passes the gradient of
+    sigmoid(affinity - the least of these). In the place of the paper's Gumbel noise and its penalty on sizes, sizes are
+    fixed here.
+    """
+
+    def __init__(
+        self,
+        ffn: DenseFFN,
+        modules: Iterable[nn.Module],
+        affinity_FN: Tensor,
+        router_ND: Tensor,
+        routing: RoutingConfig,
+        neurons: int,
+    ) -> None:
+        super().__init__(ffn, modules, affinity_FN, router_ND, routing)
+        if not 1 <= neurons <= len(affinity_FN):
+            raise ModelError(f"neurons={neurons} must lie in 1..{len(affinity_FN)}, those of the FFN")
+        self.neurons = neurons
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """`neurons` for each expert."""
+        return (self.neurons,) * self.affinity.shape[1]
+
+    def assignment(self) -> Tensor:
+        """M (F, N): `neurons` ones in each column."""
+        best_KN, index_KN = self.affinity.topk(self.neurons, dim=0)
+        soft_FN = ((self.affinity - best_KN[-1].detach()) / self.temperature).sigmoid()
+        return straight_through(torch.zeros_like(soft_FN).scatter(0, index_KN, 1.0), soft_FN)
+
+    def _experts(self) -> tuple[Tensor, ...]:
+        index_KN = self.affinity.topk(self.neurons, dim=0).indices
+        return tuple(index_KN[:, expert].sort().values.cpu() for expert in range(index_KN.shape[1]))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from torch import Tensor
 from sparsebench.models.calibration.ffn_samples import FFNSample
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.dense_ffn import DenseFFN
-from sparsebench.models.moe.conversion.router_init import energy_rows, make_router
+from sparsebench.models.moe.conversion.router_init import RIDGE, SPREAD, energy_rows, make_router, regressed_rows
 from sparsebench.models.moe.routing.router import GLURouter, LinearRouter, MLPRouter
 from sparsebench.models.moe.splits import Partition
 
@@ -54,6 +54,36 @@ def test_energy_takes_the_norm_of_the_down_projection() -> None:
     layer = make(sample, router_init="energy")
     assert isinstance(layer, LinearRouter)
     assert torch.equal(layer.weight, energy_rows(sample, dense().down.norm(dim=0), PARTS.experts))
+
+
+def test_regressed_rows_are_the_least_squares_fit_of_what_experts_add() -> None:
+    """By stacking the ridge as further rows of the regression, one expert after another."""
+    x, h, down = normal(30, 4, seed=5), normal(30, 6, seed=6), normal(4, 6, seed=7)
+    sizes = torch.stack([(h[:, own] @ down[:, own].T).norm(dim=1) for own in PARTS.experts], dim=1)
+    sizes = sizes / sizes.square().mean(1, keepdim=True).sqrt()
+    sizes = sizes - sizes.mean(1, keepdim=True)
+    ridge = (RIDGE * x.square().sum() / 4).sqrt() * torch.eye(4)
+    rows = torch.linalg.lstsq(torch.cat((x, ridge)), torch.cat((sizes, torch.zeros(4, 2)))).solution.T
+    found = regressed_rows(FFNSample(x, h), down, PARTS.experts)
+    assert float((x @ found.T).square().mean().sqrt()) == pytest.approx(SPREAD, rel=1e-4)
+    torch.testing.assert_close(found / found.norm(), rows / rows.norm(), atol=1e-4, rtol=1e-4)
+    assert not regressed_rows(FFNSample(x, h), down, PARTS.experts[:1]).any()
+
+
+def test_a_regressed_router_finds_the_expert_of_each_token() -> None:
+    """Each input channel feeds the neurons of one expert alone."""
+    x = torch.eye(2).repeat(20, 1) * torch.linspace(1, 2, 40)[:, None]
+    h = torch.zeros(40, 6)
+    h[:, [0, 3]], h[:, [1, 2, 4]] = x[:, :1], x[:, 1:]
+    rows = regressed_rows(FFNSample(x, h), normal(4, 6, seed=7), PARTS.experts)
+    assert torch.equal((x @ rows.T).argmax(1), x.argmax(1))
+
+
+def test_the_linear_router_starts_from_them() -> None:
+    sample = FFNSample(normal(30, 4, seed=5), normal(30, 6, seed=6))
+    layer = make(sample, router_init="regressed")
+    assert isinstance(layer, LinearRouter)
+    assert torch.equal(layer.weight, regressed_rows(sample, dense().down, PARTS.experts))
 
 
 def test_centroids_are_the_rows() -> None:

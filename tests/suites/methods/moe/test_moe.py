@@ -1,6 +1,7 @@
 """The published dense to MoE settings as methods, their controls, and static pruning."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,13 +14,19 @@ from sparsebench.models.moe.attention.convert_attention import AttentionMoE
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Setup
+from sparsebench.suites.llm.methods.dot_moe import DotMoE
+from sparsebench.suites.llm.methods.layer_allocation import LayerAllocation
+from sparsebench.suites.llm.methods.tomoe import ToMoE
 from sparsebench.suites.methods.compression.neuron_pruning import NeuronPruning
+from sparsebench.suites.methods.compression.top_neurons import TopNeurons
 from sparsebench.suites.methods.moe import llama_moe_v1, llama_moe_v2
 from sparsebench.suites.methods.moe._calibration import split_seed
+from sparsebench.suites.methods.moe._moe import MoEMethod
 from sparsebench.suites.methods.moe.cmoe import CMoE
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.methods.moe.moe_attention import MoEAttention
+from sparsebench.suites.methods.moe.upcycle import Upcycle
 
 from ....models.zoo.text_families import build
 from ..setups import text
@@ -91,6 +98,63 @@ def test_cmoe_and_its_controls_differ_by_the_split_alone(split: Any, setup: Setu
     layers = ffns(CMoE(num_shared=1, top_k=5, split=split).prepare(setup.model, setup.context))
     config = layers[0].config
     assert (config.split, config.router, config.score, config.num_shared, config.top_k) == (split, "glu", "none", 1, 5)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        LlamaMoEV1(preset="2of8", top_k=4, routing="common"),
+        LlamaMoEV1(preset="residual_14p2", num_experts=8, routing="common"),
+        LlamaMoEV2(routing="common"),
+        CMoE(routing="common"),
+        DotMoE(passes=0, routing="common"),
+        ToMoE(passes=0, routing="common"),
+        LayerAllocation(rule="uniform", routing="common"),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_the_common_router_is_the_same_for_every_split(method: MoEMethod, setup: Setup) -> None:
+    """Its kind, start, weights, scale and balance; a chosen expert starts near its dense coefficient."""
+    layers = ffns(method.prepare(setup.model, setup.context))
+    found = layers[0].config
+    assert (found.router, found.router_init, found.score, found.scale) == (
+        "linear",
+        "regressed",
+        "topk_softmax",
+        "exact",
+    )
+    assert (found.noise, found.balance, found.straight_through) == ("none", "switch", found.top_k == 1)
+    weight = layers[0].router(torch.randn(50, 32, generator=torch.Generator().manual_seed(0))).weight
+    torch.testing.assert_close(weight.mean(), torch.tensor(1.0))
+    control = replace(method, routing="random").conversion(found.seed)
+    assert control == replace(found, router_init="random", layers="all")
+    own = type(method)().conversion(3)
+    assert own == type(method)().moe_config(3)
+
+
+def test_copies_of_an_ffn_have_no_common_router() -> None:
+    with pytest.raises(ValueError, match="'regressed' makes rows from different neurons"):
+        Upcycle(routing="common")
+
+
+def test_an_allocation_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="the most a layer may have"):
+        LayerAllocation(rule="variation", num_shared=3, top_k=1)
+
+
+def test_the_search_reads_as_many_examples_as_it_is_told(setup: Setup) -> None:
+    batches = setup.context.calibration()
+    assert len(batches) == 1 and len(batches[0]["input_ids"]) == 16
+    (found,) = LayerAllocation(search_examples=3)._searched(setup.context)
+    assert torch.equal(found["input_ids"], batches[0]["input_ids"][:3]) and not found["use_cache"]
+    assert len(LayerAllocation(search_examples=99)._searched(setup.context)[0]["input_ids"]) == 16
+
+
+def test_the_oracle_keeps_a_fraction_of_the_neurons(setup: Setup) -> None:
+    model = TopNeurons(keep=0.25).prepare(setup.model, setup.context)
+    assert [layer.down_proj.count for layer in ffns(model)] == [16, 16]
+    with pytest.raises(ValueError, match="keep must lie"):
+        TopNeurons(keep=0.0)
 
 
 def test_an_impossible_config_is_refused_before_anything_runs() -> None:

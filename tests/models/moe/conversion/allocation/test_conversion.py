@@ -11,7 +11,7 @@ from sparsebench.models import load, save
 from sparsebench.models.calibration.ffn_samples import calibrate
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
-from sparsebench.models.moe.conversion.allocation.conversion import convert_by_layer, convert_by_search
+from sparsebench.models.moe.conversion.allocation.conversion import convert_by_layer, convert_by_search, of_layer
 from sparsebench.models.moe.conversion.convert import convert
 from sparsebench.models.moe.layer import MoEFFN
 from sparsebench.models.moe.presets import preset
@@ -34,6 +34,13 @@ def test_each_layer_has_its_number_and_all_have_as_many_on(build: Build, example
     found = [layer.config for layer in layers(model)]
     assert [own.num_shared for own in found] == [3, 0]
     assert all(own.num_shared + own.top_k == 4 for own in found)
+
+
+def test_a_router_that_learns_does_so_where_one_expert_is_chosen() -> None:
+    learns = MoEConfig(num_experts=8, num_shared=2, top_k=2, score="topk_softmax")
+    assert [of_layer(learns, shared).straight_through for shared in range(4)] == [False, False, False, True]
+    assert of_layer(of_layer(learns, 3), 1) == of_layer(learns, 1)
+    assert not of_layer(config(), 3).straight_through
 
 
 def test_uniform_numbers_are_the_plain_conversion(build: Build, example: Callable, run: Callable) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.restoration import to_dense
 from sparsebench.models.moe.conversion.transport.alignment import OpenExperts, open_experts
+from sparsebench.models.moe.layer import MoEFFN
 
 Build = Callable[[str], nn.Module]
 
@@ -64,6 +66,21 @@ def test_all_experts_on_give_the_dense_model(build: Build, example: Callable, ru
     before = run(model, example(model))
     mixture = opened(model, example, top_k=5).close()
     torch.testing.assert_close(run(mixture, example(model)), before, atol=1e-5, rtol=1e-4)
+
+
+def test_masks_become_experts_that_share_neurons_and_another_router_may_close(build: Build, example: Callable) -> None:
+    model = build("llama")
+    ids = example(model)
+    seen = calibrate(model, [ids])
+    learning = open_experts(model, config(num_experts=3, top_k=1), seen, held=0.6)
+    learnt = model(input_ids=ids).logits.detach()
+    assert [layer.sizes for layer in learning.layers.values()] == [(30, 30, 30)] * 2
+    torch.testing.assert_close(learning.close()(input_ids=ids).logits, learnt, atol=1e-5, rtol=1e-4)
+    again = open_experts(build("llama"), config(num_experts=3, top_k=1), seen, held=0.6)
+    other = replace(again.config, router_init="regressed", score="topk_softmax", straight_through=True)
+    layers = [layer for layer in again.close(other).modules() if isinstance(layer, MoEFFN)]
+    assert [layer.experts.sizes for layer in layers] == [(30, 30, 30)] * 2
+    assert all(layer.config == other for layer in layers)
 
 
 def test_undo_leaves_the_model_as_it_was(build: Build, example: Callable) -> None:

@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.conversion.dense_ffn import DenseFFN
-from sparsebench.models.moe.conversion.transport.layer import TransportFFN, all_dense, straight_through
+from sparsebench.models.moe.conversion.transport.layer import MaskedFFN, TransportFFN, all_dense, straight_through
 from sparsebench.models.moe.routing.config import RoutingConfig
 from sparsebench.models.moe.splits.sinkhorn import sinkhorn
 
@@ -61,6 +62,28 @@ def test_gradients_of_affinity_and_router_are_those_of_the_soft_matrices() -> No
     (router,) = torch.autograd.grad(output(logits.softmax(1), learnt.assignment().detach()), learnt.router)
     torch.testing.assert_close(found, (affinity, router))
     assert all(gradient.abs().max() > 0 for gradient in found)
+
+
+def test_masks_hold_their_own_choice_and_learn_by_their_sigmoid() -> None:
+    """y = W_down (h * mask of the chosen expert); the gradient of a mask is that of sigmoid(affinity - least kept)."""
+    plain = layer()
+    masked = MaskedFFN(plain.ffn, [], plain.affinity.detach(), plain.router.detach(), RoutingConfig(top_k=1), 5)
+    x, weight = draw(7, WIDTH, seed=6), draw(7, WIDTH, seed=7)
+    best = masked.affinity.topk(5, dim=0)
+    hard = torch.zeros(HIDDEN, EXPERTS).scatter(0, best.indices, 1.0)
+    assert torch.equal(masked.assignment(), hard) and len(hard.sum(1).unique()) > 1
+    assert [own.tolist() for own in masked.partition().experts] == [
+        column.nonzero()[:, 0].tolist() for column in hard.T
+    ]
+    h = F.silu(x @ plain.ffn.gate.T) * (x @ plain.ffn.up.T)  # type: ignore[union-attr]
+    chosen = (x @ plain.router.T).argmax(1)
+    torch.testing.assert_close(masked(x), plain.ffn.output(h * hard.T[chosen]))
+    (found,) = torch.autograd.grad((masked(x) * weight).sum(), masked.affinity)
+    soft = (masked.affinity - best.values[-1].detach()).sigmoid()
+    (wanted,) = torch.autograd.grad(((h * soft.T[chosen]) @ plain.ffn.down.T * weight).sum(), masked.affinity)
+    torch.testing.assert_close(found, wanted)
+    with pytest.raises(ModelError, match=r"must lie in 1\.\.18"):
+        MaskedFFN(plain.ffn, [], plain.affinity.detach(), plain.router.detach(), RoutingConfig(top_k=1), 19)
 
 
 @torch.no_grad()
