@@ -13,6 +13,7 @@ from torch import nn
 
 from sparsebench.models.moe.routing.noise import scale_noise
 
+from ...contracts.budget import Budget
 from ...contracts.context import Context
 from ...contracts.method import Curves, Later
 from ...training.callbacks import Callback, TrainingState
@@ -55,7 +56,7 @@ class ContinualPretraining(LanguageTraining):
     def callbacks(self, context: Context) -> tuple[Callback, ...]:
         """Those of every language training, and the fall of the noise."""
         found = super().callbacks(context)
-        return found if self.noise_until is None else (*found, FallingNoise(self.noise_until))
+        return found if self.noise_until is None else (*found, FallingNoise(self.noise_until, context.budget))
 
     def backbones(self) -> tuple[str, ...]:
         """The donor, if text is filtered."""
@@ -74,16 +75,18 @@ class FallingNoise(Callback):
 
     Args:
         until: the fraction of the training at which it is 0; at 0 from the first step on.
+        budget: says how long the training is.
     """
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, until: float, budget: Budget) -> None:
         self.until = until
+        self.budget = budget
         self.factor = 1.0
         self.model: nn.Module | None = None
 
     def on_start(self, state: TrainingState) -> None:
         """The noise of the first step. Raises ValueError for a model without noise, or a training of unknown length."""
-        if state.total is None:
+        if self._progress(state) is None:
             raise ValueError("noise_until is a fraction of the training, whose number of steps nobody knows here")
         if not self._set(state):
             raise ValueError(f"noise_until={self.until:g}, but no router of this model has noise")
@@ -106,6 +109,12 @@ class FallingNoise(Callback):
         self.model = state.models["model"]
         self.factor = 0.0
         if self.until:
-            assert state.total is not None
-            self.factor = max(0.0, 1 - state.step / (self.until * state.total))
+            self.factor = max(0.0, 1 - (self._progress(state) or 0.0) / self.until)
         return scale_noise(self.model, self.factor)
+
+    def _progress(self, state: TrainingState) -> float | None:
+        """The fraction of the training that is over, as the learning rate counts it."""
+        unit, amount = self.budget.duration
+        if unit == "tokens":
+            return state.tokens / amount
+        return None if state.total is None else state.step / state.total

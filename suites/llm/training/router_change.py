@@ -1,11 +1,13 @@
 """How the routers of a model change while it trains: certainty and agreement as curves, the load before training"""
 
 import math
+import warnings
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 
+from sparsebench.models.errors import ModelError
 from sparsebench.models.evaluation import evaluation_mode
 from sparsebench.models.moe.routing.agreement import kept_choices
 from sparsebench.models.moe.routing.probe import RoutingProbe, has_mixture, routing_probe
@@ -70,7 +72,8 @@ class RouterChange(Callback):
     "router entropy of a token" is 1 for a router that chooses by chance (there is none where a router gives no logits),
     "router agreement with the start" is 1 before training. The load by group before training is noted in the record;
     that after it is what a task finds on the text that it scores. The model is read in evaluation mode, without noise:
-    no random number is drawn, and the training stays the same.
+    no random number is drawn, and the training stays the same. A mixture that cannot be watched gives a warning, which
+    the record keeps.
 
     Args:
         data: its held-out rows are read.
@@ -89,7 +92,11 @@ class RouterChange(Callback):
         model = state.models["model"]
         if not has_mixture(model):
             return
-        self._start = self._read(model)
+        try:
+            self._start = self._read(model)
+        except ModelError as error:
+            warnings.warn(f"no curves of how the routers change: {error}", stacklevel=2)
+            return
         self._note(state, self._start)
         self.context.note(BEFORE, to_entry(self._start.load()))
 

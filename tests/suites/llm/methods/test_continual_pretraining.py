@@ -65,9 +65,21 @@ class Scales(Callback):
         self.found.append(scale)
 
 
-@pytest.mark.parametrize(("until", "scales"), [(0.5, [0.5, 0.0, 0.0, 0.0]), (0.0, [0.0] * 4), (None, [1.0] * 4)])
-def test_noise_falls_in_a_line_and_stays_0(until: float | None, scales: list[float]) -> None:
-    context = Context(suite="llm", task="t", seed=0, budget=Budget(steps=4, batch_size=2, test_examples=2))
+STEPS = Budget(steps=4, batch_size=2, test_examples=2)
+TOKENS = Budget(tokens=4 * 2 * 64, batch_size=2, test_examples=2)
+
+
+@pytest.mark.parametrize(
+    ("until", "budget", "scales"),
+    [
+        (0.5, STEPS, [0.5, 0.0, 0.0, 0.0]),
+        (1.0, TOKENS, [0.75, 0.5, 0.25, 0.0]),
+        (0.0, TOKENS, [0.0] * 4),
+        (None, STEPS, [1.0] * 4),
+    ],
+)
+def test_noise_falls_in_a_line_and_stays_0(until: float | None, budget: Budget, scales: list[float]) -> None:
+    context = Context(suite="llm", task="t", seed=0, budget=budget)
     found = SyntheticDomains().setup(tiny.load, context)
     method = ContinualPretraining(noise_until=until)
     mixture = LlamaMoEV1(preset="2of8", train="none").prepare(found.model, found.context)
@@ -75,17 +87,16 @@ def test_noise_falls_in_a_line_and_stays_0(until: float | None, scales: list[flo
     result = method.train_stage(method.prepare(mixture, found.context), found.data, found.context, further=[seen])
     assert seen.found == scales
     kept = result.curves.get("router agreement with the clean choice", [])
-    assert len(kept) == {0.5: 2, 0.0: 0, None: 4}[until], "a step without noise has no such point"
+    assert len(kept) == {0.5: 2, 1.0: 4, 0.0: 0, None: 4}[until], "a step without noise has no such point"
 
 
 def test_a_stopped_training_goes_on_with_its_noise() -> None:
-    context = Context(suite="llm", task="t", seed=0, budget=Budget(steps=4, batch_size=2, test_examples=2))
-    found = SyntheticDomains().setup(tiny.load, context)
+    found = SyntheticDomains().setup(tiny.load, Context(suite="llm", task="t", seed=0, budget=STEPS))
     model = LlamaMoEV1(preset="2of8", train="none").prepare(found.model, found.context)
-    stopped = FallingNoise(1.0)
+    stopped = FallingNoise(1.0, STEPS)
     state = TrainingState(models={"model": model}, optimizers={}, data=None, total=4, step=3)
     stopped.on_step(state)
-    again = FallingNoise(1.0)
+    again = FallingNoise(1.0, STEPS)
     again.on_start(TrainingState(models={"model": model}, optimizers={}, data=None, total=4))
     assert noise_scales(model) == {1.0}
     again.load_state_dict(stopped.state_dict())
@@ -97,6 +108,6 @@ def test_noise_that_is_not_there_cannot_fall() -> None:
         ContinualPretraining(noise_until=1.5)
     state = TrainingState(models={"model": nn.Linear(2, 2)}, optimizers={}, data=None, total=4)
     with pytest.raises(ValueError, match=r"noise_until=0.5, but no router of this model has noise"):
-        FallingNoise(0.5).on_start(state)
+        FallingNoise(0.5, STEPS).on_start(state)
     with pytest.raises(ValueError, match="whose number of steps nobody knows"):
-        FallingNoise(0.5).on_start(replace(state, total=None))
+        FallingNoise(0.5, STEPS).on_start(replace(state, total=None))
