@@ -1,5 +1,6 @@
 """What a training does to routers: choices compared by hand, the same training, the same after a stop."""
 
+import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -47,14 +48,12 @@ def surroundings(context: Context) -> Context:
 
 def trained(context: Context, method: ContinualPretraining = METHOD, *further: Callback) -> Trained:
     context = surroundings(context)
-    models = []
-    for _ in range(2):
-        setup = SyntheticDomains().setup(tiny.load, context)
-        models.append(LlamaMoEV1(preset="2of8", train="none").prepare(setup.model, setup.context))
+    setup = SyntheticDomains().setup(tiny.load, context)
+    start = LlamaMoEV1(preset="2of8", train="none").prepare(setup.model, setup.context)
     torch.manual_seed(5)
-    model = method.prepare(models[1], setup.context)
+    model = method.prepare(copy.deepcopy(start), setup.context)
     curves = method.train_stage(model, setup.data, setup.context, further=further).curves
-    return Trained(models[0].float().eval(), model.eval(), setup, curves)
+    return Trained(start.float().eval(), model.eval(), setup, curves)
 
 
 def choices(model: Any, rows: Any) -> tuple[list[set[int]], float]:
@@ -62,7 +61,7 @@ def choices(model: Any, rows: Any) -> tuple[list[set[int]], float]:
     with torch.no_grad(), routing_probe(model, choices=True) as probe:
         model(input_ids=torch.tensor([row.examples[0].ids for row in rows]))
     chosen = [set(token) for index_TK in probe.choices.values() for token in index_TK.tolist()]
-    entropies = [seen.token_entropy for seen in probe.layers.values()]
+    entropies = [seen.token_entropy or 0.0 for seen in probe.layers.values()]
     return chosen, sum(entropies) / len(entropies) / math.log(8)
 
 
