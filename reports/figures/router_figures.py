@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..routers.health import BALANCE, CV2, RouterHealth, mean_over_layers, place_of
+from ..routers.health import BALANCE, CERTAINTY, CLEAN, CV2, START, RouterHealth, mean_over_layers, place_of
 from ..tables import formatting
 from . import Figure, Words, layer_plots, plots
 from .layer_plots import LayerMark
@@ -16,6 +16,14 @@ MAX_CURVES = 2
 """Tasks whose curves over training are drawn."""
 MAX_LINES = 10
 Curve = Sequence[tuple[float, float]]
+CURVES = {
+    CERTAINTY: "entropy ÷ greatest",
+    CLEAN: "agreement with the clean choice",
+    START: "agreement with the start",
+    CV2: "CV² of the load",
+    BALANCE: "balance loss",
+}
+"""The curves of routers that are drawn over training, and what their axes say."""
 
 
 @dataclass(frozen=True)
@@ -121,15 +129,15 @@ def _caption(seen: Seen, health: RouterHealth) -> str:
 
 
 def over_training(lines: Sequence[Line]) -> list[Figure]:
-    """CV^2 by step, then the balance loss; the first tasks that have them."""
+    """A figure for each kind of curve, by step; the first tasks that have them."""
     found: dict[tuple[str, str], list[tuple[Mark, Curve]]] = defaultdict(list)
     for line in lines:
         for name, points in line.seen.curves.items():
-            for kind in (CV2, BALANCE):
+            for kind in CURVES:
                 if name.endswith(kind) and len(points) > 1:
                     found[kind, line.task].append((Mark(line.number, "", 0.0), points))
     figures = []
-    for kind, label in ((CV2, "CV² of the load"), (BALANCE, "balance loss")):
+    for kind, label in CURVES.items():
         of_kind = [(task, curves) for (name, task), curves in found.items() if name == kind]
         for task, curves in of_kind[:MAX_CURVES]:
             title = f"{task}: {label} over training"

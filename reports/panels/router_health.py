@@ -1,4 +1,4 @@
-"""Whether the experts share the work: worst expert, dead experts, entropy by layer; CV^2 over training; speed.
+"""Whether the experts share the work: worst expert, dead experts, entropy by layer; routers over training; speed.
 
 It reads `details["router_health"]` (its form: `reports/routers/health.py`) or, where a task keeps none, what the last
 method noted; the curves over training; the training costs with `details["product_rate"]`, also of rows without a
@@ -23,16 +23,19 @@ MAX_LAYERED = 4
 LEGEND = (
     "One seed; on the text that is scored, outside of the language tasks on the calibration data. Worst expert: the "
     "tokens of the busiest expert over those of the mean one, 1 when all get as many. Dead: experts that no token of "
-    "any domain chose. Entropy of the load, in per cent of that of an even load. CV²: squared coefficient of variation "
-    "of the load, 0 when it is even. Means over layers and domains; bands: from the lowest to the highest domain; "
-    "dashed: an even load. Tokens per second of training, evaluations and checkpoints included; product rate: the "
-    "operations of the training per second over those of a large matrix product, of the same type of numbers and on as "
-    "many threads, on the same machine."
+    "any domain chose. Entropy of the load, in per cent of that of an even load. CV²: squared coefficient of "
+    "variation of the load, 0 when it is even. Means over layers and domains; bands: from the lowest to the highest "
+    "domain; dashed: an even load. Over training: the entropy of a token's router softmax on held-out text over the "
+    "greatest, 1 for a router that chooses by chance; the fraction of a step's choices that would be the same without "
+    "noise, and of the choices on held-out text that the model before training made as well; by chance both are K of "
+    "N. Tokens per second of training, evaluations and checkpoints included; product rate: the operations of the "
+    "training per second over those of a large matrix product, of the same type of numbers and on as many threads, on "
+    "the same machine."
 )
 
 
 class RouterHealthPanel(Panel[Seen]):
-    """A figure of all rows, figures by layer of the first ones, and the CV^2 over training."""
+    """A figure of all rows, figures by layer of the first ones, and curves over training."""
 
     key = KEY
 

@@ -12,30 +12,34 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..figures import Figure, Words, plots
-from ..records.record import RecordError
+from ..records.record import Record, RecordError
 from ..tables import formatting
-from .panel import Content, Entry, Panel
+from .panel import Content, Entry, Panel, by_link
 
 Fractions = tuple[tuple[float, ...], ...]
 """Per layer the fraction of the routed tokens that each expert gets; a layer's fractions sum to 1."""
-MAX_FIGURES = 4
+BEFORE = "router_load_before"
+"""The entry of the same form that a training notes: the load of the model that it began with, on held-out text."""
+MAX_ROWS = 4
 LEGEND = (
-    "Share of a domain's routed tokens that each expert gets, against an even share; one seed. Specialisation: "
-    "divergence of a domain's shares from the mean shares of all domains in bits, mean over layers; 0 means that all "
-    "domains are routed alike."
+    "Share of a domain's routed tokens that each expert gets, against an even share; one seed. The load before "
+    "training is that of held-out text of the same domains. Specialisation: divergence of a domain's shares from the "
+    "mean shares of all domains in bits, mean over layers; 0 means that all domains are routed alike."
 )
 
 
 @dataclass(frozen=True)
 class RouterLoad:
-    """The fractions of each domain; `layers` are the numbers of the blocks that have a router."""
+    """The fractions of each domain; `layers` are the numbers of the blocks that have a router. `before`: the load of
+    the same model before training, where the record says it."""
 
     layers: tuple[int, ...]
     domains: dict[str, Fractions]
+    before: RouterLoad | None = None
 
     def mean(self, place: int) -> list[float]:
         """Fractions of the layer at `place`, averaged over the domains."""
@@ -64,18 +68,34 @@ class RouterLoad:
 
 
 def to_details(load: RouterLoad) -> dict[str, Any]:
-    """As an entry of `Record.details`, small: a layer is a text of fractions in per mille."""
+    """As an entry of `Record.details`."""
+    return {PANEL.key: to_entry(load)}
+
+
+def to_entry(load: RouterLoad) -> dict[str, Any]:
+    """As the value of that entry, small: a layer is a text of fractions in per mille."""
     rows = {domain: [_text(layer) for layer in fractions] for domain, fractions in load.domains.items()}
-    return {PANEL.key: {"layers": list(load.layers), "per_mille": rows}}
+    return {"layers": list(load.layers), "per_mille": rows}
 
 
 class RouterLoadPanel(Panel[RouterLoad]):
-    """A heat map for each row whose tasks cover two domains or more."""
+    """A heat map for each row whose tasks cover two domains or more, and one of the load before training."""
 
     key = "router_load"
 
+    def entry(self, record: Record) -> Any:
+        """The load, and the one before the last training, None where no training noted it."""
+        before = by_link(record.details, BEFORE)
+        return super().entry(record), before[max(before)] if before else None
+
     def parse(self, value: Any) -> RouterLoad:
-        """The load of one record. Raises `RecordError` for layers or domains that do not fit each other."""
+        """The loads of one record. Raises `RecordError` for layers or domains that do not fit each other."""
+        load, before = value
+        if before is None:
+            return self._load(load)
+        return replace(self._load(load), before=self._load(before))
+
+    def _load(self, value: Any) -> RouterLoad:
         layers = tuple(value["layers"])
         if not layers or not all(type(layer) is int for layer in layers):
             raise RecordError(f"layers must be whole numbers, at least one, not {value['layers']!r}")
@@ -96,11 +116,15 @@ class RouterLoadPanel(Panel[RouterLoad]):
         several = {name: load for name, load in merged.items() if len(load.domains) > 1}
         if not several:
             return None
-        figures = tuple(_figure(name, load) for name, load in list(several.items())[:MAX_FIGURES])
+        figures = []
+        for name, load in list(several.items())[:MAX_ROWS]:
+            if load.before is not None:
+                figures.append(_figure(f"{name}, before training", load.before))
+            figures.append(_figure(name, load))
         more = ""
-        if len(several) > MAX_FIGURES:
-            more = f" {len(several) - MAX_FIGURES} more rows have a router."
-        return Content("Router load by domain", figures, legend=LEGEND + more)
+        if len(several) > MAX_ROWS:
+            more = f" {len(several) - MAX_ROWS} more rows have a router."
+        return Content("Router load by domain", tuple(figures), legend=LEGEND + more)
 
 
 def _merged(loads: Sequence[RouterLoad]) -> RouterLoad:
@@ -110,7 +134,7 @@ def _merged(loads: Sequence[RouterLoad]) -> RouterLoad:
     for load in loads:
         if _shape(load) == _shape(first):
             domains |= load.domains
-    return RouterLoad(first.layers, domains)
+    return replace(first, domains=domains)
 
 
 def _shape(load: RouterLoad) -> tuple[tuple[int, ...], tuple[int, ...]]:

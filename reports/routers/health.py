@@ -26,6 +26,13 @@ CV2 = "router cv2"
 """The curve of the squared coefficient of variation of the load, the mean over layers; 0 when it is even."""
 BALANCE = "router balance loss"
 """The curve of the sum of the layers' balance losses, coefficients included."""
+CLEAN = "router agreement with the clean choice"
+"""The curve of the fraction of the choices in training that would be the same without noise."""
+START = "router agreement with the start"
+"""The curve of the fraction of the choices on held-out text that the model before training made as well."""
+CERTAINTY = "router entropy of a token"
+"""The curve of the entropy of a token's router softmax on held-out text, as a fraction of that of equal probabilities;
+the mean over layers. 1: the router chooses by chance."""
 _ATTENTION = " attention"
 UNKNOWN = "-"
 

@@ -8,10 +8,11 @@ from typing import Any
 from torch import nn
 
 from sparsebench.models.errors import ModelError
+from sparsebench.models.moe.routing.agreement import NoiseCount, noise_watch
 from sparsebench.models.moe.routing.health import LayerHealth, load_cv2
 from sparsebench.models.moe.routing.probe import RoutingProbe, has_mixture, routing_probe
 from sparsebench.models.moe.routing.statistics import aux_loss
-from sparsebench.reports.routers.health import BALANCE, CV2, LayerNumbers, RouterHealth, to_details
+from sparsebench.reports.routers.health import BALANCE, CLEAN, CV2, LayerNumbers, RouterHealth, to_details
 
 from .callbacks import Callback, TrainingState
 from .processes import Processes
@@ -26,7 +27,9 @@ class RouterWatch(Callback):
     "router cv2" is the squared coefficient of variation of the load, the mean over layers: 0 when all experts of a
     layer get as many tokens, N when one of N gets all. It counts the real tokens of all batches of a step, in all
     processes. "router balance loss" is the sum of the layers' balance losses on the last batch, coefficients included,
-    where there is one that can train anything; the mean over processes.
+    where there is one that can train anything; the mean over processes. "router agreement with the clean choice" is the
+    fraction of the choices that would be the same without noise (`noise_watch`), of routers that draw some: K / N where
+    the noise alone decides.
 
     Watched are the first `2 * OCTAVE - 1` steps, and `OCTAVE` in each doubling of the steps after that: 111 of 1,000.
     The hooks of a watched step read and count; they draw no random number and change no tensor. A mixture that cannot
@@ -38,6 +41,7 @@ class RouterWatch(Callback):
         self._on = False
         self._stack = ExitStack()
         self._probe: RoutingProbe | None = None
+        self._noise = NoiseCount()
 
     def on_start(self, state: TrainingState) -> None:
         """Watch the first step."""
@@ -71,6 +75,7 @@ class RouterWatch(Callback):
         probe = routing_probe(state.models[self.name], logits=False, training_only=True)
         try:
             self._probe = self._stack.enter_context(probe)
+            self._noise = self._stack.enter_context(noise_watch(state.models[self.name]))
         except ModelError as error:
             warnings.warn(f"no curve of the routers: {error}", stacklevel=2)
             self._on = False
@@ -89,6 +94,9 @@ class RouterWatch(Callback):
         balance = _balance_loss(model, processes)
         if balance is not None:
             found[BALANCE] = balance
+        kept, choices = processes.sum([float(self._noise.kept), float(self._noise.choices)])
+        if choices:
+            found[CLEAN] = kept / choices
         for name, value in found.items():
             state.curves.setdefault(name, []).append((float(state.step), value))
 

@@ -75,10 +75,22 @@ class RoutingProbe:
         """How many tokens chose each expert (N,) of each mixture, float64; also of mixtures that saw no token."""
         return {path: observer.counts.picks.clone() for path, observer in self._observers.items()}
 
+    @property
+    def choices(self) -> dict[str, Tensor]:
+        """The experts of each token (T, K) of each mixture that saw one, int64 on the CPU, in the order of the tokens;
+        an index of N stands for no expert. Empty unless the probe keeps them.
+        """
+        return {path: torch.cat(observer.choices) for path, observer in self._observers.items() if observer.choices}
+
 
 @contextmanager
 def routing_probe(
-    model: nn.Module, mask: Tensor | None = None, *, logits: bool = True, training_only: bool = False
+    model: nn.Module,
+    mask: Tensor | None = None,
+    *,
+    logits: bool = True,
+    training_only: bool = False,
+    choices: bool = False,
 ) -> Iterator[RoutingProbe]:
     """Watch where each mixture of experts in a model sends its tokens, until the context closes.
 
@@ -91,6 +103,7 @@ def routing_probe(
         logits: ask the routers of FFNs for their logits. Without, there is no `token_entropy`, and what the model puts
             out in evaluation stays the same to the last digit.
         training_only: forward passes in evaluation mode do not count.
+        choices: keep the experts of every token, and not their counts alone.
 
     Yields:
         The probe, with what it saw of each layer by name.
@@ -107,8 +120,9 @@ def routing_probe(
         probe.layers["model.layers.0.mlp"].load
     """
     observers: dict[str, _Observer] = {}
+    made = partial(_Observer, mask=mask, logits=logits, training_only=training_only, choices=choices)
     try:
-        _observe(model, partial(_Observer, mask=mask, logits=logits, training_only=training_only), observers)
+        _observe(model, made, observers)
         if not observers:
             raise ModelError(f"{type(model).__name__} has no mixture of experts to watch")
         yield RoutingProbe(observers)
@@ -157,12 +171,16 @@ class _Observer:
     """Hooks of one mixture. In each call the block says which tokens are real, then the router gives logits, then the
     experts get index and weight; attention experts have their index and weight from the router alone."""
 
-    def __init__(self, path: str, experts: int, *, mask: Tensor | None, logits: bool, training_only: bool) -> None:
+    def __init__(
+        self, path: str, experts: int, *, mask: Tensor | None, logits: bool, training_only: bool, choices: bool
+    ) -> None:
         self.path = path
         self.counts = RoutingCounts(experts)
         self.given = mask
         self.wants_logits = logits
         self.training_only = training_only
+        self.keeps_choices = choices
+        self.choices: list[Tensor] = []
         self.real: Tensor | None = None
         self.logits: Tensor | None = None
         self.hooks: list[Any] = []
@@ -227,7 +245,7 @@ class _Observer:
         if recomputing() or (self.training_only and not module.training):
             return
         if real is None:
-            self.counts.add(index_TK, weight_TK, logits_TN)
+            self._count(index_TK, weight_TK, logits_TN)
             return
         if real.numel() != len(index_TK):
             raise ModelError(
@@ -236,7 +254,12 @@ class _Observer:
         real_T = real.flatten().bool().to(index_TK.device)
         if logits_TN is not None:
             logits_TN = logits_TN[real_T]
-        self.counts.add(index_TK[real_T], weight_TK[real_T], logits_TN)
+        self._count(index_TK[real_T], weight_TK[real_T], logits_TN)
+
+    def _count(self, index_TK: Tensor, weight_TK: Tensor, logits_TN: Tensor | None) -> None:
+        self.counts.add(index_TK, weight_TK, logits_TN)
+        if self.keeps_choices:
+            self.choices.append(index_TK.cpu().long())
 
 
 def _summary(path: str, seen: RoutingCounts) -> LayerRouting:

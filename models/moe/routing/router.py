@@ -32,8 +32,9 @@ class Router(nn.Module):
 
     `scale` is the factor s of the routed output. The noise of Shazeer et al. (arXiv 1701.06538, equation 4) has
     standard deviation softplus(W_noise x) + 0.01, and W_noise is 0 at first, so that it starts at 0.703. It is drawn
-    from torch's global generator, as dropout is. `choice_bias` is there with `balance="bias"` only. `together`: the
-    processes whose tokens the balance loss is of. `attached`: the balance loss trains by itself (`attached_loss.py`).
+    from torch's global generator, as dropout is; `noise_scale` multiplies it (`noise.scale_noise`) and is no part of
+    what is saved. `choice_bias` is there with `balance="bias"` only. `together`: the processes whose tokens the balance
+    loss is of. `attached`: the balance loss trains by itself (`attached_loss.py`).
 
     A class says of itself: `rows`, its parameters and buffers with a row or an entry for each expert; `tensors`, all
     others; `starts`, the values of `MoEConfig.router_init` that it knows; `from_neurons`, whether it starts from a
@@ -59,6 +60,7 @@ class Router(nn.Module):
         self.densemixer = config.densemixer
         self.scale = config.scale_value
         self.noise = nn.Parameter(torch.zeros_like(like_ND)) if config.noise == "shazeer" else None
+        self.noise_scale = 1.0
         self.together = ALL
         self.attached = False
         self.choice_bias: ChoiceBias | None = None
@@ -104,9 +106,9 @@ class Router(nn.Module):
         x_TD = x_TD.to(torch.promote_types(x_TD.dtype, torch.float32))
         with _full_precision(x_TD):
             logits_TN = self.logits(x_TD)
-            if self.noise is None or not self.training:
+            if self.noise is None or not self.training or self.noise_scale == 0:
                 return self._choose(logits_TN, logits_TN)
-            std_TN = F.softplus(_linear(x_TD, self.noise)) + NOISE_FLOOR
+            std_TN = (F.softplus(_linear(x_TD, self.noise)) + NOISE_FLOOR) * self.noise_scale
             noisy_TN = logits_TN + torch.randn_like(logits_TN) * std_TN
             return self._choose(noisy_TN, logits_TN)._replace(noisy=noisy_TN, std=std_TN)
 

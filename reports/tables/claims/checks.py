@@ -11,6 +11,7 @@ from ...records.record import Record
 from ...records.record_limits import RecordError
 from ...routers.health import KEY, ON_CALIBRATION, from_details
 from .claim import Check, Claim
+from .curve import curve_of
 
 
 def failure(check: Check, claim: Claim, records: Sequence[Record], whole: Whole, holds: Callable[[Claim], bool]) -> str:
@@ -53,15 +54,17 @@ def _measured(check: Check, claim: Claim, records: Sequence[Record], whole: Whol
             cell = record.cell
             if record.status != "ok" or (cell.suite, cell.label) != (claim.suite, row) or cell.task not in tasks:
                 continue
-            value = _entropy(whole(record)) if check.kind == "routers" else _score(record, check.metric)
+            value = _entropy(whole(record)) if check.kind == "routers" else _score(record, check.metric, whole)
             if value is not None:
                 values.setdefault(row, []).append(value)
     return {row: math.fsum(given) / len(given) for row, given in values.items()}
 
 
-def _score(record: Record, metric: str) -> float | None:
-    found = record.metrics.get(metric)
-    return None if found is None else found.value
+def _score(record: Record, metric: str, whole: Whole) -> float | None:
+    if metric in record.metrics:
+        return record.metrics[metric].value
+    points = curve_of(whole(record), metric)
+    return points[-1][1] if points else None
 
 
 def _entropy(record: Record) -> float | None:

@@ -35,8 +35,9 @@ class Check:
 
     - "routers": the mean entropy of a token's router softmax, over domains and layers, is `at_most` this fraction of
       the logarithm of the number of experts, in each of `rows` (none named: those of the claim that have routers).
-    - "metric": the mean over seeds of `metric` is `at_least` and `at_most` so much in each of `rows` (none named: those
-      of the claim that have the metric) on `task` (empty: on those of the claim).
+    - "metric": the mean over seeds of `metric`, or of the last point of the curve of that name, is `at_least` and
+      `at_most` so much in each of `rows` (none named: those of the claim that have it) on `task` (empty: on those of
+      the claim).
     - "null row": a claim that holds does not hold with the one row of `rows` in the place of its first.
     - "stated": never so. What no record has, said by whoever declares the claim.
 
@@ -83,6 +84,9 @@ class Claim:
     """An effect below it is negligible, in the metric's unit; None where nobody stated one (plans of before)."""
     smallest_reason: str = ""
     """Why so much."""
+    throughout: bool = False
+    """Whether `metric` is a curve that a training notes ("val loss"): rows are then compared at each of its points, and
+    the claim is about all of them."""
     against: str = ""
     """Metric of the second row of each pair; empty where it is `metric`, too."""
     base: Mapping[str, str] = field(default_factory=dict)

@@ -37,6 +37,8 @@ def step_in_words(finding: Finding, step: Step) -> str:
     first, second = _named(finding.claim, step.first, step.second)
     if step.second in finding.controls:
         second += " (control)"
+    if step.at:
+        second += f" {step.at}"
     if step.effect is None:
         return f"{first} − {second}: {step.reason}"
     unit = formatting.points(finding.unit)
@@ -83,6 +85,8 @@ def expectation(claim: Claim) -> str:
         words = "; ".join(f" {sign} ".join(_named(claim, *pair)) for pair in claim.pairs)
     if not claim.against:
         words += f" in {claim.metric}"
+    if claim.throughout:
+        words += " at every point of the curve"
     if claim.margin:
         words += f", margin {claim.margin:g}"
     if claim.smallest is not None and claim.smallest != abs(claim.margin):

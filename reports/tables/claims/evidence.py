@@ -17,11 +17,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ...records.example_files import ExampleReader
+from ...records.index.slim import Whole, already_whole
 from ...records.record import Record
 from ...records.record_limits import RecordError
 from ...statistics import Difference, Pairing, difference, holm, level_at, pair
 from ..dataframe import canonical
 from .claim import DECIDED, Claim, ClaimVerdict
+from .curve import at_each_step
 from .sides import side
 
 MIN_SEEDS = 3
@@ -29,7 +31,10 @@ MIN_SEEDS = 3
 
 @dataclass(frozen=True)
 class Compared:
-    """One step: the difference of its rows, all of it and by task; None where there is none, for the `reason`."""
+    """One step: the difference of its rows, all of it and by task; None where there is none, for the `reason`.
+
+    `at`: at which point of a curve, in words.
+    """
 
     first: str
     second: str
@@ -37,6 +42,7 @@ class Compared:
     by_task: tuple[tuple[str, Difference], ...] = ()
     seeds: int = 0
     reason: str = ""
+    at: str = ""
 
     @property
     def has_interval(self) -> bool:
@@ -95,7 +101,9 @@ def _decides(claim: Claim, step: Compared, same: bool, alpha: float) -> bool:
     return verdict in DECIDED and claim.says_same(verdict) == same
 
 
-def gather(claim: Claim, records: Sequence[Record], examples: ExampleReader | None, look: int) -> Evidence:
+def gather(
+    claim: Claim, records: Sequence[Record], examples: ExampleReader | None, look: int, whole: Whole = already_whole
+) -> Evidence:
     """The steps of a claim at a look; where not all of its cells have ended, at the last one that is complete.
 
     Args:
@@ -103,6 +111,7 @@ def gather(claim: Claim, records: Sequence[Record], examples: ExampleReader | No
         records: all of the study.
         examples: reads the per-example outcomes of the records.
         look: the number of the look, from 0.
+        whole: gives a record with its curves, for claims about them.
     """
     concerned = [record for record in records if concerns(claim, record)]
     if claim.looks:
@@ -110,7 +119,11 @@ def gather(claim: Claim, records: Sequence[Record], examples: ExampleReader | No
         while look >= 0 and not _complete(claim, concerned, claim.looks[look]):
             look -= 1
         concerned = _first_seeds(concerned, claim.looks[max(0, look)])
-    steps = tuple(_compare(claim, first, second, concerned, examples) for first, second in claim.pairs)
+    if claim.throughout:
+        concerned = [replace(whole(record), seeds=record.seeds) for record in concerned]
+        steps = tuple(step for pair in claim.pairs for step in _along(claim, *pair, concerned))
+    else:
+        steps = tuple(_compare(claim, *pair, concerned, examples) for pair in claim.pairs)
     if look < 0:
         steps = tuple(replace(step, reason=f"not all of {claim.looks[0]} seeds have been run") for step in steps)
     return Evidence(claim, steps, look)
@@ -149,6 +162,20 @@ def _first_seeds(records: Sequence[Record], seeds: int) -> list[Record]:
         if record.cell.seed < seeds:
             planned = min(seeds, record.seeds.get("planned", seeds))
             found.append(replace(record, seeds={**record.seeds, "planned": planned}))
+    return found
+
+
+def _along(claim: Claim, first: str, second: str, records: Sequence[Record]) -> list[Compared]:
+    """The comparison at each point of the claim's curve. Nothing is known there of the test examples."""
+    rows = {first, second, *(claim.base[row] for row in (first, second) if row in claim.base)}
+    of_pair = [record for record in records if record.cell.label in rows]
+    try:
+        by_step = at_each_step(of_pair, claim.metric)
+    except LookupError as error:
+        return [Compared(first, second, None, reason=str(error.args[0]))]
+    found = []
+    for step, members in by_step.items():
+        found.append(replace(_compare(claim, first, second, members, None), at=f"after {step:g} steps"))
     return found
 
 

@@ -40,7 +40,8 @@ class Step:
     """One pair: `effect` is the first row's score minus the second's, None where there is none.
 
     `by_task` has the effect on each task where the tasks lie on different sides of what the claim says. `needed` is how
-    many seeds would settle an undecided step, infinite where no number would; None where nobody can say.
+    many seeds would settle an undecided step, infinite where no number would; None where nobody can say. `at`: at which
+    point of a curve, in words.
     """
 
     first: str
@@ -51,6 +52,7 @@ class Step:
     reason: str = ""
     by_task: tuple[tuple[str, Estimate], ...] = ()
     needed: float | None = None
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def judge(
     for look in range(max([1, *(len(claim.looks) for claim in claims)])):
         for number, claim in enumerate(claims):
             if number not in standing and look < max(1, len(claim.looks)):
-                found[number] = _checked(gather(claim, records, examples, look), records, examples, whole)
+                found[number] = _checked(gather(claim, records, examples, look, whole), records, examples, whole)
         standing = _standing(found)
     findings = []
     for number, claim in enumerate(claims):
@@ -131,7 +133,7 @@ def _checked(evidence: Evidence, records: Sequence[Record], examples: ExampleRea
     """With the first of its checks that fails; a null row says nothing of a claim that fails."""
 
     def holds(claim: Claim) -> bool:
-        return gather(claim, records, examples, evidence.look).verdict(ALPHA) == "holds"
+        return gather(claim, records, examples, evidence.look, whole).verdict(ALPHA) == "holds"
 
     for check in evidence.claim.checks:
         if check.kind == "null row" and evidence.verdict(ALPHA) == "fails":
@@ -163,14 +165,16 @@ def _decided(evidence: Evidence, same: bool, alpha: float) -> bool:
 
 def _finding(evidence: Evidence, records: Sequence[Record]) -> Finding:
     claim = evidence.claim
-    scored = [record for record in records if record.status == "ok" and claim.metric in record.metrics]
+    scored = [record for record in records if record.status == "ok"]
+    if not claim.throughout:
+        scored = [record for record in scored if claim.metric in record.metrics]
     verdict: ClaimVerdict = "not testable here" if evidence.broken else evidence.verdict(ALPHA)
     rulings = evidence.rulings(ALPHA)
     return Finding(
         claim=claim,
         verdict=verdict,
         steps=tuple(_step(evidence, step, ruling) for step, ruling in zip(evidence.steps, rulings, strict=True)),
-        unit=scored[0].metrics[claim.metric].unit if scored else "",
+        unit=scored[0].metrics[claim.metric].unit if scored and not claim.throughout else "",
         seconds=math.fsum(record.times.get("total", 0.0) for record in scored),
         machines=tuple(dict.fromkeys(map(_machine, scored))),
         reason=evidence.broken,
@@ -181,7 +185,7 @@ def _finding(evidence: Evidence, records: Sequence[Record]) -> Finding:
 def _step(evidence: Evidence, step: Compared, ruling: ClaimVerdict) -> Step:
     """The interval is Bonferroni's, so that those of all steps hold together."""
     if step.found is None:
-        return Step(step.first, step.second, None, step.seeds, ruling, step.reason)
+        return Step(step.first, step.second, None, step.seeds, ruling, step.reason, at=step.at)
     alpha = evidence.level(ALPHA) / len(evidence.steps)
     effect = step.found.combined.estimate(alpha)
     by_task = [(task, one.combined.estimate(alpha)) for task, one in step.by_task]
@@ -190,7 +194,7 @@ def _step(evidence: Evidence, step: Compared, ruling: ClaimVerdict) -> Step:
     needed = None
     if ruling == "undecided" and not evidence.broken:
         needed = _needed(evidence, step, alpha)
-    return Step(step.first, step.second, effect, step.seeds, ruling, step.reason, shown, needed)
+    return Step(step.first, step.second, effect, step.seeds, ruling, step.reason, shown, needed, step.at)
 
 
 def _needed(evidence: Evidence, step: Compared, alpha: float) -> float | None:

@@ -38,10 +38,16 @@ def watched(model: nn.Module, work: Callable[[], Result], *, logits: bool = Fals
         return work(), Watched()
     with routing_probe(model, logits=logits) as probe:
         result = work()
-    return result, _by_block(model, probe.layers)
+    return result, by_block(model, probe.layers)
 
 
-def _by_block(model: nn.Module, seen: Mapping[str, LayerRouting]) -> Watched:
+def by_block(model: nn.Module, seen: Mapping[str, LayerRouting]) -> Watched:
+    """What a probe saw, by the number of the block.
+
+    Args:
+        model: the model that was watched.
+        seen: the layers by their dotted names.
+    """
     loads: dict[bool, dict[int, tuple[float, ...]]] = {False: {}, True: {}}
     health: dict[str, LayerHealth] = {}
     for path, (block, attention) in layer_places(model).items():

@@ -26,6 +26,7 @@ from ...training.step import Loss
 from ..training.curves import LossByTokens, validation_loss
 from ..training.data import TextRows
 from ..training.one_pass import OnePass, check_enough
+from ..training.router_change import RouterChange
 from ..training.task import TEXT_ROWS
 
 
@@ -51,7 +52,8 @@ class LanguageTraining(Tune):
     """Whether the data may come again where a budget in steps or tokens is more than one pass over them; if not, that
     is an error. A budget in epochs says itself how often they come."""
     eval_every: int | None = None
-    """Steps between two measurements of the loss on held-out rows, a curve of the record; null takes none."""
+    """Steps between two measurements of the loss on held-out rows, and of what the routers do there: curves of the
+    record; null takes none."""
 
     @property
     def needs(self) -> frozenset[str]:
@@ -128,6 +130,7 @@ class LanguageTraining(Tune):
         evaluate = None
         if self.eval_every is not None:
             evaluate = validation_loss(data, context)
+            further = (*further, RouterChange(data, context, self.eval_every))
         group = Group.adamw(
             "model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay, betas=self.betas
         )

@@ -11,8 +11,12 @@ from typing import Any
 
 from torch import nn
 
+from sparsebench.models.moe.routing.noise import scale_noise
+
+from ...contracts.budget import Budget
 from ...contracts.context import Context
-from ...contracts.method import Curves
+from ...contracts.method import Curves, Later
+from ...training.callbacks import Callback, TrainingState
 from ..training.perplexity_filter import most_likely
 from ._language_training import LanguageTraining
 
@@ -32,6 +36,9 @@ class ContinualPretraining(LanguageTraining):
     donor: str | None = None
     """The backbone, dense and of the same tokenizer, that measures perplexity where `keep` is below 1; mostly the one
     that was converted."""
+    noise_until: Later[float | None] = None
+    """Fraction of the training over which the noise of the routers falls to 0, in a line; 0 trains without noise, null
+    keeps it as it is learned, as the paper does."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,6 +50,14 @@ class ContinualPretraining(LanguageTraining):
                 "measures perplexity, for instance donor: smollm2_135m_instruct"
             )
 
+        if self.noise_until is not None and not 0 <= self.noise_until <= 1:
+            raise ValueError(f"noise_until={self.noise_until} must lie in [0, 1]: a fraction of the training")
+
+    def callbacks(self, context: Context) -> tuple[Callback, ...]:
+        """Those of every language training, and the fall of the noise."""
+        found = super().callbacks(context)
+        return found if self.noise_until is None else (*found, FallingNoise(self.noise_until, context.budget))
+
     def backbones(self) -> tuple[str, ...]:
         """The donor, if text is filtered."""
         return () if self.donor is None else (self.donor,)
@@ -53,3 +68,53 @@ class ContinualPretraining(LanguageTraining):
             donor = context.load_backbone(self.donor)
             data = most_likely(data, donor, self.keep, context.budget.batch_size)
         return super().fit(model, data, context)
+
+
+class FallingNoise(Callback):
+    """The noise of the routers falls to 0 in a line, and stays there.
+
+    Args:
+        until: the fraction of the training at which it is 0; at 0 from the first step on.
+        budget: says how long the training is.
+    """
+
+    def __init__(self, until: float, budget: Budget) -> None:
+        self.until = until
+        self.budget = budget
+        self.factor = 1.0
+        self.model: nn.Module | None = None
+
+    def on_start(self, state: TrainingState) -> None:
+        """The noise of the first step. Raises ValueError for a model without noise, or a training of unknown length."""
+        if self._progress(state) is None:
+            raise ValueError("noise_until is a fraction of the training, whose number of steps nobody knows here")
+        if not self._set(state):
+            raise ValueError(f"noise_until={self.until:g}, but no router of this model has noise")
+
+    def on_step(self, state: TrainingState) -> None:
+        """The noise of the next step."""
+        self._set(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The noise of the next step."""
+        return {"factor": self.factor}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with it."""
+        self.factor = state["factor"]
+        assert self.model is not None
+        scale_noise(self.model, self.factor)
+
+    def _set(self, state: TrainingState) -> int:
+        self.model = state.models["model"]
+        self.factor = 0.0
+        if self.until:
+            self.factor = max(0.0, 1 - (self._progress(state) or 0.0) / self.until)
+        return scale_noise(self.model, self.factor)
+
+    def _progress(self, state: TrainingState) -> float | None:
+        """The fraction of the training that is over, as the learning rate counts it."""
+        unit, amount = self.budget.duration
+        if unit == "tokens":
+            return state.tokens / amount
+        return None if state.total is None else state.step / state.total

@@ -105,12 +105,16 @@ class PretrainingTask(TrainingTask):
         """
         for domain in self.domains:
             for part in ("train", "val"):
-                if not self.documents(domain, part):
+                if not self.training_text(domain, part):
                     raise DataError(f"the text of {domain!r} has nothing in its part {part!r}")
+
+    def training_text(self, domain: str, part: str) -> Sequence[str]:
+        """Documents of the part "train" or "val" of a domain."""
+        return self.documents(domain, part)
 
     def windows(self, part: str, tokenizer: Tokenizer, length: int, most: int) -> list[Row]:
         """The same number of windows of each domain, at most `most`. Raises ValueError for one without text."""
-        documents = {domain: self.documents(domain, part) for domain in self.domains}
+        documents = {domain: self.training_text(domain, part) for domain in self.domains}
         found = {}
         # The domain with the least text first: no more of the others has to be tokenised than it has windows.
         for domain in sorted(self.domains, key=lambda domain: sum(map(len, documents[domain]))):

@@ -81,6 +81,8 @@ def _check_shape(where: str, claim: Claim) -> None:
         raise UsageError(f"{where} must name two rows or more to compare, not {list(claim.rows)}")
     if not claim.against and any(first == second for first, second in claim.pairs):
         raise UsageError(f"{where} compares a row with itself: say by which other metric, in `against`")
+    if claim.throughout and claim.against:
+        raise UsageError(f"{where} is about a curve, `throughout`: a second metric in `against` has no place there")
     if not claim.tasks:
         raise UsageError(f"{where} must name a task or more to compare on")
 

@@ -55,6 +55,11 @@ def test_what_the_last_method_noted_stands_in_for_an_entry_of_the_task(make, tmp
 def test_curves_alone_are_drawn(make, tmp_path):
     text = section("Router health", tmp_path, make.record("moe", curves={"2. router cv2": CURVES["router cv2"]}))
     assert "t: CV² of the load over training" in text and "worst ÷ mean" not in text
+    names = ("router agreement with the start", "router entropy of a token", "router agreement with the clean choice")
+    curves = {f"2. {name}": CURVES["router cv2"] for name in names}
+    text = section("Router health", tmp_path / "change", make.record("moe", curves=curves))
+    for drawn in ("agreement with the start", "entropy ÷ greatest", "agreement with the clean choice"):
+        assert f'aria-label="t: {drawn} over training"' in text
 
 
 def test_the_tasks_of_a_row_are_one_model_unless_it_was_trained(make, tmp_path):

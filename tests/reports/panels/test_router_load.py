@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sparsebench.reports.panels.router_load import PANEL, RouterLoad, to_details
+from sparsebench.reports.panels.router_load import BEFORE, PANEL, RouterLoad, to_details, to_entry
 from sparsebench.reports.records.record import RecordError
 
 from .pages import page
@@ -53,6 +53,16 @@ def test_the_page_draws_the_first_seed_of_a_few_rows_and_says_it_in_words(make, 
     assert "1 more rows have a router." in text
     assert "layer 5: expert 1 gets 100.0 %" in text
     assert len(re.findall(r"<image [^>]*data:image/png", text)) >= 2 * 4
+
+
+def test_the_load_before_training_is_drawn_beside_that_after_it(make, tmp_path):
+    even = RouterLoad(LOAD.layers, dict.fromkeys(LOAD.domains, ((0.5, 0.5), (0.5, 0.5))))
+    noted = {f"1. {BEFORE}": to_entry(LOAD), f"2. {BEFORE}": to_entry(even)}
+    record = make.record("row", details=to_details(LOAD) | noted)
+    assert PANEL.read(record).before == even, "the last training began with it"
+    text = page(tmp_path, record)
+    shown = re.findall(r'aria-label="Router load of ([^"]*) by domain[^"]*Specialisation ([\d.]+) bits', text)
+    assert shown == [("1  row, before training", "0.000"), ("1  row", "0.500")]
 
 
 def test_without_a_router_there_is_no_figure(make, tmp_path):

@@ -126,6 +126,9 @@ def test_the_curves_are_those_of_a_count_by_hand() -> None:
     balance = [by_hand.balance[step - 1] for step in steps]
     assert curves["router balance loss"] == [(step, value) for step, value in zip(steps, balance, strict=True)]
     assert all(value > 0 for value in balance)
+    agreement = curves["router agreement with the clean choice"]
+    assert [step for step, _ in agreement] == steps
+    assert all(0.3 < value < 0.7 for _, value in agreement), "2 of 4 experts, noise of 0.7 over logits near 0"
 
 
 def test_evaluations_in_the_loop_do_not_count() -> None:

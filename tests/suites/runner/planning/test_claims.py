@@ -19,6 +19,7 @@ from .study import CLAIM, SUITE, load
         ({"rows": ["full_tuning", "prob"]}, "did you mean.*probe"),
         ({"rows": ["probe"]}, "S1 must name two rows or more"),
         ({"rows": ["probe", "probe"]}, "S1 compares a row with itself: say by which other metric, in `against`"),
+        ({"throughout": True, "against": "mae"}, "S1 is about a curve, `throughout`: a second metric"),
         ({"tasks": ["bace"]}, "task 'bace'"),
         ({"tasks": []}, "S1 must name a task or more"),
         ({"backbone": "gin"}, "backbone 'gin'"),
