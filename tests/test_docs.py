@@ -12,6 +12,7 @@ from statistics import fmean
 import pytest
 
 from sparsebench.reports import read_results
+from sparsebench.suites.runner.planning.profile import load_profile
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "suites" / "README.md").read_text(encoding="utf-8")
@@ -101,6 +102,12 @@ def test_the_guides_suite_runs_beside_a_script(tmp_path: Path) -> None:
     said = bench("report", "out")
     assert "Gratings" in said and "bitfit" in said
     assert "all conform" in bench("check", "gratings")
+
+
+def test_the_guide_takes_out_a_row_of_the_profile_that_it_names() -> None:
+    (named,) = re.findall(r'--profile healed --method "([^"]+)" --set checkpoints=keep', GUIDE)
+    labels = [row.label for row in load_profile("healed").plans[0].methods]
+    assert named in labels
 
 
 def commands(text: str) -> list[str]:

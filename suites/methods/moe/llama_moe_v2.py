@@ -33,21 +33,16 @@ class LlamaMoEV2(MoEMethod):
     straight-through gradient of the preset with one expert per token."""
     faithful: bool = False
     """With the defects of the released code: routers that cannot learn, shrunken attention."""
-    num_experts: Later[int | None] = None
-    """Equal blocks of neurons, the always-on ones included."""
     num_shared: Later[int | None] = None
-    """Blocks that are always on: with 3 of "1p7top1" half of the neurons work on a token."""
-    importance: Later[Literal["activation", "gradient"] | None] = None
-    """What ranks the neurons that are shared and those of each cluster; the paper's is the gradient's."""
+    """Blocks of eight that are always on: with 3 of "1p7top1" half of the neurons work on a token."""
 
     def moe_config(self, seed: int) -> MoEConfig:
         """The preset with its changes."""
         changes: dict[str, Any] = {}
         if self.scale is not None:
             changes["scale"] = self.scale
-        for name in ("num_experts", "num_shared", "importance"):
-            if getattr(self, name) is not None:
-                changes[name] = getattr(self, name)
+        if self.num_shared is not None:
+            changes["num_shared"] = self.num_shared
         if self.densemixer:
             changes |= {"densemixer": True, "straight_through": False}
         return preset(PRESETS[self.preset], faithful=self.faithful, seed=seed, align=self.align, **changes)
