@@ -50,7 +50,7 @@ def take_out(
     For cells that ran with `--set checkpoints=keep`. The model is scored again, and must have the score of its record.
     """
     announce(f"putting the cell of {record} together again")
-    from ..results.take_out import take_out as write
+    from ..verification.take_out import take_out as write
 
     write(folder, record, out, say)
     say(f"written to {out}; next: sparsebench export {out} STOCK --engine llama.cpp")

@@ -17,7 +17,7 @@ from sparsebench.suites.runner.execution.execute import CHECKPOINTS, execute
 from sparsebench.suites.runner.planning.expansion import cells_of
 from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
 from sparsebench.suites.runner.planning.rows import Row, TaskRow
-from sparsebench.suites.runner.results.take_out import take_out
+from sparsebench.suites.runner.verification.take_out import take_out
 from sparsebench.suites.training.step import Stepper
 
 MIXTURE = Link(method="llama_moe_v2", config={"num_shared": 3, "train": "none"})

@@ -23,8 +23,8 @@ from ..discovery.parts import parts_of
 from ..errors import UsageError
 from ..execution.execute import CHECKPOINTS
 from ..execution.scoring import score
-from ..verification.lookup import find_records
-from ..verification.rebuild import cell_of
+from .lookup import find_records
+from .rebuild import cell_of
 
 ROUNDING = 1e-3
 """Between two kinds of processor, in bfloat16, relative; on one of the same kind the scores are equal."""
