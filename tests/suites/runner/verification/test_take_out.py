@@ -9,9 +9,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from sparsebench.models import load
+from sparsebench.models.moe import export
 from sparsebench.reports.records.record import Link
 from sparsebench.reports.records.store import Store
-from sparsebench.suites.model_tools import export
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.execution.execute import CHECKPOINTS, execute
 from sparsebench.suites.runner.planning.expansion import cells_of
@@ -20,6 +20,7 @@ from sparsebench.suites.runner.planning.rows import Row, TaskRow
 from sparsebench.suites.runner.verification.take_out import take_out
 from sparsebench.suites.training.step import Stepper
 
+pytestmark = pytest.mark.timeout(900)
 MIXTURE = Link(method="llama_moe_v2", config={"num_shared": 3, "train": "none"})
 TRAINING = Link(method="continual_pretraining", config={"learning_rate": 0.01, "accumulation": 2, "repeat": True})
 
@@ -64,10 +65,7 @@ def test_the_trained_model_goes_out_as_a_stock_folder(
     model = load(tmp_path / "healed")
     assert all(torch.equal(tensor, trained[name]) for name, tensor in model.state_dict().items())
 
-    mine = tmp_path / "mine.jsonl"
-    mine.write_text('{"text": "abcd abcd"}\n{"text": "dcba dcba"}\n')
-    outcome = export(tmp_path / "healed", tmp_path / "stock", engine="llama.cpp", held_out=mine, say=said.append)
-    assert "GraniteMoeShared" in str(outcome)
+    assert export(model, tmp_path / "stock", engine="llama.cpp") == "GraniteMoeSharedForCausalLM"
     stock = AutoModelForCausalLM.from_pretrained(tmp_path / "stock")
     ids = torch.arange(64)[None]
     with torch.no_grad():
