@@ -69,7 +69,9 @@ def seconds(value: Any, where: str) -> float:
 
 def checkpoints(value: object, where: str) -> bool | Literal["keep"]:
     """The value, if it says what becomes of checkpoints. Raises `UsageError`."""
-    if value != "keep" and not isinstance(value, bool):
+    if value == "keep":
+        return "keep"
+    if not isinstance(value, bool):
         raise UsageError(f"{where} must be true, false or keep, not {value!r}")
     return value
 
