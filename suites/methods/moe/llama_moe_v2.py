@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sparsebench.models.moe import MoEConfig, preset
 
+from ...contracts.method import Later
 from ._moe import MoEMethod
 
 PRESETS = {"8top2": "llama_moe_v2_8top2", "1p7top1": "v2_1p7top1", "attn_7of8": "v2_attn_7of8"}
@@ -32,12 +33,16 @@ class LlamaMoEV2(MoEMethod):
     straight-through gradient of the preset with one expert per token."""
     faithful: bool = False
     """With the defects of the released code: routers that cannot learn, shrunken attention."""
+    num_shared: Later[int | None] = None
+    """Blocks of eight that are always on: with 3 of "1p7top1" half of the neurons work on a token."""
 
     def moe_config(self, seed: int) -> MoEConfig:
         """The preset with its changes."""
         changes: dict[str, Any] = {}
         if self.scale is not None:
             changes["scale"] = self.scale
+        if self.num_shared is not None:
+            changes["num_shared"] = self.num_shared
         if self.densemixer:
             changes |= {"densemixer": True, "straight_through": False}
         return preset(PRESETS[self.preset], faithful=self.faithful, seed=seed, align=self.align, **changes)

@@ -14,7 +14,7 @@ from sparsebench.reports.records.visible import visible
 
 from ..discovery.registry import suites
 from ..errors import ExecutorError, UsageError
-from .export_command import export_results
+from .export_command import export_results, take_out
 from .fit_commands import fit, predict
 from .list_commands import check, doctor, list_, new, show
 from .model_commands import compress, convert, export, import_
@@ -68,6 +68,7 @@ for _name, _function in (
     ("vouch", vouch),
     ("freeze", freeze),
     ("export-results", export_results),
+    ("take-out", take_out),
     ("import", import_),
     ("convert", convert),
     ("compress", compress),

@@ -1,4 +1,4 @@
-"""`export-results`: the records of folders in the forms of others."""
+"""`export-results`, `take-out`: the records of folders in the forms of others, and the model of one of them."""
 
 import enum
 from pathlib import Path
@@ -38,3 +38,19 @@ def export_results(
     from ..results.export import export
 
     say(str(export(folders, form.value, out, dataset)))
+
+
+def take_out(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A result folder.")],
+    record: Annotated[str, typer.Argument(metavar="RECORD", help="The id of a record in it.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make; none there yet.")],
+) -> None:
+    """The language model that a cell trained, as a folder that `export` and sparsebench.models.load open.
+
+    For cells that ran with `--set checkpoints=keep`. The model is scored again, and must have the score of its record.
+    """
+    announce(f"putting the cell of {record} together again")
+    from ..verification.take_out import take_out as write
+
+    write(folder, record, out, say)
+    say(f"written to {out}; next: sparsebench export {out} STOCK --engine llama.cpp")

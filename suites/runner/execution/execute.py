@@ -108,7 +108,7 @@ def _attempt(cell: Cell, checkpoints: Path | None, started: str, reads: Reads) -
 def write(result: Result, cell: Cell, folder: Path) -> Record:
     """Write what a cell gave, or that it cannot be written as JSON; returns what was written. Raises `StoreError`.
 
-    The cell has come to its end: what it kept while it trained goes.
+    The cell has come to its end: what it kept while it trained goes, unless it has a score and is to keep that.
     """
     record = result.record
     try:
@@ -118,7 +118,8 @@ def write(result: Result, cell: Cell, folder: Path) -> Record:
         record = failure(cell, "failed", str(error), started=record.started, seconds=seconds)
         written = Store(folder).write(record, None)
     kept = folder / CHECKPOINTS / cell.id
-    if kept.exists():
+    stays = cell.checkpoints == "keep" and written.status == "ok"
+    if kept.exists() and not stays:
         shutil.rmtree(kept)
     return written
 

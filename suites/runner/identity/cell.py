@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sparsebench.data.identity import identity
 from sparsebench.reports.records.record import CellInfo
@@ -30,8 +30,8 @@ class Cell:
     sources: tuple[str, ...]
     reason: str | None = None
     """Why the pair cannot run ("n/a"), or None."""
-    checkpoints: bool = False
-    """Whether its training keeps checkpoints, to go on after a stop; changes no result."""
+    checkpoints: bool | Literal["keep"] = False
+    """Whether its training keeps checkpoints, to go on after a stop; changes no result. "keep": the last ones stay."""
     planned_seeds: int = 1
     """How many seeds the plan has of this row on this task; no part of the identity."""
     weights: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)

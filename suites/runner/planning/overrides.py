@@ -28,7 +28,7 @@ from .rows import TaskRow
 SUITE_KEYS: Mapping[str, Callable[[Any, str], Any]] = {
     "seeds": values.seeds,
     "timeout": values.seconds,
-    "checkpoints": values.truth,
+    "checkpoints": values.checkpoints,
     "dtype": values.text,
 }
 """What can be set of a suite's part of a profile, and what checks its value."""

@@ -52,8 +52,9 @@ class SuitePlan:
     dtype: str = "float32"
     timeout: float = 1800.0
     """Seconds that one cell may take."""
-    checkpoints: bool = False
-    """Whether a training that is killed goes on where it was; for long ones, since it writes weights to the disk."""
+    checkpoints: bool | Literal["keep"] = False
+    """Whether a training that is killed goes on where it was; for long ones, since it writes weights to the disk.
+    "keep": what it ended with stays there, too, for `sparsebench take-out`."""
     budget: Mapping[str, Any] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     looks: tuple[int, ...] = ()
@@ -160,7 +161,7 @@ def _check_values(name: str, given: Mapping[str, Any], rows: Sequence[Row]) -> N
     if dtype not in PLANNED_DTYPES:
         raise UsageError(f"suite {name!r}: unknown dtype {dtype!r}{near(dtype, PLANNED_DTYPES)}")
     values.seconds(given.get("timeout", 1), f"suite {name!r}: timeout")
-    values.truth(given.get("checkpoints", False), f"suite {name!r}: checkpoints")
+    values.checkpoints(given.get("checkpoints", False), f"suite {name!r}: checkpoints")
     for row in rows:
         known("backbone", row.backbones, given["backbones"], f"suite {name!r}: row {row.label!r}")
 

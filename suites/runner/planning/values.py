@@ -3,7 +3,7 @@
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import UsageError
 
@@ -67,10 +67,12 @@ def seconds(value: Any, where: str) -> float:
     return value
 
 
-def truth(value: object, where: str) -> bool:
-    """The value, if it is true or false. Raises `UsageError`."""
+def checkpoints(value: object, where: str) -> bool | Literal["keep"]:
+    """The value, if it says what becomes of checkpoints. Raises `UsageError`."""
+    if value == "keep":
+        return "keep"
     if not isinstance(value, bool):
-        raise UsageError(f"{where} must be true or false, not {value!r}")
+        raise UsageError(f"{where} must be true, false or keep, not {value!r}")
     return value
 
 

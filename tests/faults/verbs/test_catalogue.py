@@ -24,7 +24,7 @@ TABLES = (
 CASES = [case for table in TABLES for case in table.CASES]
 VERBS = {
     *("convert", "compress", "export", "import", "fit", "predict", "run", "plan", "report", "compare", "verify"),
-    *("export-results", "freeze", "vouch", "reproduce", "check", "show", "list", "new", "prepare"),
+    *("export-results", "take-out", "freeze", "vouch", "reproduce", "check", "show", "list", "new", "prepare"),
     *("molecules encode", "molecules generate", "molecules score", "vtab run", "llm run", "molecules run"),
 }
 

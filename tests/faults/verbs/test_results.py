@@ -1,4 +1,4 @@
-"""`report`, `compare`, `export-results`, `verify`, `vouch`, `freeze`: no results, and rows that there are not."""
+"""`report`, `compare`, `export-results`, `take-out`, `verify`, `vouch`, `freeze`: no results, no such row."""
 
 import gzip
 import json
@@ -72,6 +72,8 @@ EXPORTS = [
     ),
     Case("a data set without an owner", "export-results {results} out --to hub --dataset bench", "must be OWNER/NAME"),
     Case("results without a record", "export-results out page --to parquet", "out", NONE),
+    Case("no results to take a model out of", "take-out nowhere gone out", "no results in nowhere"),
+    Case("a model of no record", "take-out {results} gone out", "holds no record 'gone'"),
 ]
 AGAIN = [
     Case("nothing to verify", "verify", "say which records: their files"),

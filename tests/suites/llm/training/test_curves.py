@@ -10,6 +10,7 @@ import torch
 
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
+from sparsebench.suites.llm.bits_per_byte.task import window_bits
 from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.training.curves import LossByTokens, validation_loss
 from sparsebench.suites.llm.training.isolation import language_loss
@@ -53,7 +54,7 @@ def stopping(callback: LossByTokens, steps: int) -> Callable[[Any], None]:
 def test_curves_by_tokens_are_those_by_steps(trained: Callable[..., Any]) -> None:
     result = trained(5, 5)
     per_step = 2 * 64
-    for name, places in (("train loss", [1, 2, 3, 4, 5]), ("val loss", [2, 4, 5])):
+    for name, places in (("train loss", [1, 2, 3, 4, 5]), ("val loss", [2, 4, 5]), ("val bits per byte", [2, 4, 5])):
         steps = result.curves[name]
         assert [step for step, _ in steps] == places
         assert result.curves[f"{name} by tokens"] == [(step * per_step, value) for step, value in steps]
@@ -73,6 +74,11 @@ def test_the_validation_loss_is_the_mean_of_its_tokens(context: Context) -> None
     losses = [language_loss(setup.model, setup.data.collate([row])).item() for row in rows]
     with torch.no_grad():
         found = validation_loss(setup.data, setup.context, rows=3)(setup.model)
-    assert found == {"val loss": pytest.approx(sum(losses) / len(losses), abs=1e-6)}
+        without = validation_loss(dataclasses.replace(setup.data, tokenizer=None), setup.context, rows=3)(setup.model)
+    loss = pytest.approx(sum(losses) / len(losses), abs=1e-6)
+    assert without == {"val loss": loss}
+    bits = window_bits(setup.model, torch.tensor([row.examples[0].ids for row in rows]), 2)
+    written = sum(len(row.examples[0].ids) - 1 for row in rows)  # tokens are bytes here
+    assert found == {"val loss": loss, "val bits per byte": pytest.approx(sum(bits) / written, abs=1e-5)}
     with pytest.raises(ValueError, match="no held-out part"):
         validation_loss(setup.data.val, setup.context)

@@ -94,7 +94,7 @@ def test_what_a_profile_says_of_a_suite(profile: Profile) -> None:
         (["seeds=true"], "must be a whole number from 1"),
         (["timeout=.inf"], "no finite number"),
         (["timeout=0"], "must be a number of seconds above 0"),
-        (["checkpoints=1"], "must be true or false"),
+        (["checkpoints=1"], "must be true, false or keep"),
         (["dtype=float23"], "did you mean float32"),
         (["sedes=3"], "did you mean seeds?"),
     ],

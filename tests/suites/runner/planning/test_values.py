@@ -15,7 +15,7 @@ def test_good_values_come_back() -> None:
     assert values.texts(["a", "b"], "here") == ("a", "b")
     assert values.seeds(values.MOST_SEEDS, "here") == values.MOST_SEEDS
     assert values.seconds(0.5, "here") == 0.5
-    assert values.truth(False, "here") is False
+    assert values.checkpoints(False, "here") is False and values.checkpoints("keep", "here") == "keep"
     assert values.mapping({"a": 1}, "here") == {"a": 1}
     values.check_plain({"a": [None, True, 1, 0.5, "two\nlines", {"b": []}]}, "here")
 
@@ -34,7 +34,7 @@ def test_good_values_come_back() -> None:
         (values.seconds, math.inf, "must be a number of seconds above 0, not inf"),
         (values.seconds, True, "must be a number of seconds above 0, not True"),
         (values.seconds, 0, "must be a number of seconds above 0, not 0"),
-        (values.truth, 1, "must be true or false, not 1"),
+        (values.checkpoints, 1, "must be true, false or keep, not 1"),
     ],
 )
 def test_wrong_values(check: Any, value: Any, message: str) -> None:
