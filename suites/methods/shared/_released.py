@@ -115,11 +115,11 @@ class ReleasedByTask(Method):
         return super().needs | ({RELEASED_SETTINGS} if self.released else set())
 
     def on(self, data_set: str) -> Self:
-        """With the release's options for it."""
-        if not self.released:
-            return self
-        return replace(self, **released_settings(self.release, data_set))
+        """With the release's options for it; `needs` refuses a task that is none of VTAB-1K's."""
+        return replace(self, **self.settled(data_set) or {})
 
     def settled(self, data_set: str) -> Mapping[str, Any] | None:
-        """The release's options, where they are wanted."""
-        return released_settings(self.release, data_set) if self.released else None
+        """The release's options, where they are wanted and there are some."""
+        if not self.released or data_set not in DATA_SETS:
+            return None
+        return released_settings(self.release, data_set)

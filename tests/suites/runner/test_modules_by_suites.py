@@ -34,7 +34,18 @@ MODULES = {
     "data mixing": ("data_mixing", "group_mixing"),
 }
 OTHERS = (
-    *("adapter", "adapter_plus", "adaptformer", "bitfit", "convpass", "fact", "houlsby", "lora", "mam"),
+    *(
+        "adapter",
+        "adapter_plus",
+        "adaptformer",
+        "bi_adaptformer",
+        "bitfit",
+        "convpass",
+        "fact",
+        "houlsby",
+        "lora",
+        "mam",
+    ),
     *("layernorm_tuning", "parallel_adapter", "pfeiffer", "prefix_tuning", "rep_adapter", "shared_parallel", "ssf"),
     *("vpt_deep", "vpt_shallow", "gist", "label_smoothing", "linear_probe", "full_tuning", "dense", "tune"),
     *("random_forest", "constant", "few_shot", "graph_mixup", "graph_words", "sampling", "training_set"),

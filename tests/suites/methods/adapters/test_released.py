@@ -319,6 +319,7 @@ def test_a_method_takes_the_settings_of_its_release(method: Any) -> None:
         changed = own.on(data_set)
         assert options and {name: getattr(changed, name) for name in options} == options
         assert changed.on(data_set) == changed
+    assert own.on("own photographs") == own and own.settled("own photographs") is None
     assert "settings of releases" in own.needs - method().needs
 
 

@@ -138,6 +138,19 @@ def test_what_is_missing_is_said():
     assert PadNet(criterion="random").needs == {DYNAMIC, CALIBRATION_DATA}
 
 
+def test_the_rounds_of_the_released_code_reach_the_partition():
+    """Drawn anew in each round, in which all compete again: other masks than those of nested rounds."""
+    found = {}
+    for faithful in (False, True):
+        setup = images(tiny_cnn.load)
+        method = PadNet(ratio=0.25, criterion="random", warmup_steps=0, rounds=3, faithful=faithful)
+        layers = dynamic_layers(method.transform(dynamic(setup), setup.context)).values()
+        found[faithful] = torch.cat([layer.partition.mask.flatten() for layer in layers])
+    total = found[True].numel()
+    assert int(found[True].sum()) == total - int((1 - 0.25) * total)
+    assert not torch.equal(found[True], found[False])
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
@@ -145,6 +158,8 @@ def test_what_is_missing_is_said():
         (PadNet, {"rounds": 0}, "rounds must be 1"),
         (PadNet, {"temperature": 0.5}, "temperature must be 1"),
         (PadNet, {"of": "both", "static": "random"}, "there is none of attentions"),
+        (PadNet, {"faithful": True, "criterion": "remove"}, "criterion='remove' is not one of switch"),
+        (PadNet, {"faithful": True, "granularity": "row"}, "granularity='row' is not one of weight"),
         (DynamicConv, {"kernels": 0}, "num_kernels=0"),
         (DynamicConv, {"annealing": 2.0}, "annealing=2.0"),
     ],
