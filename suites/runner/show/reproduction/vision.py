@@ -1,0 +1,191 @@
+"""What a table of VTAB-1K does before its cells run: decode the images, and time a step where that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from ...discovery.loading import load_parts, load_task
+from ...errors import UsageError
+from ...execution.explanation import one_line
+from ...identity.cell import Cell
+from ...planning.durations import clock
+from .needs import H100, RATE_TEXT
+
+if TYPE_CHECKING:
+    from sparsebench.data.vision.vtab1k import ImageList
+    from sparsebench.data.vision.vtab1k.decoded import Form
+
+    from ....prediction.task import PredictionTask
+    from ....vtab.pace import Pace
+
+Say = Callable[[str], None]
+SOURCE = "vtab-1k"
+
+
+@dataclass
+class Supply:
+    """Images a second: decoded by worker processes, and read from what they decoded; None where nobody knows."""
+
+    decoded: float | None = None
+    read: float | None = None
+
+
+def decode_images(cells: Sequence[Cell], workers: int, say: Say) -> Supply:
+    """Decode all images that these cells read, at the sizes of their networks.
+
+    Args:
+        cells: of a profile; those that cannot run are passed over. Where they score a part of the test images, test
+            images are not decoded.
+        workers: processes.
+        say: gets a line for each task.
+
+    Returns:
+        What was measured of it.
+
+    Raises:
+        DataError: a folder, an image or a disk that is not as it must be.
+    """
+    from ....vtab.decoding import check_space, decode_task, reading_rate
+
+    supply = Supply()
+    made = seconds = 0.0
+    for form, parts_by_task in _wanted(cells, say):
+        needed = check_space((part for parts in parts_by_task.values() for part in parts), form)
+        if needed:
+            say(f"decoding at {form.size} pixels with {workers} processes: {needed / 1e9:.2f} GB in the cache")
+        for task, parts in parts_by_task.items():
+            done = decode_task(parts, form, workers)
+            made, seconds = made + done.made, seconds + done.seconds * bool(done.made)
+            rate = f", {done.made / done.seconds:,.0f} a second" if done.made else ""
+            say(f"{task}: {done.images:,} images, {done.made:,} decoded now{rate}")
+            supply.read = reading_rate(parts[-1], form)  # of the last one
+    if made:
+        supply.decoded = made / seconds
+    return supply
+
+
+def reckon(cells: Sequence[Cell], supply: Supply, device: str, say: Say) -> None:
+    """Time a step of each row, and say what follows from it.
+
+    Args:
+        cells: of a profile.
+        supply: images a second.
+        device: what they are to run on.
+        say: gets the lines.
+
+    Raises:
+        UsageError: no cell can run.
+    """
+    import torch
+
+    from ....vtab.pace import Sizes, pace_of, seconds_of
+
+    lists = _lists_by_task(cells)
+    waiting = [cell for cell in cells if cell.reason is None and lists.get(cell.info.task)]
+    if not waiting:
+        raise UsageError("no cell of this table can run: there is nothing to time")
+    place = torch.device(device)
+    total = 0.0
+    sizes = {task: Sizes(len(parts[0]), len(parts[1]), len(parts[-1])) for task, parts in lists.items() if parts}
+    fastest: Pace | None = None
+    for (label, _), row in _by_row(waiting).items():
+        loaded = load_parts(row[0].parts, row[0].info.links)
+        try:
+            pace = pace_of(cast("PredictionTask", loaded.task), loaded.chain, loaded.loaders, row[0].info, place)
+        except Exception as error:  # whatever a method raises in a few steps: its cells will say so, too
+            say(f"{label}: not timed: {type(error).__name__}: {one_line(error)}")
+            continue
+        seconds = sum(seconds_of(pace, cell.info, sizes[cell.info.task]) for cell in row)
+        total += seconds
+        fastest = pace if fastest is None or pace.forward < fastest.forward else fastest
+        say(_row_line(label, row, pace, seconds))
+    say(f"all of it: {clock(total)} on {device}, reckoned from these steps; loading and other users are not in it")
+    if fastest is not None:
+        for line in waiting_lines(supply, fastest, device):
+            say(line)
+
+
+def waiting_lines(supply: Supply, pace: Pace, device: str) -> list[str]:
+    """For which part of an evaluation a device would wait for images, with and without the decoded ones.
+
+    Args:
+        supply: images a second.
+        pace: of the row that takes images fastest.
+        device: this one.
+
+    Returns:
+        Lines; none where nothing was measured.
+    """
+    from ....vtab.decoding import waiting
+
+    known = [("worker processes", supply.decoded), ("decoded images", supply.read)]
+    rates = {name: rate for name, rate in known if rate is not None}
+    if not rates:
+        return []
+    lines = ["images a second: " + ", ".join(f"{rate:,.0f} from {name}" for name, rate in rates.items())]
+    takers = {f"{device}, as measured,": 1 / pace.forward, f"a GPU ({RATE_TEXT})": H100 / pace.flops}
+    for name, demand in takers.items():
+        parts = [f"{waiting(rate, demand):.0%} of its time for {source}" for source, rate in rates.items()]
+        lines.append(f"{name} takes {demand:,.0f} in a forward pass, and waits {', '.join(parts)}")
+    return lines
+
+
+def _row_line(label: str, row: Sequence[Cell], pace: Pace, seconds: float) -> str:
+    step = "no steps"
+    if pace.step is not None:
+        step = f"{1000 * pace.step:.3g} ms of training an image (steps of {pace.images})"
+    tasks = len({cell.info.task for cell in row})
+    text = f"{label}: {step}, {1000 * pace.forward:.3g} ms of a forward pass; {pace.trials} trials and 1 training"
+    return f"{text} × {tasks} tasks × {len(row) // tasks} seeds = {clock(seconds)}"
+
+
+def _by_row(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    found: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        found.setdefault((cell.info.label, cell.info.backbone), []).append(cell)
+    return found
+
+
+def _lists_by_task(cells: Iterable[Cell], say: Say | None = None) -> dict[str, list[ImageList]]:
+    """The four lists of each task of cells that can run; none of a task that the folder lacks, which is said."""
+    from ....vtab.community_folder import FolderTask
+    from ....vtab.decoding import parts_of
+
+    found: dict[str, list[ImageList]] = {}
+    for cell in cells:
+        name = cell.info.task
+        if cell.reason is not None or name in found:
+            continue
+        task = load_task(cell.parts.task)
+        assert isinstance(task, FolderTask)
+        missing = task.missing()
+        found[name] = [] if missing else parts_of(task)
+        if missing and say:
+            say(f"{name}: {missing}")
+    return found
+
+
+def _wanted(cells: Sequence[Cell], say: Say) -> list[tuple[Form, dict[str, list[ImageList]]]]:
+    """By form, the lists of each task that some network reads in it."""
+    import torch
+
+    from ....vtab.body import VisionBody
+    from ....vtab.decoding import form_of
+
+    forms: dict[str, Form] = {}
+    lists = _lists_by_task(cells, say)
+    wanted: dict[Form, dict[str, list[ImageList]]] = {}
+    for cell in cells:
+        parts = lists.get(cell.info.task)
+        if not parts:
+            continue
+        for name, load in load_parts(cell.parts, cell.info.links).loaders.items():
+            if name not in forms:
+                body = load(torch.Generator().manual_seed(0))
+                assert isinstance(body, VisionBody)
+                forms[name] = form_of(body)
+            whole = "test_examples" not in cell.info.budget or cell.info.budget["test_examples"] is None
+            wanted.setdefault(forms[name], {})[cell.info.task] = parts if whole else parts[:-1]
+    return list(wanted.items())
