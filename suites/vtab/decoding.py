@@ -10,7 +10,7 @@ import torch
 from sparsebench.data.cache import cache_root
 from sparsebench.data.errors import DownloadError
 from sparsebench.data.vision.vtab1k import PARTS, ImageList
-from sparsebench.data.vision.vtab1k.decoded import Form, decode, find_decoded, is_decoded
+from sparsebench.data.vision.vtab1k.decoded import Form, Run, decode, find_decoded, is_decoded
 
 from .body import VisionBody
 from .community_folder import FolderTask
@@ -38,9 +38,14 @@ def parts_of(task: FolderTask) -> list[ImageList]:
     return [getattr(read, part) for part in PARTS]
 
 
-def check_space(parts: Iterable[ImageList], form: Form) -> float:
-    """Bytes that the lists take decoded, without those that are. Raises `DownloadError` where the disk has less."""
-    needed = float(sum(len(part) * form.bytes for part in parts if not is_decoded(part, form)))
+def missing_images(parts: Iterable[ImageList], form: Form) -> int:
+    """How many images of the lists are not decoded yet."""
+    return sum(len(part) for part in parts if not is_decoded(part, form))
+
+
+def check_space(images: int, form: Form) -> float:
+    """Bytes that so many images take decoded. Raises `DownloadError` where the disk of the cache has less."""
+    needed = float(images * form.bytes)
     place = cache_root()
     place.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(place).free
@@ -52,12 +57,12 @@ def check_space(parts: Iterable[ImageList], form: Form) -> float:
     return needed
 
 
-def decode_task(parts: Iterable[ImageList], form: Form, workers: int) -> TaskDecoded:
-    """Decode the lists of a task. Raises `DataError` for an image that cannot be read."""
+def decode_task(parts: Iterable[ImageList], form: Form, run: Run = map) -> TaskDecoded:
+    """Decode the lists of a task, by `run`. Raises `DataError` for an image that cannot be read."""
     images = made = 0
     seconds = 0.0
     for part in parts:
-        done = decode(part, form, workers)
+        done = decode(part, form, run)
         images += len(part)
         made += done.images
         seconds += done.seconds

@@ -10,7 +10,7 @@ library that decodes or resizes are another content, and are decoded again.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +36,8 @@ PIXELS = "pixels.bin"
 FILES = "files.json"
 CHUNK = 32
 """Images that a worker is given at a time."""
+Run = Callable[..., Iterable[Any]]
+"""`map`, by whoever it is."""
 LIBRARIES = ("pillow", "torch", "torchvision")
 """What decodes and resizes."""
 
@@ -107,14 +109,34 @@ def find_decoded(part: ImageList, form: Form, rows: range) -> DecodedImages | No
     return DecodedImages(mapped.view(len(part), 3, form.size, form.size), rows)
 
 
-def decode(part: ImageList, form: Form, workers: int = 1) -> Decoded:
+@contextmanager
+def decoders(workers: int) -> Iterator[Run]:
+    """Worker processes that decode, for as long as the block lasts.
+
+    Args:
+        workers: how many; one decodes in this process. Several are started anew, so a script that asks for them needs
+            the usual `if __name__ == "__main__"`.
+
+    Returns:
+        `map` over them, in order.
+    """
+    if workers < 2:
+        yield map
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def decode(part: ImageList, form: Form, run: Run = map) -> Decoded:
     """Decode the images of a list into the cache, unless they are there; they count as checked (`check_images`) then.
 
     Args:
         part: the list.
         form: size and interpolation.
-        workers: processes; one decodes in this process. Several are started anew, so a script that calls this needs
-            the usual `if __name__ == "__main__"`.
+        run: `map` of this process, or over those of `decoders`.
 
     Returns:
         How many images were decoded, and the seconds.
@@ -128,7 +150,7 @@ def decode(part: ImageList, form: Form, workers: int = 1) -> Decoded:
     if is_decoded(part, form) and _is_as_sealed(_folder(part, form)):
         return Decoded(0, perf_counter() - start)
     folder = _folder(part, form)
-    build_once(folder, _identity(part, form), lambda place: _fill(place, part, form, workers), again=True)
+    build_once(folder, _identity(part, form), lambda place: _fill(place, part, form, run), again=True)
     for file, (_, _, digest) in zip(part.files, _files(folder), strict=True):
         remember_digest(file, digest)
     check_sums(read_sums(part.listing.parent), part.files)
@@ -166,16 +188,15 @@ def _files(folder: Path) -> list[tuple[str, int, str]]:
     return [tuple(row) for row in json.loads((folder / FILES).read_text(encoding="utf-8"))]
 
 
-def _fill(folder: Path, part: ImageList, form: Form, workers: int) -> None:
+def _fill(folder: Path, part: ImageList, form: Form, run: Run) -> None:
     pixels = folder / PIXELS
     with pixels.open("wb") as stream:
         stream.truncate(len(part) * form.bytes)
     starts = range(0, len(part), CHUNK)
     jobs = [_Job(pixels, part.files[start : start + CHUNK], part.upright, form, start) for start in starts]
     found: list[tuple[int, str]] = []
-    with _mapping(workers) as run:
-        for digests in run(_decode_chunk, jobs):
-            found += digests
+    for digests in run(_decode_chunk, jobs):
+        found += digests
     names = [Path(os.path.relpath(file, part.root)).as_posix() for file in part.files]
     rows = [(name, *about) for name, about in zip(names, found, strict=True)]
     (folder / FILES).write_text(json.dumps(rows), encoding="utf-8")
@@ -200,20 +221,6 @@ def _decode_chunk(job: _Job) -> list[tuple[int, str]]:
             stream.write(resized(image[None], job.form.size, job.form.interpolation).numpy().tobytes())
             found.append((file.stat().st_size, sha256_of(file)))
     return found
-
-
-@contextmanager
-def _mapping(workers: int) -> Iterator[Any]:
-    """`map` over worker processes, in order; that of this process for one."""
-    if workers < 2:
-        yield map
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        try:
-            yield pool.map
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _one_thread() -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ....vtab.pace import Pace
 
 Say = Callable[[str], None]
-SOURCE = "vtab-1k"
+EACH = 2000
+"""Images for which another process is worth its start, which takes seconds."""
 
 
 @dataclass
@@ -47,20 +48,25 @@ def decode_images(cells: Sequence[Cell], workers: int, say: Say) -> Supply:
     Raises:
         DataError: a folder, an image or a disk that is not as it must be.
     """
-    from ....vtab.decoding import check_space, decode_task, reading_rate
+    from sparsebench.data.vision.vtab1k.decoded import decoders
+
+    from ....vtab.decoding import check_space, decode_task, missing_images, reading_rate
 
     supply = Supply()
     made = seconds = 0.0
     for form, parts_by_task in _wanted(cells, say):
-        needed = check_space((part for parts in parts_by_task.values() for part in parts), form)
-        if needed:
-            say(f"decoding at {form.size} pixels with {workers} processes: {needed / 1e9:.2f} GB in the cache")
-        for task, parts in parts_by_task.items():
-            done = decode_task(parts, form, workers)
-            made, seconds = made + done.made, seconds + done.seconds * bool(done.made)
-            rate = f", {done.made / done.seconds:,.0f} a second" if done.made else ""
-            say(f"{task}: {done.images:,} images, {done.made:,} decoded now{rate}")
-            supply.read = reading_rate(parts[-1], form)  # of the last one
+        missing = missing_images((part for parts in parts_by_task.values() for part in parts), form)
+        processes = max(1, min(workers, missing // EACH))
+        if missing:
+            gigabytes = check_space(missing, form) / 1e9
+            say(f"decoding at {form.size} pixels: {gigabytes:.2f} GB in the cache, processes: {processes}")
+        with decoders(processes) as run:
+            for task, parts in parts_by_task.items():
+                done = decode_task(parts, form, run)
+                made, seconds = made + done.made, seconds + done.seconds * bool(done.made)
+                rate = f", {done.made / done.seconds:,.0f} a second" if done.made else ""
+                say(f"{task}: {done.images:,} images, {done.made:,} decoded now{rate}")
+                supply.read = reading_rate(parts[-1], form)  # of the last one
     if made:
         supply.decoded = made / seconds
     return supply
