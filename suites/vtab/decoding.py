@@ -11,6 +11,8 @@ from sparsebench.data.cache import cache_root
 from sparsebench.data.errors import DownloadError
 from sparsebench.data.vision.vtab1k import PARTS, ImageList
 from sparsebench.data.vision.vtab1k.decoded import Form, Run, decode, find_decoded, is_decoded
+from sparsebench.data.vision.vtab1k.images import read_rgb
+from sparsebench.data.vision.vtab1k.resizing import resized
 
 from .body import VisionBody
 from .community_folder import FolderTask
@@ -67,6 +69,15 @@ def decode_task(parts: Iterable[ImageList], form: Form, run: Run = map) -> TaskD
         made += done.images
         seconds += done.seconds
     return TaskDecoded(images, made, seconds)
+
+
+def decoding_rate(part: ImageList, form: Form, most: int = 32) -> float:
+    """Images a second that one process reads, decodes and resizes."""
+    rows = range(min(most, len(part)))
+    start = perf_counter()
+    for row in rows:
+        resized(read_rgb(part.files[row], upright=part.upright)[None], form.size, form.interpolation)
+    return len(rows) / (perf_counter() - start)
 
 
 def reading_rate(part: ImageList, form: Form, most: int = 512) -> float | None:

@@ -124,11 +124,12 @@ def _request(
     device: str,
     settings: list[str] | None,
 ) -> Request:
+    named = [one for name in tasks or () for one in plan.columns.get(name, (name,))]  # as the paper calls them, too
     return Request(
         profile=plan.profile,
         suites=(plan.suite,),
         methods=tuple(methods or chosen.methods),
-        tasks=tuple(tasks or chosen.tasks),
+        tasks=tuple(named or chosen.tasks),
         backbones=chosen.backbones,
         settings=(*chosen.settings, *(settings or ())),
         seeds=seeds or chosen.seeds,
@@ -144,14 +145,14 @@ def _before(profile: "Profile", device: str, decode: bool, reckon: bool) -> None
     from ..identity.device import device_kind
     from ..identity.machine import cores
     from ..planning.plan import expand
-    from ..show.reproduction.vision import Supply, decode_images
-    from ..show.reproduction.vision import reckon as say_hours
+    from ..show.reproduction import vision
 
     tell = partial(say, err=True)
     cells = expand(profile)
-    supply = decode_images(cells, cores(), tell) if decode else Supply()
+    if decode:
+        vision.decode_images(cells, cores(), tell)
     if reckon:
-        say_hours(cells, supply, device_kind() if device == "auto" else device, tell)
+        vision.reckon(cells, cores(), device_kind() if device == "auto" else device, tell)
 
 
 def _run(profile: "Profile", device: str, folder: Path, workers: int | None) -> int:

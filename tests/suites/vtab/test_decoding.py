@@ -19,6 +19,7 @@ from sparsebench.suites.vtab.community_folder import FolderTask
 from sparsebench.suites.vtab.decoding import (
     check_space,
     decode_task,
+    decoding_rate,
     form_of,
     missing_images,
     parts_of,
@@ -82,7 +83,8 @@ def test_reading_is_timed_and_waiting_reckoned(task: FolderTask, monkeypatch: py
     part, form = parts_of(task)[1], Form(size=8, interpolation="bicubic")
     assert reading_rate(part, form) is None
     decode_task([part], form)
-    ticks = iter([10.0, 14.0])
+    ticks = iter([10.0, 14.0, 20.0, 28.0])
     monkeypatch.setattr(decoding, "perf_counter", lambda: next(ticks))
     assert reading_rate(part, form, most=100) == 25
+    assert decoding_rate(part, form, most=4) == 0.5
     assert waiting(300, 1200) == 0.75 and waiting(1200, 300) == 0

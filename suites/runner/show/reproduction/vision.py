@@ -25,15 +25,15 @@ EACH = 2000
 """Images for which another process is worth its start, which takes seconds."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Supply:
-    """Images a second: decoded by worker processes, and read from what they decoded; None where nobody knows."""
+    """Images a second: decoded by worker processes, and read from what they decoded; None where nothing is decoded."""
 
-    decoded: float | None = None
+    decoded: float
     read: float | None = None
 
 
-def decode_images(cells: Sequence[Cell], workers: int, say: Say) -> Supply:
+def decode_images(cells: Sequence[Cell], workers: int, say: Say) -> None:
     """Decode all images that these cells read, at the sizes of their networks.
 
     Args:
@@ -42,18 +42,13 @@ def decode_images(cells: Sequence[Cell], workers: int, say: Say) -> Supply:
         workers: processes.
         say: gets a line for each task.
 
-    Returns:
-        What was measured of it.
-
     Raises:
         DataError: a folder, an image or a disk that is not as it must be.
     """
     from sparsebench.data.vision.vtab1k.decoded import decoders
 
-    from ....vtab.decoding import check_space, decode_task, missing_images, reading_rate
+    from ....vtab.decoding import check_space, decode_task, missing_images
 
-    supply = Supply()
-    made = seconds = 0.0
     for form, parts_by_task in _wanted(cells, say):
         missing = missing_images((part for parts in parts_by_task.values() for part in parts), form)
         processes = max(1, min(workers, missing // EACH))
@@ -63,73 +58,70 @@ def decode_images(cells: Sequence[Cell], workers: int, say: Say) -> Supply:
         with decoders(processes) as run:
             for task, parts in parts_by_task.items():
                 done = decode_task(parts, form, run)
-                made, seconds = made + done.made, seconds + done.seconds * bool(done.made)
                 rate = f", {done.made / done.seconds:,.0f} a second" if done.made else ""
                 say(f"{task}: {done.images:,} images, {done.made:,} decoded now{rate}")
-                supply.read = reading_rate(parts[-1], form)  # of the last one
-    if made:
-        supply.decoded = made / seconds
-    return supply
 
 
-def reckon(cells: Sequence[Cell], supply: Supply, device: str, say: Say) -> None:
+def reckon(cells: Sequence[Cell], workers: int, device: str, say: Say) -> None:
     """Time a step of each row, and say what follows from it.
 
     Args:
         cells: of a profile.
-        supply: images a second.
-        device: what they are to run on.
+        workers: processes that would decode images.
+        device: what the cells are to run on.
         say: gets the lines.
 
     Raises:
-        UsageError: no cell can run.
+        UsageError: no cell can run, or no row can be timed.
     """
     import torch
 
+    from ....vtab.decoding import decoding_rate, reading_rate
     from ....vtab.pace import Sizes, pace_of, seconds_of
 
     lists = _lists_by_task(cells)
     waiting = [cell for cell in cells if cell.reason is None and lists.get(cell.info.task)]
-    if not waiting:
-        raise UsageError("no cell of this table can run: there is nothing to time")
-    place = torch.device(device)
-    total = 0.0
     sizes = {task: Sizes(len(parts[0]), len(parts[1]), len(parts[-1])) for task, parts in lists.items() if parts}
-    fastest: Pace | None = None
+    paces: list[Pace] = []
+    total = 0.0
     for (label, _), row in _by_row(waiting).items():
         loaded = load_parts(row[0].parts, row[0].info.links)
+        task = cast("PredictionTask", loaded.task)
         try:
-            pace = pace_of(cast("PredictionTask", loaded.task), loaded.chain, loaded.loaders, row[0].info, place)
+            paces.append(pace_of(task, loaded.chain, loaded.loaders, row[0].info, torch.device(device)))
         except Exception as error:  # whatever a method raises in a few steps: its cells will say so, too
-            say(f"{label}: not timed: {type(error).__name__}: {one_line(error)}")
+            say(f"{label}: not timed, and not in the sum: {type(error).__name__}: {one_line(error)}")
             continue
-        seconds = sum(seconds_of(pace, cell.info, sizes[cell.info.task]) for cell in row)
+        seconds = sum(seconds_of(paces[-1], cell.info, sizes[cell.info.task]) for cell in row)
         total += seconds
-        fastest = pace if fastest is None or pace.forward < fastest.forward else fastest
-        say(_row_line(label, row, pace, seconds))
+        say(_row_line(label, row, paces[-1], seconds))
+    if not paces:
+        raise UsageError("no row of this table could be timed here")
     say(f"all of it: {clock(total)} on {device}, reckoned from these steps; loading and other users are not in it")
-    if fastest is not None:
-        for line in waiting_lines(supply, fastest, device):
-            say(line)
+    form, by_task = _wanted(waiting, say)[0]
+    part = next(iter(by_task.values()))[0]
+    supply = Supply(workers * decoding_rate(part, form), reading_rate(part, form))
+    for line in waiting_lines(supply, workers, min(paces, key=lambda pace: pace.forward), device):
+        say(line)
 
 
-def waiting_lines(supply: Supply, pace: Pace, device: str) -> list[str]:
+def waiting_lines(supply: Supply, workers: int, pace: Pace, device: str) -> list[str]:
     """For which part of an evaluation a device would wait for images, with and without the decoded ones.
 
     Args:
         supply: images a second.
+        workers: processes that decode.
         pace: of the row that takes images fastest.
         device: this one.
 
     Returns:
-        Lines; none where nothing was measured.
+        Lines.
     """
     from ....vtab.decoding import waiting
 
-    known = [("worker processes", supply.decoded), ("decoded images", supply.read)]
-    rates = {name: rate for name, rate in known if rate is not None}
-    if not rates:
-        return []
+    rates = {f"{workers} processes that decode": supply.decoded}
+    if supply.read is not None:
+        rates["the decoded images"] = supply.read
     lines = ["images a second: " + ", ".join(f"{rate:,.0f} from {name}" for name, rate in rates.items())]
     takers = {f"{device}, as measured,": 1 / pace.forward, f"a GPU ({RATE_TEXT})": H100 / pace.flops}
     for name, demand in takers.items():

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +32,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_weights_and_a_folder_give_the_table(bench: Bench) -> None:
-    row = ("--task", TASK, "--method", "BitFit", "--seeds", "1", "--set", "budget.steps=1", "--workers", "1")
+    row = ("--task", "kitti", "--method", "BitFit", "--seeds", "1", "--set", "budget.steps=1", "--workers", "1")
     folders = ("--data", str(bench.folder / "vtab"), "--out", str(bench.out))
     weights = ("--weights", str(bench.folder / "Ti_16.npz"), "--network", "vit_tiny_patch16_224:32")
     done = bench.call("reproduce", "vtab", *weights, *folders, *row, timeout=900)
@@ -52,23 +51,23 @@ def test_weights_and_a_folder_give_the_table(bench: Bench) -> None:
     assert timed.returncode == 0, timed.stdout + timed.stderr
     assert f"{TASK}: 2,711 images, 0 decoded now\n" in timed.stderr
     assert "3 trials and 1 training × 1 tasks × 1 seeds = " in timed.stderr
-    assert "reckoned from these steps" in timed.stderr and "decoded images" in timed.stderr
+    assert "reckoned from these steps" in timed.stderr and "processes that decode" in timed.stderr
 
 
 def test_a_device_waits_for_what_comes_slower_than_it_works() -> None:
     pace = Pace(step=None, forward=0.01, flops=1e9, images=4, trials=5)
-    assert waiting_lines(Supply(), pace, "cpu") == []
-    shown, here, there = waiting_lines(Supply(decoded=25.0, read=5000.0), pace, "cpu")
-    assert shown == "images a second: 25 from worker processes, 5,000 from decoded images"
-    assert here.startswith("cpu, as measured, takes 100 ") and "75% of its time for worker processes, 0% for" in here
-    assert "takes 395,600 " in there and "100% of its time for worker processes, 99% for decoded" in there
+    shown, here, there = waiting_lines(Supply(decoded=25.0, read=5000.0), 8, pace, "cpu")
+    assert shown == "images a second: 25 from 8 processes that decode, 5,000 from the decoded images"
+    assert here.startswith("cpu, as measured, takes 100 ") and "75% of its time for 8 processes that decode, 0%" in here
+    assert "takes 395,600 " in there and "99% of its time for the decoded images" in there
+    assert "decoded images" not in "".join(waiting_lines(Supply(decoded=25.0), 8, pace, "cpu"))
 
 
 def test_a_task_that_the_folder_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARSEBENCH_VTAB1K", str(tmp_path))
     cells = planned_cells("vtab", "linear_probe", task="vtab1k_published_svhn", backbone="tiny")
-    said: list[Any] = []
-    assert decode_images(cells, 1, said.append) == Supply()
+    said: list[str] = []
+    decode_images(cells, 1, said.append)
     assert said == [f"vtab1k_published_svhn: {tmp_path} has no folder svhn"]
-    with pytest.raises(UsageError, match="no cell of this table can run"):
-        reckon(cells, Supply(), "cpu", said.append)
+    with pytest.raises(UsageError, match="no row of this table could be timed"):
+        reckon(cells, 1, "cpu", said.append)
