@@ -122,12 +122,16 @@ def waiting_lines(supply: Supply, workers: int, pace: Pace, device: str) -> list
     rates = {f"{workers} processes that decode": supply.decoded}
     if supply.read is not None:
         rates["the decoded images"] = supply.read
-    lines = ["images a second: " + ", ".join(f"{rate:,.0f} from {name}" for name, rate in rates.items())]
+    lines = ["images a second: " + ", ".join(f"{_rate(rate)} from {name}" for name, rate in rates.items())]
     takers = {f"{device}, as measured,": 1 / pace.forward, f"a GPU ({RATE_TEXT})": H100 / pace.flops}
     for name, demand in takers.items():
         parts = [f"{waiting(rate, demand):.0%} of its time for {source}" for source, rate in rates.items()]
-        lines.append(f"{name} takes {demand:,.0f} in a forward pass, and waits {', '.join(parts)}")
+        lines.append(f"{name} takes {_rate(demand)} in a forward pass, and waits {', '.join(parts)}")
     return lines
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _row_line(label: str, row: Sequence[Cell], pace: Pace, seconds: float) -> str:
