@@ -40,7 +40,9 @@ class LazyFolder(Sequence[np.ndarray]):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return LazyFolder(self.images, self.indices[index], few=self.few)
+            part = LazyFolder(self.images, self.indices[index], few=self.few)
+            part._kept = self._kept[index]
+            return part
         return self.images[self.indices[index]][0]
 
     def decoded(self, size: int, interpolation: str) -> DecodedImages | None:
