@@ -159,8 +159,9 @@ def decode(part: ImageList, form: Form, run: Run = map) -> Decoded:
 
 
 def _folder(part: ImageList, form: Form) -> Path:
-    """One for each list and form: other images take the place of those before."""
-    place = hashlib.sha256(str(part.listing.absolute()).encode()).hexdigest()[:8]
+    """One for each list of names and form: other images of these names take the place of those before."""
+    names = "\n".join(str(file.absolute()) for file in part.files)  # parts of class folders have no list of their own
+    place = hashlib.sha256(names.encode()).hexdigest()[:16]
     name = f"{part.listing.parent.name}-{part.listing.stem}-{form.size}-{form.interpolation}-{place}"
     return cache_root() / "decoded" / part.source / name
 
