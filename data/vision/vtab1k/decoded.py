@@ -10,12 +10,13 @@ library that decodes or resizes are another content, and are decoded again.
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,7 @@ def decoders(workers: int) -> Iterator[Run]:
     if workers < 2:
         yield map
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
     try:
         yield pool.map
     finally:
@@ -224,7 +225,16 @@ def _decode_chunk(job: _Job) -> list[tuple[int, str]]:
     return found
 
 
-def _one_thread() -> None:
+def _start_worker() -> None:
+    """One thread each, and an end when the process that asked for them is gone: it may have been killed."""
     import torch
 
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

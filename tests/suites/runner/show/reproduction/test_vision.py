@@ -47,11 +47,21 @@ def test_weights_and_a_folder_give_the_table(bench: Bench) -> None:
     (record,) = [json.loads(path.read_text()) for path in (bench.out / "records").glob("*.json")]
     assert record["metrics"]["accuracy"]["n"] == 711
     assert record["details"]["protocol"]["inputs"].startswith("32 x 32, ")
-    timed = bench.call("reproduce", "vtab", *weights, *folders, *row, "--reckon", timeout=900)
-    assert timed.returncode == 0, timed.stdout + timed.stderr
-    assert f"{TASK}: 2,711 images, 0 decoded now\n" in timed.stderr
-    assert "3 trials and 1 training × 1 tasks × 1 seeds = " in timed.stderr
-    assert "reckoned from these steps" in timed.stderr and "processes that decode" in timed.stderr
+
+
+def test_hours_follow_from_steps_that_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSEBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SPARSEBENCH_VTAB1K", str(write_kitti(tmp_path / "vtab")))
+    cells = planned_cells("vtab", "linear_probe", "bitfit", task=TASK, backbone="tiny", seeds=2, test_examples=8)
+    said: list[str] = []
+    decode_images(cells, 1, said.append)
+    assert said[1].startswith(f"{TASK}: 2,000 images, 2,000 decoded now, "), "no test images: a part of them is scored"
+    said.clear()
+    reckon(cells, 3, "cpu", said.append)
+    assert said[0].startswith("linear_probe: no steps, ")
+    assert "steps of 4" in said[1] and said[1].partition("forward pass; ")[2].startswith("3 trials and 1 training ")
+    assert "× 1 tasks × 2 seeds = " in said[1]
+    assert "reckoned from these steps" in said[2] and "from 3 processes that decode, " in said[3]
 
 
 def test_a_device_waits_for_what_comes_slower_than_it_works() -> None:
