@@ -1,6 +1,7 @@
 """Decoded images: what reading gives, to the bit; made again when anything about them changes."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,9 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageList:
     return ImageList(source="vtab-1k", root=tmp_path, listing=listing, files=tuple(files), labels=(0,) * COUNT)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_they_are_what_reading_gives(part: ImageList, workers: int, monkeypatch: pytest.MonkeyPatch):
+def test_they_are_what_reading_gives(part: ImageList, monkeypatch: pytest.MonkeyPatch):
     assert find_decoded(part, FORM, range(COUNT)) is None
-    with decoders(workers) as run:
+    with decoders(1) as run:
         assert decode(part, FORM, run).images == COUNT
     with reading() as of_files:
         expected = [resized(part[row][0][None], 7, "bicubic")[0] for row in range(3, COUNT)]
@@ -53,6 +53,19 @@ def test_they_are_what_reading_gives(part: ImageList, workers: int, monkeypatch:
     assert of_cache.files() == of_files.files(), "a record names the same files with the same digests"
     check_images([part])
     assert decode(part, FORM).images == 0
+
+
+def test_worker_processes_decode_the_same_and_say_what_they_cannot(part: ImageList):
+    few = replace(part, files=part.files[:4], labels=part.labels[:4])
+    with decoders(2) as run:
+        assert decode(few, FORM, run).images == 4
+        found = find_decoded(few, FORM, range(4))
+        assert found is not None
+        for row in range(4):
+            assert found[row].equal(resized(few[row][0][None], 7, "bicubic")[0])
+        few.files[2].write_bytes(b"no image")
+        with pytest.raises(LocalFolderError, match=r"2\.png is no readable image"):
+            decode(few, FORM, run)
 
 
 def _touch(part: ImageList) -> None:
