@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,19 +23,21 @@ TASK = "vtab1k_published_kitti"
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """A folder of the official sizes, and a small ViT in the layout of `B_16.npz`."""
+    """A folder of the official sizes, and timm's smallest ViT in the layout of `B_16.npz`."""
     found = Bench(tmp_path)
     write_kitti(tmp_path / "vtab")
     torch.manual_seed(0)
-    np.savez(tmp_path / "Ti_16.npz", **official(timm.create_model("vit_tiny_patch16_224")))
+    arrays: Any = official(timm.create_model("test_vit"))
+    np.savez(tmp_path / "weights.npz", **arrays)
     found.environment["SPARSEBENCH_CACHE"] = str(tmp_path / "cache")
     return found
 
 
+@pytest.mark.timeout(900)
 def test_weights_and_a_folder_give_the_table(bench: Bench) -> None:
     row = ("--task", "kitti", "--method", "BitFit", "--seeds", "1", "--set", "budget.steps=1", "--workers", "1")
     folders = ("--data", str(bench.folder / "vtab"), "--out", str(bench.out))
-    weights = ("--weights", str(bench.folder / "Ti_16.npz"), "--network", "vit_tiny_patch16_224:32")
+    weights = ("--weights", str(bench.folder / "weights.npz"), "--network", "test_vit:32")
     done = bench.call("reproduce", "vtab", *weights, *folders, *row, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{TASK}: 2,711 images, 2,711 decoded now, " in done.stderr
