@@ -25,5 +25,15 @@ def digest_once(file: Path) -> str:
     return _known[state]
 
 
+def remember_digest(file: Path, digest: str) -> None:
+    """Let `digest_once` know what another process has just read.
+
+    Args:
+        file: the file, which has not changed since.
+        digest: of its content.
+    """
+    _known[_state(file, file.stat())] = digest
+
+
 def _state(file: Path, stat: os.stat_result) -> _State:
     return str(file), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino

@@ -9,7 +9,9 @@ In one cell, for its seed:
 2. The chosen options train on training and validation part together; the last epoch is scored on the test part, once.
    No trial sees the test part.
 
-What frozen weights make of the same inputs is computed once for all of them, on a processor (`passes.py`).
+What frozen weights make of the same inputs is computed once for all of them (`passes.py`). A cell with checkpoints that
+is stopped goes on where it was: trials that had ended are taken up with their scores (`trials.py`), and the one that
+ran goes on from its checkpoint.
 
 The record has the validation score of the chosen trial as "val <metric>"; all trials and what they took are in
 `details["choice"]`; the training costs are those of the last training alone. Operations and seconds of a training are
@@ -20,7 +22,7 @@ are those that passed.
 import random
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +30,7 @@ import torch
 from torch import Tensor
 
 from sparsebench.reports.panels.chosen_options import Protocol, to_details
-from sparsebench.reports.records.record import Metric, TrainingCosts
+from sparsebench.reports.records.record import TrainingCosts
 
 from ..contracts.context import Context, LoadBackbone
 from ..contracts.method import Method, NotApplicable
@@ -40,6 +42,7 @@ from .data import Examples, Splits
 from .feature_extractor import FeatureExtractor
 from .passes import Passes
 from .task import PredictionTask, Predictor
+from .trials import Trial, keep, plain, take_up
 
 FACTORS: Mapping[str, tuple[float, ...]] = {
     "learning_rate": (0.3, 1.0, 3.0),
@@ -52,29 +55,6 @@ OWN_CHOICE = (
     "its head is fitted by a choice on the validation part, which is training data in this protocol: say train: all, "
     "experts, adapters or norms"
 )
-
-
-@dataclass(kw_only=True)
-class Trial:
-    """One candidate: the options that differ from the row, the methods, and how it did on the validation part."""
-
-    options: Mapping[str, Any]
-    chain: Sequence[Method]
-    score: Metric | None = None
-    """None where training diverged."""
-    reason: str = ""
-    took: Mapping[str, float | None] = field(default_factory=dict)
-    """Seconds and operations of its training."""
-    examples: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    """Outcomes by example of the validation part."""
-
-    def better_than(self, other: "Trial") -> bool:
-        """Whether its score is higher, or lower where less is better; the earlier of two equal trials stays."""
-        if self.score is None or other.score is None:
-            return self.score is not None
-        if self.score.higher_is_better:
-            return self.score.value > other.score.value
-        return self.score.value < other.score.value
 
 
 class ChosenOnValidation(PredictionTask):
@@ -99,20 +79,18 @@ class ChosenOnValidation(PredictionTask):
         splits = self.load()
         on_val = Splits(splits.train, splits.val, splits.val)
         whole = replace(context, budget=replace(context.budget, test_examples=None, watch=()))
-        # On an accelerator a pass takes no longer than the digest of its inputs.
-        passes = Passes() if context.device.type == "cpu" else None
+        passes = Passes()
 
         def attempt(trial: Trial, number: int) -> None:
             _attempt(_Stage(self, on_val, passes), trial, load_backbone, _numbered(whole, number))
 
         trials, best = choose(chain, attempt, settled)
         folder = None if context.folder is None else context.folder / "last"
-        if passes is not None:
-            passes.keeps = False
+        passes.keeps = False
         last, outcome = self._train_last(splits, best.chain, load_backbone, replace(context, folder=folder), passes)
         assert best.score is not None
         metrics = {**outcome.metrics, f"val {outcome.main_metric}": best.score}
-        found = last.protocol(_plain(best.options))
+        found = last.protocol(plain(best.options))
         details = {**outcome.details, **to_details(found), "choice": _report(trials, best, settled)}
         if self.keeps_validation:
             details["validation"] = {name: list(values) for name, values in best.examples.items()}
@@ -298,7 +276,9 @@ def _own_parameters(costs: TrainingCosts | None) -> int:
 
 
 def _attempt(stage: Stage, trial: Trial, load_backbone: LoadBackbone, context: Context) -> None:
-    """Train and score a trial; one that diverges has no score, but a reason."""
+    """Train and score a trial, unless it had ended before a stop; one that diverges has no score, but a reason."""
+    if take_up(trial, context.folder):
+        return
     try:
         outcome = stage.run_seeded(trial.chain, load_backbone, context)
         trial.score = outcome.metrics[outcome.main_metric]
@@ -308,6 +288,7 @@ def _attempt(stage: Stage, trial: Trial, load_backbone: LoadBackbone, context: C
     costs = context.ledger.costs()
     if costs is not None:
         trial.took = {"seconds": costs.seconds, "flops": costs.flops}
+    keep(trial, context.folder)
 
 
 def _numbered(context: Context, number: int) -> Context:
@@ -348,14 +329,10 @@ def _report(trials: Sequence[Trial], best: Trial, settled: Mapping[str, Any] | N
     on = "the validation part" if settled is None else "nothing: the release has them"
     shown = []
     for trial in trials:
-        one: dict[str, Any] = {"options": _plain(trial.options), **trial.took}
+        one: dict[str, Any] = {"options": plain(trial.options), **trial.took}
         if trial.score is None:
             one["reason"] = trial.reason
         else:
             one["score"] = trial.score.value
         shown.append(one)
-    return {"on": on, "chosen": _plain(best.options), "trials": shown}
-
-
-def _plain(options: Mapping[str, object]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    return {"on": on, "chosen": plain(best.options), "trials": shown}

@@ -17,6 +17,8 @@ from .passes import Passes
 
 Pairs = Sequence[tuple[Any, Tensor]]
 """Encoded inputs with their targets."""
+MOST_RESIDENT = 2**31
+"""Bytes of encoded inputs of one part that may lie on an accelerator while it trains."""
 
 
 class WithheldError(RuntimeError):
@@ -172,10 +174,26 @@ def subsample_train(splits: Splits, context: Context) -> Splits:
 def encode(body: FeatureExtractor, splits: Splits, target: Target, device: torch.device) -> PredictionData:
     """Encode the inputs of all parts and standardise regression targets by the training part."""
     scale = TargetScaler.of(splits.train.targets, target)
-    train = _encode_part(body, splits.train, scale)
-    val = _encode_part(body, splits.val, scale)
+    train = resident(_encode_part(body, splits.train, scale), body, device)
+    val = resident(_encode_part(body, splits.val, scale), body, device)
     test = _encode_part(body, splits.test, scale)
     return PredictionData(body, device, scale, train, val, test)
+
+
+def resident(part: PairedDataset, body: FeatureExtractor, device: torch.device) -> PairedDataset:
+    """A part whose inputs lie on the accelerator that reads them in every epoch, so that it waits for none of them.
+
+    Args:
+        part: encoded inputs and targets.
+        body: what encoded them.
+        device: where the model computes.
+
+    Returns:
+        `part` itself on the processor, for inputs of many sizes, and for those of more than `MOST_RESIDENT` bytes.
+    """
+    if device.type == "cpu" or not body.alike or not len(part) or len(part) * part.inputs[0].nbytes > MOST_RESIDENT:
+        return part
+    return replace(part, inputs=[inputs.to(device) for inputs in part.inputs])
 
 
 def _encode_part(body: FeatureExtractor, part: Examples, scale: TargetScaler) -> PairedDataset:

@@ -20,6 +20,8 @@ class FeatureExtractor(nn.Module):
     """What one example is called: image, molecule or text."""
     traits: ClassVar[tuple[str, ...]] = ()
     """Traits of the backbone that its anatomy does not show (`contracts/traits.py`); "features" goes without saying."""
+    alike: bool = False
+    """Whether encoded items are tensors of one size, however many there are."""
     padded: bool = False
     """Whether a batch is padded to its longest item (first dimension): what is only evaluated then goes by length."""
 

@@ -21,6 +21,7 @@ from ..contracts.task import CostCall, LoadBackbone, Outcome, Setup, Task
 from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA
 from .data import Examples, Pairs, PredictionData, Splits, batch_rows, encode, subsample_train, targets_of
 from .feature_extractor import FeatureExtractor, LinearHeadModel
+from .look_ahead import AHEAD, look_ahead
 from .passes import passes_of
 from .watching import BEST, SPREAD, Watch, watched_metrics
 
@@ -170,13 +171,16 @@ def predict(model: nn.Module, part: Pairs, data: PredictionData, batch_size: int
     The model is put in eval mode.
     """
     model.eval()
-    rows: list[int] = []
-    outputs = []
+    chunks = batch_rows(part, data.body, batch_size)
+    rows = [row for chunk in chunks for row in chunk]
+
+    def batch(chunk: list[int]) -> Any:
+        inputs, _ = data.collate([part[row] for row in chunk])
+        return inputs
+
+    ahead = 0 if data.device.type == "cpu" else AHEAD  # the processor would compute both
     with _body_once(model, data) as run:
-        for chunk in batch_rows(part, data.body, batch_size):
-            inputs, _ = data.collate([part[row] for row in chunk])
-            outputs.append(run(inputs).float().cpu())
-            rows += chunk
+        outputs = [run(inputs).float().cpu() for inputs in look_ahead(chunks, batch, ahead)]
     return torch.cat(outputs)[torch.tensor(rows).argsort()]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from sparsebench.data.sources import source
 from sparsebench.data.vision.vtab1k import PARTS, SOURCE, ImageList, VtabTask, check_images, vtab1k
 from sparsebench.data.vision.vtab1k.checks import say_test_copies
+from sparsebench.data.vision.vtab1k.decoded import DecodedImages, Form, find_decoded
 from sparsebench.data.vision.vtab1k.tasks import TWINS
 
 from ..contracts.context import Target
@@ -21,21 +22,41 @@ from ..prediction.task import PredictionTask
 
 
 class LazyFolder(Sequence[np.ndarray]):
-    """Images of an `ImageList`, opened when they are asked for: a test part need not fit into memory."""
+    """Images of an `ImageList`, opened when they are asked for: a test part need not fit into memory.
 
-    def __init__(self, images: ImageList, indices: range | None = None) -> None:
+    ``few``: they are read at once where they were not decoded before (`data/vision/vtab1k/decoded.py`), and stay in
+    memory: training asks for each of them in each epoch.
+    """
+
+    def __init__(self, images: ImageList, indices: range | None = None, *, few: bool = False) -> None:
         self.images = images
         self.indices = range(len(images))
         if indices is not None:
             self.indices = indices
+        self.few = few
+        self._kept: list[np.ndarray] = []
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return LazyFolder(self.images, self.indices[index])
+            part = LazyFolder(self.images, self.indices[index], few=self.few)
+            part._kept = self._kept[index]
+            return part
         return self.images[self.indices[index]][0]
+
+    def decoded(self, size: int, interpolation: str) -> DecodedImages | None:
+        """The images from the cache of decoded ones, as `VisionBody.encode` makes them; None where it has none."""
+        return find_decoded(self.images, Form(size=size, interpolation=interpolation), self.indices)
+
+    def kept(self) -> list[np.ndarray] | None:
+        """All images, read the first time; None unless they are few."""
+        if not self.few:
+            return None
+        if not self._kept:
+            self._kept = [self[row] for row in range(len(self))]
+        return self._kept
 
 
 class FolderTask(PredictionTask):
@@ -63,7 +84,7 @@ class FolderTask(PredictionTask):
         return self.read()
 
     def load(self) -> Splits:
-        """Training and validation images are read at once; test images as they are needed."""
+        """Training and validation images are read together; test images as they are needed."""
         task = self.lists()
         return Splits(examples(task.train800), examples(task.val200), lazy_examples(task.test))
 
@@ -132,8 +153,8 @@ def named_folder(name: str) -> Path:
 
 
 def examples(part: ImageList) -> Examples:
-    """All images of a part, read now."""
-    return Examples([part[row][0] for row in range(len(part))], np.array(part.labels))
+    """The images of a part that trains or validates."""
+    return Examples(LazyFolder(part, few=True), np.array(part.labels))
 
 
 def lazy_examples(part: ImageList) -> Examples:

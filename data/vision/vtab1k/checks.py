@@ -59,7 +59,7 @@ def check_test_apart(parts: Parts) -> None:
 
 def say_test_copies(parts: Parts) -> None:
     """The same as a warning, once a machine where there are none: official folders are scored as they are."""
-    digest = hashlib.sha256("".join(_state(parts[name]) for name in ("train800val200", "test")).encode())
+    digest = hashlib.sha256("".join(state_of(parts[name]) for name in ("train800val200", "test")).encode())
     marker = cache_root() / "checked" / f"{parts['test'].source}-apart-{digest.hexdigest()[:24]}"
     if marker.exists():
         return
@@ -118,13 +118,21 @@ def check_images(parts: Iterable[ImageList]) -> None:
     size and times is not read again on this machine.
     """
     for part in parts:
-        marker = cache_root() / "checked" / f"{part.source}-{_state(part)}"
-        if marker.exists():
+        if _marker_of(part).exists():
             continue
         check_sums(read_sums(part.listing.parent), part.files)
         for file in part.files:
             read_rgb(file)
-        _mark(marker)
+        mark_read(part)
+
+
+def mark_read(part: ImageList) -> None:
+    """Note that every image of a list was read and has its sum: `check_images` does not read it again."""
+    _mark(_marker_of(part))
+
+
+def _marker_of(part: ImageList) -> Path:
+    return cache_root() / "checked" / f"{part.source}-{state_of(part)}"
 
 
 def _mark(marker: Path) -> None:
@@ -133,7 +141,7 @@ def _mark(marker: Path) -> None:
         marker.touch()
 
 
-def _state(part: ImageList) -> str:
+def state_of(part: ImageList) -> str:
     """Changes with the place, size and times of any of the files, and of their sums."""
     digest = hashlib.sha256()
     sums = part.listing.parent / NAME

@@ -23,9 +23,10 @@ from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.methods.baselines.random_forest import RandomForestMethod
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.prediction import chosen, passes
-from sparsebench.suites.prediction.chosen import Trial, alternatives, choose
+from sparsebench.suites.prediction.chosen import alternatives, choose
 from sparsebench.suites.prediction.data import Splits, Withheld
 from sparsebench.suites.prediction.task import predict
+from sparsebench.suites.prediction.trials import Trial
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.body import VisionBody
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
@@ -156,6 +157,25 @@ def test_checkpoints_of_trials_lie_apart(tmp_path: Path) -> None:
     assert {folder.parent for folder in folders if folder} == {tmp_path}
 
 
+def test_a_stopped_cell_takes_up_the_trials_that_had_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Chosen().run([Spy()], Rows, cell(tmp_path / "whole"))
+
+    def stop(*_: object) -> None:
+        if len(SEEN) == 4:
+            raise KeyboardInterrupt
+
+    SEEN.clear()
+    monkeypatch.setattr(Spy, "prepare", lambda _, backbone, context: (stop(), backbone)[1])
+    with pytest.raises(KeyboardInterrupt):
+        Chosen().run([Spy()], Rows, cell(tmp_path / "stopped"))
+    monkeypatch.undo()
+    cut = tmp_path / "stopped" / "trial 1.json"
+    cut.write_text(cut.read_text()[:-9])
+    again = Chosen().run([Spy()], Rows, cell(tmp_path / "stopped"))
+    assert [context.folder.name for _, _, context in SEEN[4:] if context.folder] == ["trial 1", "trial 4", "last"]
+    assert _untimed(again) == _untimed(whole)
+
+
 def test_the_same_seed_gives_the_same_choice_and_score() -> None:
     method = FullTuning(learning_rate=0.05)
     first, again = (Chosen().run([method], Rows, cell()) for _ in range(2))
@@ -197,7 +217,7 @@ def test_what_frozen_weights_give_is_computed_once_a_cell(kind: str, monkeypatch
     monkeypatch.setattr(VisionBody, "_embed", lambda body, inputs: (calls.append(1), embed(body, inputs))[1])
     shared = Images().run([method], tiny.load, cell())
     fewer = len(calls)
-    monkeypatch.setattr(chosen, "Passes", lambda: None)
+    monkeypatch.setattr(passes, "LARGEST", -1)
     alone = Images().run([method], tiny.load, cell())
     assert len(shared.details["choice"]["trials"]) == trials
     assert fewer <= most * (len(calls) - fewer)

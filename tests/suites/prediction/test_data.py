@@ -10,7 +10,7 @@ import torch
 
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
-from sparsebench.suites.prediction.data import Examples, PairedDataset, TargetScaler, encode
+from sparsebench.suites.prediction.data import MOST_RESIDENT, Examples, PairedDataset, TargetScaler, encode, resident
 
 from .toy import Rows, make_task, splits
 
@@ -92,3 +92,16 @@ def test_inputs_and_targets_of_a_share_stay_together_and_set_the_scale() -> None
     targets = np.stack([pairs[tuple(item.numpy())] for item, _ in few.train])
     assert np.allclose(few.scale.undo(few.train.targets).numpy(), targets, rtol=1e-5)
     assert np.allclose(few.scale.mean, targets.mean(0), rtol=1e-5)
+
+
+def test_what_an_accelerator_reads_in_every_epoch_lies_there() -> None:
+    body = Rows(torch.Generator())
+    part = PairedDataset([torch.ones(4), torch.zeros(4)], torch.tensor([0, 1]))
+    there, here = torch.device("meta"), torch.device("cpu")
+    assert resident(part, body, there) is part, "nobody says that its items are of one size"
+    body.alike = True
+    moved = resident(part, body, there)
+    assert [item.device for item, _ in moved] == [there, there] and moved.targets is part.targets
+    assert resident(part, body, here) is part and not len(resident(part[:0], body, there))
+    large = replace(part, inputs=[torch.empty(MOST_RESIDENT // 8 + 1, device="meta")] * 2)
+    assert resident(large, body, there) is large

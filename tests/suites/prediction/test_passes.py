@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.suites.prediction import passes as module
-from sparsebench.suites.prediction.passes import Passes, digest_of, passes_of
+from sparsebench.suites.prediction.passes import Passes, digest_of, passes_of, sums_of
 
 
 class Doubling(nn.Module):
@@ -113,3 +113,28 @@ def test_what_comes_last_or_is_too_large_is_not_kept(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "LARGEST", INPUTS.nbytes)
     passes = Passes()
     assert [computed(passes, Doubling(), INPUTS + row)[1] for row in (0, 1, 0, 1)] == [1, 1, 0, 1]
+
+
+def test_two_sums_know_each_bit_its_place_and_nothing_else() -> None:
+    values = torch.arange(24.0)
+    known = sums_of(values)
+    assert sums_of(values.clone()) == known
+    seen = {known}
+    for place in range(24):
+        for bit in range(32):
+            words = values.view(torch.int32).clone()
+            words[place] ^= 1 << bit if bit < 31 else -(1 << 31)
+            seen.add(sums_of(words.view(torch.float32)))
+    for first in range(24):
+        for second in range(first):
+            swapped = values.clone()
+            swapped[[first, second]] = values[[second, first]]
+            seen.add(sums_of(swapped))
+    assert len(seen) == 1 + 24 * 32 + 24 * 23 // 2
+    assert len({sums[0] for sums in seen}) == len({sums[1] for sums in seen}) == len(seen)
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.bfloat16, torch.float64, torch.complex64])
+def test_every_type_has_sums(kind: torch.dtype) -> None:
+    values = torch.tensor([0, 1, 1, 0], dtype=kind)
+    assert len({sums_of(values), sums_of(values.flip(0)), sums_of(values.roll(1)), sums_of(values[:0])}) == 3

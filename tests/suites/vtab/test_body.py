@@ -40,24 +40,11 @@ def test_resize_agrees_with_pil(images: np.ndarray) -> None:
     assert difference.mean() < 0.5 and difference.max() <= 8, "PIL also clips between its two passes"
 
 
-def test_grey_images_fill_three_channels() -> None:
-    grey = np.arange(2 * 16 * 16, dtype=np.uint8).reshape(2, 16, 16)
-    body = tiny.load(generator())
-    for raw in (grey, grey[..., None]):
-        encoded = torch.stack(list(body.encode(raw)))
-        assert torch.equal(encoded, torch.from_numpy(grey)[:, None].expand(2, 3, 16, 16))
-
-
 def test_normalisation_is_that_of_the_network(convnet: VisionBody) -> None:
     black_and_white = np.stack([np.full((64, 64, 3), value, np.uint8) for value in (0, 255)])
     batch = convnet.collate(list(convnet.encode(black_and_white)))
     assert batch[0].unique().tolist() == [-1.0] and batch[1].unique().tolist() == [1.0]
     assert batch.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_wrong_dtype_is_refused() -> None:
-    with pytest.raises(TypeError, match="uint8"):
-        tiny.load(generator()).encode(np.zeros((1, 8, 8, 3), np.float32))
 
 
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "vit_tiny_patch16_224", "resnet18"])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sparsebench.data.errors import LocalFolderError
+from sparsebench.data.vision.vtab1k import images
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
@@ -13,7 +14,7 @@ from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.vtab.backbones import tiny
-from sparsebench.suites.vtab.community_folder import FolderTask, VTAB1KTask
+from sparsebench.suites.vtab.community_folder import FolderTask, LazyFolder, VTAB1KTask
 
 from ...data.vision.vtab1k.kitti import write_kitti
 
@@ -38,6 +39,15 @@ def test_the_folder_is_read_lazily_and_resized(root: Path) -> None:
     inputs, targets = data.collate(list(data.test[4:6]))
     assert inputs.shape == (2, 3, 16, 16) and targets.tolist() == [0, 1]
     assert torch.isfinite(inputs).all()
+
+
+def test_images_that_train_are_read_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = task("vtab1k_kitti").load().train.inputs
+    assert isinstance(train, LazyFolder) and len(train.kept() or ()) == 800
+    monkeypatch.setattr(images, "read_rgb", lambda *_, **__: pytest.fail("an image is read"))
+    kept, part = train.kept(), train[3:5].kept()
+    assert kept is not None and part is not None and part[1] is kept[4]
+    assert LazyFolder(train.images).kept() is None
 
 
 @pytest.mark.parametrize("name", ["vtab1k_svhn", "vtab1k_published_svhn"])

@@ -21,7 +21,8 @@ BARE = "dense"
 OURS = "ours"
 STAND_IN = "stand-in"
 ANOTHER = "another model"
-"""What is not called ours: a checkpoint of a size that the paper's model has not."""
+"""What is not called ours: a checkpoint of a size that the paper's model has not, or another network."""
+TIMM = "timm:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Chosen:
     """A part of a profile, and what its rows are called in the table.
 
     Attributes:
-        who: "ours" or "stand-in".
+        who: "ours", "another model" or "stand-in".
         tasks: of the profile.
         methods: labels of its rows; all where none is named.
         backbones: in the place of the profile's.
@@ -52,22 +53,23 @@ class Chosen:
         """Which published row one of ours is, else a name of its own. Settings add to a label behind a comma."""
         model = self.rows.get(row.backbone)
         if model is not None:
-            label = plan.rows.get(row.label, row.label)
+            label = plan.row_of(row.label)
             return model if label == BARE else f"{model}, {label}"
-        known = {**{name: name for name in published}, **plan.rows}
+        known = {**{name: name for name in published}, **{label: plan.row_of(label, published) for label in plan.rows}}
         fitting = [name for name in known if row.label == name or row.label.startswith(f"{name}, ")]
         if fitting:
             return known[max(fitting, key=len)]
         return row.label
 
 
-def choose(name: str, plan: Plan, given: Sequence[str]) -> Chosen:
+def choose(name: str, plan: Plan, given: Sequence[str], network: str = "") -> Chosen:
     """The plan with checkpoints.
 
     Args:
         name: the table, for an error.
         plan: its plan.
         given: `NAME=PLACE` for each checkpoint, or a place alone where the plan has one.
+        network: of timm, `NAME` or `NAME:PIXELS`, in the place of the plan's; its rows are not called ours.
 
     Returns:
         What runs.
@@ -77,6 +79,8 @@ def choose(name: str, plan: Plan, given: Sequence[str]) -> Chosen:
             missing.
     """
     refuse(name, plan)
+    if network and not plan.backbone.startswith(TIMM):
+        raise UsageError(f"--network: the backbone of {name} is no network of timm")
     places = _places(name, plan, given)
     backbones: tuple[str, ...] = ()
     rows: dict[str, str] = {}
@@ -84,9 +88,11 @@ def choose(name: str, plan: Plan, given: Sequence[str]) -> Chosen:
         rows = {plan.backbone.replace(EACH, place): row for row, place in places.items()}
         backbones = tuple(rows)
     elif plan.backbone:
-        backbones = (plan.backbone.format_map(places),)
+        _, at, file = plan.backbone.partition("@")
+        backbone = f"{TIMM}{network}{at}{file}" if network else plan.backbone
+        backbones = (backbone.format_map(places),)
     return Chosen(
-        who=OURS,
+        who=ANOTHER if network else OURS,
         tasks=plan.tasks,
         methods=plan.methods,
         backbones=backbones,

@@ -36,6 +36,8 @@ def place(plan: Plan, checkpoint: str) -> str:
     name = checkpoint.rpartition("/")[2]
     if plan.layout:
         return f"{FOLDER}/{name}"
+    if checkpoint.endswith(".npz"):
+        return f"{FOLDER}/{name}"
     return checkpoint if plan.backbone.startswith("hf:") else f"{FOLDER}/{name}/model.safetensors"
 
 

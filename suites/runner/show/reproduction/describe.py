@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sparsebench.data.sources import source
 from sparsebench.reports.published.paper_tables import PaperTable, paper_tables, printed
-from sparsebench.reports.published.side_by_side import Shown, SideBySide, theirs
+from sparsebench.reports.published.side_by_side import PAPER, Shown, SideBySide, theirs
 
 from ...planning.durations import clock
 from .chosen import ANOTHER, STAND_IN
@@ -115,20 +116,32 @@ def table_text(document: TableDocument) -> str:
     return "\n".join(lines)
 
 
-def comparison_text(blocks: Sequence[SideBySide], unknown: str) -> str:
-    """Ours beside the paper's."""
+def comparison_text(blocks: Sequence[SideBySide], unknown: str, differs: Sequence[str] = ()) -> str:
+    """Ours beside the paper's, in the columns where ours have a score, and what is not as in the paper."""
     lines: list[str] = []
     who = {line.who for block in blocks for line in block.lines}
     if STAND_IN in who:
         lines.append("STAND-IN: a small model in the place of the paper's: it shows that the path works, no more.")
     if ANOTHER in who:
-        lines.append("ANOTHER MODEL: its number of parameters is not that of the paper's, so it is not called ours.")
+        lines.append("ANOTHER MODEL: not the paper's network, or not of its size, so it is not called ours.")
     if unknown:
         lines.append(f"the paper's figures: unknown ({unknown})")
-    for block in blocks:
+    for block in map(_with_ours, blocks):
         shown = [[line.who, line.name, *line.texts] for line in block.lines]
         lines += [*_grid(block.source, [list(column) for column in block.columns], shown, owners=True), ""]
+    if differs:
+        lines += ["not as in the paper:", *(f"  {text}" for text in differs), ""]
     return "\n".join([*lines, MARKS])
+
+
+def _with_ours(block: SideBySide) -> SideBySide:
+    """The columns in which a row of ours has a score; all where none has."""
+    ours = [line for line in block.lines if line.who != PAPER]
+    places = [place for place in range(len(block.columns)) if any(line.values[place] is not None for line in ours)]
+    if not places:
+        return block
+    lines = tuple(replace(line, values=tuple(line.values[place] for place in places)) for line in block.lines)
+    return replace(block, columns=tuple(block.columns[place] for place in places), lines=lines)
 
 
 def _line(title: str, document: Mapping[str, Any], key: str = "") -> list[str]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -79,7 +79,7 @@ class Plan:
         settings: `--set` of the profile, with places in braces.
         data: the source that is a folder of the user's.
         columns: tasks of the table to tasks here; the mean of several stands for one.
-        rows: labels of ours to rows of the table, where they differ.
+        rows: labels of ours to rows of the table, where they differ; several, where its sources differ in names.
         differs: what is not as in the paper.
         work: what there is to compute, by which hours are reckoned.
         stand_in: a small run of the same path.
@@ -101,7 +101,7 @@ class Plan:
     settings: tuple[str, ...] = ()
     data: str = ""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    rows: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     differs: tuple[str, ...] = ()
     work: tuple[Work, ...] = ()
     stand_in: StandIn | None = None
@@ -126,6 +126,13 @@ class Plan:
         for tasks in self.columns.values():
             found |= dict.fromkeys(tasks)
         return tuple(found)
+
+    def row_of(self, label: str, published: Sequence[str] = ()) -> str:
+        """What a row of ours is called in the table: of several names that which is among the published ones."""
+        names = self.rows.get(label, label)
+        if isinstance(names, str):
+            return names
+        return next((name for name in names if name in published), names[0])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,28 @@ def test_checkpoints_fill_the_places_of_backbone_and_settings(tmp_path: Path) ->
     assert found.settings == (f"idat.teacher=timm:vit_small_patch16_224@{file}",)
 
 
+def test_another_network_reads_the_file_and_is_not_called_ours(tmp_path: Path) -> None:
+    (tmp_path / "S_16.npz").touch()
+    plan, given = plan_of("vtab"), [str(tmp_path / "S_16.npz")]
+    assert choose("vtab", plan, given).backbones == (f"timm:vit_base_patch16_224@{given[0]}",)
+    found = choose("vtab", plan, given, "vit_small_patch16_224:96")
+    assert found.backbones == (f"timm:vit_small_patch16_224:96@{given[0]}",) and found.who == "another model"
+    with pytest.raises(UsageError, match="v1-table-2 is no network of timm"):
+        choose("v1-table-2", plan_of("v1-table-2"), [], "vit_small_patch16_224")
+
+
+def test_a_row_has_the_name_of_the_source_beside_it(tmp_path: Path) -> None:
+    plan = plan_of("vtab")
+    found = stand_in("vtab", plan)
+    for label, published, name in (
+        ("BitFit", ("bitfit", "ssf"), "bitfit"),
+        ("BitFit", ("Full FT", "BitFit"), "BitFit"),
+        ("LoRA r=8, steps=1", ("LoRA",), "LoRA"),
+        ("LayerNorm", ("LoRA",), "layernorm"),
+    ):
+        assert found.name_of(Row(label, "tiny"), plan, published) == name
+
+
 def test_one_checkpoint_needs_no_name_and_a_hub_name_no_import() -> None:
     found = choose("compression-mixtral", plan_of("compression-mixtral"), ["mistralai/Mixtral-8x7B-v0.1"])
     assert found.backbones == ("hf:mistralai/Mixtral-8x7B-v0.1",)

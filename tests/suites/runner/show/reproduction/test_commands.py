@@ -61,4 +61,5 @@ def test_what_is_impossible_has_the_study_alone() -> None:
 
 def test_where_checkpoints_are_expected() -> None:
     assert place(plan_of("compression-mixtral"), "mistralai/Mixtral-8x7B-v0.1") == "mistralai/Mixtral-8x7B-v0.1"
+    assert place(plan_of("vtab"), "imagenet21k/ViT-B_16.npz") == "checkpoints/ViT-B_16.npz"
     assert place(plan_of("petl-vision"), "timm/vit_x") == "checkpoints/vit_x/model.safetensors"

@@ -3,7 +3,8 @@
 import pytest
 
 from sparsebench.reports.published.paper_tables import figures_of, paper_tables
-from sparsebench.reports.published.side_by_side import Line, SideBySide
+from sparsebench.reports.published.side_by_side import Line, Shown, SideBySide
+from sparsebench.reports.statistics import Estimate
 from sparsebench.suites.runner.show.reproduction.describe import (
     block_document,
     comparison_text,
@@ -53,3 +54,11 @@ def test_a_stand_in_is_never_shown_as_ours() -> None:
     assert "stand-in  x  –" in text and "ours" not in text
     assert [row["values"] for row in block_document(block)["rows"]] == [["1"], [None]]
     assert "unknown (not readable)" in comparison_text([], "not readable")
+
+
+def test_columns_without_a_score_of_ours_are_left_out_and_differences_said() -> None:
+    ours = Shown(Estimate(0.5, 0.1, 3, "seeds"), "share")
+    lines = (Line("paper", "x", ("11", "22")), Line("ours", "x", (None, ours)))
+    text = comparison_text([SideBySide("s", (("absent", "m"), ("there", "m")), lines)], "", ["the epoch is the last"])
+    assert "absent" not in text and "11" not in text and "there" in text and "22" in text
+    assert "not as in the paper:\n  the epoch is the last\n" in text

@@ -105,17 +105,18 @@ def test_columns_and_rows_are_those_of_the_table(cells: dict[str, list[Any]], su
                 tasks = {task for block in blocks for task in block.tasks}
                 methods = {method for block in blocks for method in block.methods}
                 assert set(plan.columns) <= tasks
-                named = {*plan.rows.values(), *plan.checkpoints}
+                rows = {plan.row_of(label, block.methods) for label in plan.rows for block in blocks}
+                named = {*rows, *plan.checkpoints}
                 if name == "compression-dense":
-                    labels = {plan.rows.get(cell.info.label, cell.info.label) for cell in cells[plan.profile]}
+                    labels = {plan.row_of(cell.info.label) for cell in cells[plan.profile]}
                     named = {f"{model}, {label}" for model in plan.checkpoints for label in labels}
                 if plan.backbone.startswith("hf:"):
                     assert named - {"model"} <= methods
                 else:
-                    assert set(plan.rows.values()) <= methods
+                    assert rows <= methods
                 if name == "compression-mixtral":
                     labels = {cell.info.label for cell in cells[plan.profile]}
-                    assert {plan.rows.get(label, label) for label in labels} == methods
+                    assert {plan.row_of(label) for label in labels} == methods
 
 
 def test_stand_ins_plan(subtests: pytest.Subtests) -> None:
