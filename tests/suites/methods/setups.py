@@ -12,8 +12,8 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Setup
 from sparsebench.suites.contracts.method import Method
 from sparsebench.suites.llm.backbones import tiny as tiny_lm
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.vtab.backbones import tiny as tiny_vit
 from sparsebench.suites.vtab.tasks.synthetic import Blobs

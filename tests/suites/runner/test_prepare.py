@@ -10,8 +10,8 @@ import torch
 
 from sparsebench.data.errors import DataError
 from sparsebench.suites.llm.tasks.instruction_tuning import InstructionTuning
-from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
-from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.llm.tasks.synthetic.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.runner import prepare
 from sparsebench.suites.runner.discovery import loading
 from sparsebench.suites.runner.discovery.loading import backbone_loader, load_task

@@ -7,7 +7,7 @@ from sparsebench.reports.routers.health import from_details
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language.task import CausalLM
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 
 from ..letters import Letters

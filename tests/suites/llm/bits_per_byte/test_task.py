@@ -11,7 +11,7 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm._markov import markov_documents
 from sparsebench.suites.llm.bits_per_byte.task import WINDOW, check_bytes, ratio, window_bits
 from sparsebench.suites.llm.language.task import CausalLM, cut
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
 
 
 def slow_bits(model: torch.nn.Module, ids: list[int]) -> float:

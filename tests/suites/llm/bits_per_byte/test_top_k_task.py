@@ -8,8 +8,8 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny_mixture
 from sparsebench.suites.llm.bits_per_byte.top_k_task import BY_LAYER, MAIN, measured
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.llm.tasks.synthetic_top_k import SyntheticTopK
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic_top_k import SyntheticTopK
 from sparsebench.suites.methods.baselines.dense import Dense
 
 BUDGET = Budget(epochs=1, batch_size=1, test_examples=1, calibration_examples=1)

@@ -16,7 +16,7 @@ from sparsebench.suites.llm.backbones.tiny_encoder import tokenize
 from sparsebench.suites.llm.encoders.bert import LENGTH
 from sparsebench.suites.llm.encoders.mpnet import MPNetBody
 from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
-from sparsebench.suites.llm.tasks.synthetic_texts import SyntheticTexts
+from sparsebench.suites.llm.tasks.synthetic.synthetic_texts import SyntheticTexts
 from sparsebench.suites.methods.adapters.adapter import Adapter
 from sparsebench.suites.methods.adapters.lora import LoRA
 from sparsebench.suites.methods.adapters.prefix_tuning import PrefixTuning

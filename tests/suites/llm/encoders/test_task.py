@@ -13,8 +13,8 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.llm.backbones import tiny_encoder
 from sparsebench.suites.llm.encoders.task import TextTask
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.llm.tasks.synthetic_texts import SyntheticTexts
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic_texts import SyntheticTexts
 from sparsebench.suites.methods.adapters.adapter import Adapter
 from sparsebench.suites.methods.adapters.lora import LoRA
 from sparsebench.suites.methods.adapters.sparse_adapter import SparseAdapter

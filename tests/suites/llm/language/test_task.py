@@ -10,7 +10,7 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language.task import CALIBRATION_WINDOW, COST_WINDOW
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
 from sparsebench.suites.methods.baselines.dense import Dense
 from sparsebench.suites.methods.compression.neuron_pruning import NeuronPruning
 from sparsebench.suites.methods.moe.cmoe import CMoE

@@ -18,7 +18,7 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny, tiny_mixture
 from sparsebench.suites.llm.methods.data_mixing import DataMixing
-from sparsebench.suites.llm.tasks.synthetic_mixture import SyntheticMixture
+from sparsebench.suites.llm.tasks.synthetic.synthetic_mixture import SyntheticMixture
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
 from sparsebench.suites.training.fingerprint import weights_digest

@@ -20,7 +20,7 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.methods._language_training import LanguageTraining
 from sparsebench.suites.llm.methods.instruction_tuning import InstructionTuning
-from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.data import TextRows
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2

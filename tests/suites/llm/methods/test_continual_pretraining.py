@@ -11,7 +11,7 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.methods.continual_pretraining import ContinualPretraining, FallingNoise
-from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.training.perplexity_filter import most_likely
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.methods.moe.moe_random import RandomSplit

@@ -15,9 +15,9 @@ from sparsebench.suites.contracts.method import Method, NotApplicable
 from sparsebench.suites.contracts.task import Outcome, Setup
 from sparsebench.suites.llm.backbones import tiny, tiny_encoder, tiny_mixture
 from sparsebench.suites.llm.methods.data_mixing import DataMixing
-from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
-from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
-from sparsebench.suites.llm.tasks.synthetic_mixture import SyntheticMixture
+from sparsebench.suites.llm.tasks.synthetic.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.llm.tasks.synthetic.synthetic_mixture import SyntheticMixture
 from sparsebench.suites.llm.training.data_sets import ENCODER, data_sets, held_out, reference_losses
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1
 from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2

@@ -14,8 +14,8 @@ from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.methods.dpo import DPO
-from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
-from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.llm.tasks.synthetic.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.preferences import answer_log_probs, collate_pairs, preference_pairs
 from sparsebench.suites.methods.moe.llama_moe_v2 import LlamaMoEV2
 

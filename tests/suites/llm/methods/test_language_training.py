@@ -26,9 +26,9 @@ from sparsebench.suites.llm.methods.continual_pretraining import ContinualPretra
 from sparsebench.suites.llm.methods.dpo import DPO
 from sparsebench.suites.llm.methods.instruction_tuning import InstructionTuning
 from sparsebench.suites.llm.methods.two_stage import TwoStage
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
-from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
-from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.isolation import language_loss
 from sparsebench.suites.llm.training.packing import Example, collate, pack
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1

@@ -12,7 +12,7 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.methods.two_stage import TwoStage
-from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import SyntheticInstructions
 
 ORDERS = ("general_first", "reversed", "mixed")
 

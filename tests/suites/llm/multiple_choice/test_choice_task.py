@@ -23,7 +23,7 @@ from sparsebench.suites.llm.multiple_choice.choice_task import (
     tokens_of,
 )
 from sparsebench.suites.llm.tasks.harness import HarnessSet
-from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
+from sparsebench.suites.llm.tasks.synthetic.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.adapters.adapter import Adapter
 from sparsebench.suites.methods.adapters.lora import LoRA
 from sparsebench.suites.methods.adapters.sparse_adapter import SparseAdapter

@@ -1,6 +1,6 @@
 """The made-up questions follow their rule."""
 
-from sparsebench.suites.llm.tasks.synthetic_instructions import ASKED, COUNTS, LETTERS, letter_questions
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import ASKED, COUNTS, LETTERS, letter_questions
 
 
 def test_answers_follow_the_rule() -> None:

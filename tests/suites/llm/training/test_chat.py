@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sparsebench.suites.llm.small_models.byte_tokenizer import END_OF_TEXT, byte_tokenizer
-from sparsebench.suites.llm.tasks.synthetic_instructions import Question
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import Question
 from sparsebench.suites.llm.training.chat import asked, render
 from sparsebench.suites.llm.training.packing import IGNORED
 

@@ -14,7 +14,7 @@ from sparsebench.suites.contracts.metrics import Scores
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.multiple_choice.option_likelihoods import with_options
 from sparsebench.suites.llm.tasks.conversion import Conversion
-from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.training.compared import ComparedTask, compare
 from sparsebench.suites.methods.baselines.dense import Dense
 from sparsebench.suites.methods.moe.moe_random import RandomSplit

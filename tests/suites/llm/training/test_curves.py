@@ -11,7 +11,7 @@ import torch
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.bits_per_byte.task import window_bits
-from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.training.curves import LossByTokens, validation_loss
 from sparsebench.suites.llm.training.isolation import language_loss
 from sparsebench.suites.training.groups import Group

@@ -8,7 +8,7 @@ import torch
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny_mixture
-from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.data_sets import data_sets, held_out, partition, read_past
 from sparsebench.suites.training.mixing.held_out import measure
 from sparsebench.suites.training.processes import Processes

@@ -15,7 +15,7 @@ from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.tasks.instruction_duplicates import InstructionDuplicates
 from sparsebench.suites.llm.tasks.instruction_tuning import InstructionTuning
-from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.instructions import EXACT, MAIN
 from sparsebench.suites.llm.training.packing import IGNORED, Example
 from sparsebench.suites.methods.baselines.dense import Dense

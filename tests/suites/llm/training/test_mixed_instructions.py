@@ -11,7 +11,11 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.tasks.instruction_mixing import InstructionMixing
-from sparsebench.suites.llm.tasks.synthetic_instructions import Question, SyntheticInstructions, letter_questions
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import (
+    Question,
+    SyntheticInstructions,
+    letter_questions,
+)
 from sparsebench.suites.llm.training.mixed_instructions import HELD_OUT, MixedInstructions, fitting
 from sparsebench.suites.methods.baselines.dense import Dense
 

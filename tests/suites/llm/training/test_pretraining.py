@@ -16,7 +16,7 @@ from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.bits_per_byte.task import ratio, window_bits
 from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.tasks.pretraining_domains import PretrainingDomains
-from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.training.pretraining import MAIN
 from sparsebench.suites.methods.baselines.dense import Dense
 from sparsebench.suites.methods.baselines.full_tuning import FullTuning

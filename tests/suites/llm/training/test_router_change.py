@@ -15,7 +15,7 @@ from sparsebench.reports.routers.health import CERTAINTY, START
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.methods.continual_pretraining import ContinualPretraining
-from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic.synthetic_domains import SyntheticDomains
 from sparsebench.suites.llm.training.data import first_of_each
 from sparsebench.suites.llm.training.router_change import ROWS
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1

@@ -12,8 +12,8 @@ from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.llm.backbones import tiny
 from sparsebench.suites.llm.language.task import CausalLM
-from sparsebench.suites.llm.tasks.synthetic_domains import SyntheticDomains
-from sparsebench.suites.llm.tasks.synthetic_instructions import SyntheticInstructions
+from sparsebench.suites.llm.tasks.synthetic.synthetic_domains import SyntheticDomains
+from sparsebench.suites.llm.tasks.synthetic.synthetic_instructions import SyntheticInstructions
 from sparsebench.suites.llm.training.task import check_finite, check_vocabulary, over_groups, reads
 
 from .conftest import SIZES

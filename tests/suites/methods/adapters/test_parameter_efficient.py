@@ -5,7 +5,7 @@ from torch import nn
 
 from sparsebench.suites.contracts.context import Context, Target
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
 from sparsebench.suites.methods.adapters.adapter import Adapter
 from sparsebench.suites.methods.adapters.lora import LoRA
 from sparsebench.suites.vtab.tasks.synthetic import Blobs

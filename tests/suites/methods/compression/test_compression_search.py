@@ -7,7 +7,7 @@ import torch
 
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
 from sparsebench.suites.methods.compression.compression_search import CompressionSearch
 from sparsebench.suites.methods.shared.tune import Tune
 

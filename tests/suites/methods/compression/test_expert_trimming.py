@@ -14,7 +14,7 @@ from sparsebench.reports.compression.notes import from_details
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.llm.language.task import CausalLM
 from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
 from sparsebench.suites.methods.compression.atom_pruning import AtomPruning
 from sparsebench.suites.methods.compression.expert_drop import ExpertDrop
 from sparsebench.suites.methods.compression.expert_merging import ExpertMerging

@@ -9,7 +9,7 @@ from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.reports.compression.notes import KEY, ZEROS, Link, from_details
 from sparsebench.reports.panels.panel import by_link
 from sparsebench.suites.llm.backbones import tiny
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
 from sparsebench.suites.methods.compression.block_drop import BlockDrop
 from sparsebench.suites.methods.compression.compression_search import CompressionSearch
 from sparsebench.suites.methods.compression.expert_drop import ExpertDrop

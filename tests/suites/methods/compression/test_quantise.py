@@ -13,7 +13,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.contracts.traits import ATTENTION, CALIBRATION_DATA, EXPERTS, FFN
 from sparsebench.suites.llm.backbones import tiny_mixture
-from sparsebench.suites.llm.tasks.synthetic import SyntheticText
+from sparsebench.suites.llm.tasks.synthetic.synthetic import SyntheticText
 from sparsebench.suites.methods.adapters.expert_lora import ExpertLoRA
 from sparsebench.suites.methods.compression.quantise import Quantise
 from sparsebench.suites.methods.moe.llama_moe_v1 import LlamaMoEV1

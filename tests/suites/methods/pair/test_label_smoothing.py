@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from sparsebench.suites.contracts.context import Target
-from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
+from sparsebench.suites.llm.tasks.synthetic.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.adapters.adapter import Adapter
 from sparsebench.suites.methods.pair.label_smoothing import LabelSmoothing, smoothed
 

@@ -8,7 +8,7 @@ import torch
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
-from sparsebench.suites.llm.tasks.synthetic_mixture import SyntheticMixture
+from sparsebench.suites.llm.tasks.synthetic.synthetic_mixture import SyntheticMixture
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.methods.shared.group_mixing import GroupMixing, by_class, by_value, data_sets
 from sparsebench.suites.molecules.backbones import tiny_encoder

@@ -11,7 +11,7 @@ from torch import nn
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.llm.backbones import tiny as tiny_lm
-from sparsebench.suites.llm.tasks.synthetic_choices import SyntheticChoices
+from sparsebench.suites.llm.tasks.synthetic.synthetic_choices import SyntheticChoices
 from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.methods.compression.neuron_pruning import NeuronPruning
 from sparsebench.suites.methods.moe.moe_attention import MoEAttention

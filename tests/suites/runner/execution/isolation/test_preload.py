@@ -23,7 +23,8 @@ asked = []
 def read(path):
     with open(path) as file: return file.read()
 warm_up([text, toy], lambda: asked.append(1) or True)
-found = {"library": "transformers" in sys.modules, "task": "sparsebench.suites.llm.tasks.synthetic" in sys.modules,
+task = "sparsebench.suites.llm.tasks.synthetic.synthetic"
+found = {"library": "transformers" in sys.modules, "task": task in sys.modules,
     "data": sys.modules["sparsebench.suites.llm._markov"].markov_documents.cache_info().currsize,
     "threads": [name for name in map(read, glob.glob("/proc/self/task/*/comm")) if "jemalloc" not in name],
     "asked": len(asked), "plug-in in server": "toybench.toy_fine" in sys.modules}

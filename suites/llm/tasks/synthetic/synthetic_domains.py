@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from .._markov import markov_documents
-from ..training.pretraining import PretrainingTask
+from ..._markov import markov_documents
+from ...training.pretraining import PretrainingTask
 
 VAL = 4
 """Documents of the calibration half that are held out."""

@@ -4,8 +4,8 @@ import numpy as np
 
 from sparsebench.data.labelled.table import Parts, hashed_parts, labelled
 
-from ...contracts.context import Target
-from ..encoders.task import TextTask
+from ....contracts.context import Target
+from ...encoders.task import TextTask
 
 LETTERS = "abcdefghijklmnop"
 CLASSES, TEXTS, SEED = 4, 192, 5

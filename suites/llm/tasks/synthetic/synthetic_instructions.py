@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._markov import markov_documents
-from ..training.instructions import InstructionTask
+from ..._markov import markov_documents
+from ...training.instructions import InstructionTask
 
 LETTERS = "abcdefghijkl"
 ASKED = {"mathematics": "next", "backwards": "backwards"}

@@ -6,8 +6,8 @@ import numpy as np
 
 from sparsebench.data.labelled.questions import Question, QuestionParts
 
-from .._markov import markov_documents
-from ..multiple_choice.choice_task import ChoiceTask
+from ..._markov import markov_documents
+from ...multiple_choice.choice_task import ChoiceTask
 
 LETTERS = "abcdefghijkl"
 OPTIONS, TRAIN, VAL, TEST, SEED = 4, 48, 16, 32, 11

@@ -1,13 +1,13 @@
-"""Bits per byte of random letters from a Markov chain (smoke test only)"""
+"""Bits per byte of random letters against the experts that a token gets (smoke test only)"""
 
 from typing import Any
 
-from .._markov import markov_documents
-from ..bits_per_byte.task import BitsPerByteTask
+from ..._markov import markov_documents
+from ...bits_per_byte.top_k_task import TopKTask
 
 
-class SyntheticText(BitsPerByteTask):
-    """Needs no download; its calibration text comes from the same chain."""
+class SyntheticTopK(TopKTask):
+    """Needs no download."""
 
     version = "1"
     group = "bits per byte"

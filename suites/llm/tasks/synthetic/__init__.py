@@ -1,0 +1,1 @@
+"""Tasks of made-up text, which need no download."""
