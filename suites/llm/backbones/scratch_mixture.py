@@ -18,6 +18,8 @@ TRAITS = ("parameters", "blocks", "attention", "experts", "causal")
 DESCRIBERS = ("hf_mixture",)
 SHA256 = {
     0: "72163539c7fe48d1fa1af8fa9a7926fbc98cae036cd8677bbeb64a575413822b",
+    1: "8edfa164cb62975b4b813de4ee51cabd9285b5c377c8616f0227a0a0e9f28c28",
+    2: "20e384bb93de530be11591bf8cee4117ae619ae5f2aa6eaa58c91a2b7df5f3d8",
 }
 """Digest of the weights by the number of the training: here, so that other weights are another backbone to the runner.
 """
