@@ -53,6 +53,12 @@ METRICS: Mapping[str, MetricInfo] = {
     "bits_per_byte": MetricInfo("Bits that the model needs for a byte of text; mean over domains.", "bits/byte", False),
     "bits_per_byte *": MetricInfo("Bits that the model needs for a byte of one domain.", "bits/byte", False),
     "worst domain": MetricInfo("Bits per byte of the domain that the model needs most for.", "bits/byte", False),
+    "kl_from_backbone": MetricInfo(
+        "Kullback-Leibler divergence of the next token's distribution from the backbone's before any method.",
+        "nats",
+        False,
+    ),
+    "same_token": MetricInfo("Fraction of tokens after which it and the backbone have one likeliest.", "share", True),
     "answer_loss": MetricInfo(
         "Negative log-likelihood of a token of an answer; mean over groups.", "nats/token", False
     ),

@@ -20,7 +20,7 @@ from sparsebench.suites.runner.planning.profile import built_in, load_profile
 MODULES = {
     "MoE": (
         *("cmoe", "llama_moe_v1", "llama_moe_v2", "moe_attention", "moe_random", "moe_shared", "upcycle"),
-        *("dot_moe", "expert_lora", "layer_allocation", "mixture_to_dense"),
+        *("dot_moe", "expert_lora", "layer_allocation", "mixture_to_dense", "tomoe"),
     ),
     "compression": (
         *("attention_drop", "block_drop", "layer_drop", "neuron_pruning"),
@@ -50,7 +50,7 @@ OTHERS = (
     *("vpt_deep", "vpt_shallow", "gist", "label_smoothing", "linear_probe", "full_tuning", "dense", "tune"),
     *("random_forest", "constant", "few_shot", "graph_mixup", "graph_words", "sampling", "training_set"),
     *("continual_pretraining", "dpo", "instruction_tuning", "two_stage", "dynamic_conv", "dynamic_linear"),
-    "kernel_warehouse",
+    *("kernel_warehouse", "top_neurons"),
 )
 """Methods of no module: baselines, tuning, and what one suite alone has."""
 

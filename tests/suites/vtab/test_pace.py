@@ -34,7 +34,7 @@ def info(**budget: Any) -> CellInfo:
 
 def test_trials_are_those_of_the_choice() -> None:
     assert trials_of([BitFit()]) == 3
-    assert trials_of([AdaptFormer()]) == 3 + 2, "the scale of the row itself was tried with the learning rates"
+    assert trials_of([AdaptFormer()]) == 3 + 4, "the scale of the row itself was tried with the learning rates"
     assert trials_of([LinearProbe(penalties=(0.1, 1.0))]) == 2
 
 

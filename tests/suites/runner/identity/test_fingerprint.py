@@ -224,7 +224,7 @@ def mixture_modules(*entries: Entry) -> set[str]:
     return {name.removeprefix("sparsebench.models.moe.") for name in found}
 
 
-LOOKING_ON = {"choices", "counts", "health", "picks", "probe", "recomputation", "statistics"}
+LOOKING_ON = {"agreement", "choices", "counts", "health", "picks", "probe", "recomputation", "statistics"}
 """What sees whether there is a router, and what it does: neither routers nor experts nor what balances them."""
 
 
