@@ -6,7 +6,7 @@ is saved and costs are those of the dense model: no router can be had that knows
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
@@ -26,6 +26,8 @@ ROLE = "ceiling"
 @dataclass(frozen=True, kw_only=True)
 class TopNeurons(TunedMethod):
     """Each token keeps a fraction of the neurons of every FFN."""
+
+    may_repeat: ClassVar[bool] = True  # a seed changes the training alone, which a convex fit of a head has none of
 
     keep: float = 0.5
     """Fraction of the neurons that stay on a token, in (0, 1]."""
