@@ -202,11 +202,12 @@ def _watched(mixtures: Sequence[Mixture]) -> Iterator[list[Call]]:
 
         return note
 
-    for place, mixture in enumerate(mixtures):
-        if mixture.experts.module is None:
-            raise ModelError(f"the experts of {mixture.path} are not called with (x, index, weight): nothing to watch")
-        hooks.append(mixture.experts.module.get().register_forward_hook(watch(place), with_kwargs=True))
     try:
+        for place, mixture in enumerate(mixtures):
+            if mixture.experts.module is None:
+                named = f"the experts of {mixture.path}"
+                raise ModelError(f"{named} are not called with (x, index, weight): nothing to watch")
+            hooks.append(mixture.experts.module.get().register_forward_hook(watch(place), with_kwargs=True))
         yield calls
     finally:
         for hook in hooks:
