@@ -3,8 +3,9 @@
     python -m sparsebench.suites.llm.redundancy OUT
 
 Looks at every mixture that comes with the package and at some that it makes of the small Llama (minutes each), and
-writes OUT/<mixture>.json as each is done and OUT/predictor.md at the end. The same command goes on after a stop; what
-is there is not made again, so remove the file of a mixture whose weights have changed.
+writes OUT/<mixture>.json as each is done, and OUT/points.json and OUT/predictor.md at the end. The same command goes
+on after a stop; what is there is not made again, so remove the file of a mixture whose weights have changed. What it
+found is in the repository, in `points.json` and `predictor.md` beside this file.
 """
 
 import json
@@ -35,6 +36,8 @@ def main(out: Path) -> None:
             sys.stdout.write(f"{source.name}: {file.name}\n")
         for kind, members in json.loads(file.read_text()).items():
             points.setdefault(kind, []).extend(Point(**member) for member in members)
+    content = {kind: [asdict(point) for point in members] for kind, members in points.items()}
+    (out / "points.json").write_text(json.dumps(content, indent=1) + "\n")
     (out / "predictor.md").write_text(to_markdown(points))
 
 
