@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 
 from ..anatomy import Anatomy, Block, Site
-from ..errors import ModelError, check_choice
+from ..errors import ModelError, check_choice, check_whole
 from .initialisation import Init
 from .layer import AdapterLayer
 
@@ -89,8 +89,7 @@ class RankConfig(AdapterConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("init", self.init, get_args(Init))
-        if not isinstance(self.r, int) or self.r < 1:
-            raise ModelError(f"r={self.r!r} must be a whole number, at least 1")
+        check_whole("r", self.r)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,8 +81,9 @@ class DecodedImages(Sequence["Tensor"]):
 
 
 def is_decoded(part: ImageList, form: Form) -> bool:
-    """Whether the images of a list lie decoded in the cache."""
-    return is_complete(_folder(part, form), _identity(part, form))
+    """Whether the images of a list lie decoded in the cache, as they were written."""
+    folder = _folder(part, form)
+    return is_complete(folder, _identity(part, form)) and _is_as_sealed(folder)
 
 
 def find_decoded(part: ImageList, form: Form, rows: range) -> DecodedImages | None:
@@ -98,9 +99,9 @@ def find_decoded(part: ImageList, form: Form, rows: range) -> DecodedImages | No
     """
     import torch
 
-    folder = _folder(part, form)
-    if not is_decoded(part, form) or not _is_as_sealed(folder):
+    if not is_decoded(part, form):
         return None
+    folder = _folder(part, form)
     files = _files(folder)
     for row in rows:
         name, size, digest = files[row]
@@ -148,7 +149,7 @@ def decode(part: ImageList, form: Form, run: Run = map) -> Decoded:
         DownloadError: the disk of the cache is full, or cannot be written.
     """
     start = perf_counter()
-    if is_decoded(part, form) and _is_as_sealed(_folder(part, form)):
+    if is_decoded(part, form):
         return Decoded(0, perf_counter() - start)
     folder = _folder(part, form)
     build_once(folder, _identity(part, form), lambda place: _fill(place, part, form, run), again=True)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...anatomy import Block, Site
-from ...errors import ModelError
+from ...errors import ModelError, check_whole
 from ..config import AdapterConfig
 from ..dropping import check_rate
 from ..initialisation import adapter_dtype
@@ -47,8 +47,7 @@ class BinaryConfig(AdapterConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_rate("dropout", self.dropout)
-        if not isinstance(self.r, int) or self.r < 1:
-            raise ModelError(f"r={self.r!r} must be a whole number, at least 1")
+        check_whole("r", self.r)
         if not math.isfinite(self.scale):
             raise ModelError(f"scale={self.scale!r} must be a number")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Attention, Block, Prefixed, Site
-from ...errors import ModelError
+from ...errors import ModelError, check_whole
 from ..adapter_set import AdapterSet
 from ..config import AdapterConfig, CombinedConfig
 from ..initialisation import adapter_dtype
@@ -42,8 +42,8 @@ class PrefixConfig(AdapterConfig):
         super().__post_init__()
         for field in ("length", "bottleneck"):
             value = getattr(self, field)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise ModelError(f"{field}={value!r} must be a whole number, at least 1")
+            if value is not None:
+                check_whole(field, value)
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """One wrapper around the attention of each block."""

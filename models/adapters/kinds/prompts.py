@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Block, Site
-from ...errors import ModelError, check_choice
+from ...errors import ModelError, check_choice, check_whole
 from ..config import AdapterConfig
 from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
@@ -44,8 +44,7 @@ class PromptConfig(AdapterConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("depth", self.depth, get_args(Depth))
-        if not isinstance(self.length, int) or self.length < 1:
-            raise ModelError(f"length={self.length!r} must be a whole number, at least 1")
+        check_whole("length", self.length)
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """A wrapper around each block, or for "shallow" around the first and the last.

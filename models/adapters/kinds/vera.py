@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...anatomy import Anatomy, Site, has_linear_view, linear_view
-from ...errors import ModelError
+from ...errors import ModelError, check_whole
 from ..initialisation import adapter_dtype
 from ..layer import AdapterLayer
 from ..named import NamedConfig
@@ -41,8 +41,7 @@ class VeRAConfig(NamedConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.r, int) or self.r < 1:
-            raise ModelError(f"r={self.r!r} must be a whole number, at least 1")
+        check_whole("r", self.r)
 
     def place(self, anatomy: Anatomy, generator: torch.Generator) -> Iterator[tuple[Site, AdapterLayer]]:
         """A wrapper around each of these linear layers."""

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ...errors import ModelError
+from ...errors import ModelError, check_whole
 from ..adapter_set import AdapterSet
 from ..config import RankConfig
 
@@ -36,8 +36,7 @@ class LargeSparse:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not isinstance(value, int) or value < 1:
-                raise ModelError(f"{name}={value!r} must be a whole number, at least 1")
+            check_whole(name, value)
 
     @property
     def r(self) -> int:

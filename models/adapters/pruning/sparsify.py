@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import torch
 
-from ...errors import ModelError, check_choice
+from ...errors import ModelError, check_choice, check_whole
 from ...sparsity.budgets import Schedule, erdos_renyi
 from ...sparsity.granularity import BottleneckUnits, Granularity, SingleWeights
 from ...sparsity.masked import Masked
@@ -127,8 +127,8 @@ def _check(method: str, scope: str, schedule: str, granularity: str, rounds: int
     check_choice("scope", scope, get_args(Scope))
     check_choice("schedule", schedule, get_args(Schedule))
     check_choice("granularity", granularity, get_args(GranularityName))
-    if rounds is not None and (not isinstance(rounds, int) or rounds < 1):
-        raise ModelError(f"rounds={rounds!r} must be a whole number, at least 1")
+    if rounds is not None:
+        check_whole("rounds", rounds)
     if method in RANDOM and (scope == "local" or granularity == "unit" or faithful):
         raise ModelError(
             f"method={method!r} sets the densities of the weights itself, which the released code does not have: "

@@ -1,6 +1,5 @@
 """Bits per byte over several domains in one cell: for comparisons that want the mean and the router's load, cheaply."""
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -9,7 +8,7 @@ from sparsebench.reports.records.record import Metric
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
 from ..language.task import CausalLM, LanguageTask
-from .task import MAIN, bits_metric, by_window, domain_bits, router_details, router_load
+from .task import MAIN, bits_metric, by_window, domain_bits, fixed_mean, router_details, router_load
 
 SPECIALISATION = "router_specialisation"
 
@@ -48,9 +47,5 @@ class DomainsTask(LanguageTask):
 
 def _mean(domains: Sequence[Metric], windows: int) -> Metric:
     """The mean over domains; they are fixed, so its error is that of the documents inside each."""
-    value = math.fsum(metric.value for metric in domains) / len(domains)
-    errors = [metric.stderr for metric in domains if metric.stderr is not None]
-    stderr = None
-    if len(errors) == len(domains):
-        stderr = math.hypot(*errors) / len(domains)
+    value, stderr = fixed_mean([(metric.value, metric.stderr) for metric in domains])
     return bits_metric(value, stderr, windows)

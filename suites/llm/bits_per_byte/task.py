@@ -157,3 +157,13 @@ def ratio(
         return value, None
     squares = sum(residual**2 for residual in residuals.values())
     return value, math.sqrt(n / (n - 1) * squares) / total
+
+
+def fixed_mean(parts: Sequence[tuple[float, float | None]]) -> tuple[float, float | None]:
+    """The mean of (value, standard error) over parts that are fixed: its error is that inside each.
+
+    None for an error where one of theirs is.
+    """
+    value = math.fsum(value for value, _ in parts) / len(parts)
+    errors = [error for _, error in parts if error is not None]
+    return value, math.hypot(*errors) / len(parts) if len(errors) == len(parts) else None

@@ -6,7 +6,6 @@ routers frozen (`train: all_but_router`). Their rate is 2e-5, for 7 billion para
 baselines of the paper, LLaMA-MoE's static and dynamic sampling, and newer rivals.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import process_time
@@ -24,7 +23,7 @@ from ...training.callbacks import Callback
 from ...training.mixing.held_out import LOSSES, HeldOut, measure
 from ...training.mixing.options import MixingOptions, kind
 from ...training.mixing.rows import DataSets, in_steps
-from ...training.mixing.swarm import REGRESSION, Swarm
+from ...training.mixing.swarm import REGRESSION, Swarm, first_weights_after
 from ...training.processes import Processes
 from ...training.random_state import undisturbed
 from ...training.result import TrainResult
@@ -177,16 +176,14 @@ class DataMixing(MixingOptions, LanguageTraining):
         """What the run before ends with; the model has its first weights again."""
         before = self._before
         assert before is not None
-        first = copy.deepcopy(model.state_dict())
-        stream, updates = before.mixture(model, sets, read, context, repeat=self.repeat)
-        with undisturbed():
-            self.train_on(stream, model, parted, context, f"{stage} rehearsal", (updates,))
-        found: dict[str, Any] = {"weights": updates.strategy.weights}
-        if self.strategy == "reference_loss":
+        with first_weights_after(model):
+            stream, updates = before.mixture(model, sets, read, context, repeat=self.repeat)
+            with undisturbed():
+                self.train_on(stream, model, parted, context, f"{stage} rehearsal", (updates,))
+            if self.strategy != "reference_loss":
+                return {"weights": updates.strategy.weights}
             processes = Processes(next(model.parameters()).device)
-            found = {"reference": measure(model, read, frozenset({LOSSES}), processes).losses}
-        model.load_state_dict(first)
-        return found
+            return {"reference": measure(model, read, frozenset({LOSSES}), processes).losses}
 
     def _small_runs(
         self, model: nn.Module, parted: TextRows, sets: DataSets, read: HeldOut, context: Context, stage: str

@@ -20,8 +20,8 @@ Measures = dict[str, float]
 
 
 def layer_measures(
-    model: nn.Module, batches: Sequence[Any], statistics: Sequence[LayerStatistics], fraction: float
-) -> list[Measures]:
+    model: nn.Module, batches: Sequence[Any], statistics: Sequence[LayerStatistics], fractions: Sequence[float]
+) -> dict[float, list[Measures]]:
     """The measures of each mixture of a model, none of which needs it cut.
 
     "token entropy", "load entropy": of the router's softmax for a token, and of the load of the experts, as fractions
@@ -35,22 +35,23 @@ def layer_measures(
         model: a model with mixtures of experts.
         batches: calibration data.
         statistics: those of `mixture_statistics(model, batches, all_outputs=True)`.
-        fraction: of the experts of a mixture that would go by REAP.
+        fractions: of the experts of a mixture that would go by REAP.
 
     Returns:
-        The measures by name, in the order of the mixtures.
+        By fraction, the measures by name, in the order of the mixtures.
     """
     health = router_health(model, {"calibration": batches})["calibration"]
     mixtures = mixtures_of(model)
     scores = expert_scores(statistics, "reap")
-    found: list[Measures] = []
+    found: dict[float, list[Measures]] = {fraction: [] for fraction in fractions}
     for place, (mixture, seen, scores_N) in enumerate(zip(mixtures, statistics, scores, strict=True)):
-        own = _routing(health[mixture.path]) | _weights(mixture) | _going(seen, scores_N, fraction)
+        own = _routing(health[mixture.path]) | _weights(mixture)
         assert seen.all_output is not None
         own["output similarity"] = mean_cosine(seen.all_output)
         own["depth"] = place / max(1, len(mixtures) - 1)
         own["chosen"] = seen.top_k / seen.num_experts
-        found.append(own)
+        for fraction, members in found.items():
+            members.append(own | _going(seen, scores_N, fraction))
     return found
 
 
@@ -68,8 +69,11 @@ def _routing(health: LayerHealth) -> Measures:
 def _weights(mixture: Mixture) -> Measures:
     experts = mixture.experts
     stacked = torch.cat([experts.weights(expert).down.detach().float() for expert in range(experts.num_experts)], dim=1)
-    largest = min(stacked.shape)
-    return {"effective rank": effective_rank(stacked) / largest, "stable rank": stable_rank(stacked) / largest}
+    singular = torch.linalg.svdvals(stacked.double())
+    return {
+        "effective rank": effective_rank(singular) / len(singular),
+        "stable rank": stable_rank(singular) / len(singular),
+    }
 
 
 def _going(seen: LayerStatistics, scores_N: Tensor, fraction: float) -> Measures:
@@ -87,14 +91,13 @@ def mean_cosine(rows_ND: Tensor) -> float:
     return ((unit_ND @ unit_ND.T).sum().item() - unit_ND.square().sum().item()) / (number * (number - 1))
 
 
-def effective_rank(matrix: Tensor) -> float:
+def effective_rank(singular: Tensor) -> float:
     """The exponential of the entropy of the singular values, as fractions of their sum (Roy & Vetterli 2007)."""
-    singular = torch.linalg.svdvals(matrix.double())
     part = singular / singular.sum()
     return math.exp(-torch.special.xlogy(part, part).sum().item())
 
 
-def stable_rank(matrix: Tensor) -> float:
+def stable_rank(singular: Tensor) -> float:
     """The sum of the squared singular values over the largest of them."""
-    squares = torch.linalg.svdvals(matrix.double()).square()
+    squares = singular.square()
     return (squares.sum() / squares.max()).item()

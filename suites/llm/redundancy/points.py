@@ -63,8 +63,7 @@ def points_of(name: str, origin: str, model: nn.Module, calibration_NT: Tensor, 
         return bits_per_byte(cut_model, test_NT) - whole
 
     found: Points = {}
-    for fraction in FRACTIONS:
-        measures = layer_measures(model, batches, statistics, fraction)
+    for fraction, measures in layer_measures(model, batches, statistics, FRACTIONS).items():
         left = [size - round(fraction * size) for size in sizes]
         layers = found.setdefault(f"layer {fraction:.0%}", [])
         for place, own in enumerate(measures):

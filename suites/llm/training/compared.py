@@ -13,7 +13,7 @@ from sparsebench.reports.records.record import Metric
 
 from ...contracts.context import Context, LoadBackbone, Setup
 from ...contracts.metrics import Scores
-from ..bits_per_byte.task import DEFAULT_WINDOWS, WINDOW, ratio
+from ..bits_per_byte.task import DEFAULT_WINDOWS, WINDOW, fixed_mean, ratio
 from ..language.task import CausalLM, cut_numbered
 from ..multiple_choice.option_likelihoods import NAMES, with_options_of_sets
 from .pretraining import PretrainingTask
@@ -128,9 +128,7 @@ def _over_domains(
 
     Raises FloatingPointError for a value that is not finite.
     """
-    value = math.fsum(value for value, _ in found) / len(found)
+    value, stderr = fixed_mean(found)
     if not math.isfinite(value):
         raise FloatingPointError(f"the comparison with the backbone gives {value}: NaN or infinite logits")
-    errors = [error for _, error in found if error is not None]
-    stderr = math.hypot(*errors) / len(found) if len(errors) == len(found) else None
     return Metric(value=value, stderr=stderr, n=windows, higher_is_better=higher_is_better, unit=unit)

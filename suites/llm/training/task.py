@@ -15,6 +15,7 @@ from sparsebench.reports.records.record import Metric
 from ...contracts.context import Context, LoadBackbone, Setup
 from ...contracts.method import NotApplicable
 from ...contracts.traits import TRAINING_DATA
+from ..bits_per_byte.task import fixed_mean
 from ..language.task import CausalLM, LanguageTask
 from .data import TextRows, count_tokens
 from .isolation import CannotPack, check_isolation, language_loss, model_inputs
@@ -117,11 +118,7 @@ def over_groups(name: str, by_group: Mapping[str, Metric], worst: str) -> dict[s
     The standard error of the mean is that of independent examples inside each group.
     """
     metrics = list(by_group.values())
-    errors = [metric.stderr for metric in metrics if metric.stderr is not None]
-    stderr = None
-    if len(errors) == len(metrics):
-        stderr = math.hypot(*errors) / len(metrics)
-    value = math.fsum(metric.value for metric in metrics) / len(metrics)
+    value, stderr = fixed_mean([(metric.value, metric.stderr) for metric in metrics])
     found = {name: replace(metrics[0], value=value, stderr=stderr, n=sum(metric.n or 0 for metric in metrics))}
     for group, metric in by_group.items():
         found[f"{name} {group}"] = metric

@@ -1,7 +1,8 @@
 """Small runs of the model that is to be trained, each from the same weights on a mixture of its own."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,17 +61,24 @@ class Swarm:
         return kept, self._measured(mixtures, names, "kept ratios")
 
     def _measured(self, mixtures: Sequence[Mapping[str, float]], names: Sequence[str], stage: str) -> list[ProxyRun]:
-        first = copy.deepcopy(self.model.state_dict())
         processes = Processes(next(self.model.parameters()).device)
         found = []
         for number, weights in enumerate(mixtures, start=1):
-            with undisturbed():
-                self.train({name: weights.get(name, 0.0) for name in self.sizes}, f"{stage}, small run {number}")
-            losses = measure(self.model, self.read, frozenset({LOSSES}), processes).losses
+            with first_weights_after(self.model):
+                with undisturbed():
+                    self.train({name: weights.get(name, 0.0) for name in self.sizes}, f"{stage}, small run {number}")
+                losses = measure(self.model, self.read, frozenset({LOSSES}), processes).losses
             assert losses is not None
             found.append(ProxyRun(weights, {name: losses[name] for name in names}))
-            self.model.load_state_dict(first)
         return found
+
+
+@contextmanager
+def first_weights_after(model: nn.Module) -> Iterator[None]:
+    """After the block the model has the weights that it had before."""
+    first = copy.deepcopy(model.state_dict())
+    yield
+    model.load_state_dict(first)
 
 
 def _by_size(sizes: Mapping[str, int], names: Sequence[str]) -> dict[str, float]:

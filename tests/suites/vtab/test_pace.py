@@ -14,22 +14,12 @@ from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.pace import Pace, Sizes, pace_of, seconds_of, trials_of
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
+from ..runner.cells import INFO
+
 
 def info(**budget: Any) -> CellInfo:
-    return CellInfo(
-        suite="vtab",
-        suite_version="1",
-        task="blobs",
-        task_version="1",
-        group="smoke",
-        method="bitfit",
-        label="BitFit",
-        config={},
-        backbone="tiny",
-        seed=0,
-        budget={"batch_size": 64, **budget},
-        dtype="float32",
-    )
+    named = replace(INFO, suite="vtab", task="blobs", group="smoke", method="bitfit", label="BitFit")
+    return replace(named, budget={"batch_size": 64, **budget})
 
 
 def test_trials_are_those_of_the_choice() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -110,13 +110,13 @@ def best_subset(
     Raises:
         ModelError: weights that are neither equal nor a softmax over all logits or those of the chosen experts.
     """
-    form, factor = _form(logits_TN, weights_TN, top_k)
     # By rank: the experts that a token would choose are then the first ones that are in the set.
     order_TN = logits_TN.argsort(dim=1, descending=True, stable=True)
     logits_TN = logits_TN.gather(1, order_TN)
     weights_TN = weights_TN.gather(1, order_TN)
     products_TNN = products_TNN.gather(1, order_TN.unsqueeze(2).expand_as(products_TNN))
     products_TNN = products_TNN.gather(2, order_TN.unsqueeze(1).expand_as(products_TNN))
+    form, factor = _form(logits_TN, weights_TN, top_k)
     best: tuple[int, ...] = ()
     least = math.inf
     for subset in itertools.combinations(range(logits_TN.shape[1]), number):
@@ -141,18 +141,16 @@ def _weights(logits_TN: Tensor, inside_TN: Tensor, top_k: int, form: Form) -> Te
 
 
 def _form(logits_TN: Tensor, weights_TN: Tensor, top_k: int) -> tuple[Form, float]:
-    """How the router weighs what it chose, and what it multiplies all weights with.
+    """How the router weighs what it chose, and what it multiplies all weights with; the columns sorted by logits.
 
     Raises `ModelError` for a router of another form.
     """
-    order_TN = logits_TN.argsort(dim=1, descending=True, stable=True)
     everyone_TN = torch.ones_like(logits_TN, dtype=torch.bool)
-    own_TN = weights_TN.gather(1, order_TN)
     errors: dict[Form, tuple[float, float]] = {}
     for form in get_args(Form):
-        found_TN = _weights(logits_TN.gather(1, order_TN), everyone_TN, top_k, form)
-        factor = (own_TN.sum() / found_TN.sum()).item()
-        errors[form] = ((factor * found_TN - own_TN).abs().amax(1).median().item() / factor, factor)
+        found_TN = _weights(logits_TN, everyone_TN, top_k, form)
+        factor = (weights_TN.sum() / found_TN.sum()).item()
+        errors[form] = ((factor * found_TN - weights_TN).abs().amax(1).median().item() / factor, factor)
     form = min(errors, key=lambda form: errors[form][0])
     # Weights are made in the model's type: of bfloat16 they have 8 bits.
     if errors[form][0] > 1e-2:
@@ -196,9 +194,7 @@ def _all_outputs(experts: Experts, x_TD: Tensor) -> Tensor:
     token_T = torch.arange(len(x_TD), device=x_TD.device)
     found: list[Tensor] = []
     for expert in range(experts.num_experts):
-        parts: Sequence[Tensor] = [
-            output for _, output in expert_outputs(experts, x_TD, token_T, torch.full_like(token_T, expert))
-        ]
-        outputs_TD = torch.cat(list(parts))
+        calls = expert_outputs(experts, x_TD, token_T, torch.full_like(token_T, expert))
+        outputs_TD = torch.cat([output for _, output in calls])
         found.append(outputs_TD.to(torch.promote_types(outputs_TD.dtype, torch.float32)))
     return torch.stack(found, dim=1)

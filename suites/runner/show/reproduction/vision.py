@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -49,7 +49,7 @@ def decode_images(cells: Sequence[Cell], workers: int, say: Say) -> None:
 
     from ....vtab.decoding import check_space, decode_task, missing_images
 
-    for form, parts_by_task in _wanted(cells, say):
+    for form, parts_by_task in _wanted(cells, _lists_by_task(cells, say)):
         missing = missing_images((part for parts in parts_by_task.values() for part in parts), form)
         processes = max(1, min(workers, missing // EACH))
         if missing:
@@ -98,7 +98,7 @@ def reckon(cells: Sequence[Cell], workers: int, device: str, say: Say) -> None:
     if not paces:
         raise UsageError("no row of this table could be timed here")
     say(f"all of it: {clock(total)} on {device}, reckoned from these steps; loading and other users are not in it")
-    form, by_task = _wanted(waiting, say)[0]
+    form, by_task = _wanted(waiting, lists)[0]
     part = next(iter(by_task.values()))[0]
     supply = Supply(workers * decoding_rate(part, form), reading_rate(part, form))
     for line in waiting_lines(supply, workers, min(paces, key=lambda pace: pace.forward), device):
@@ -169,7 +169,9 @@ def _lists_by_task(cells: Iterable[Cell], say: Say | None = None) -> dict[str, l
     return found
 
 
-def _wanted(cells: Sequence[Cell], say: Say) -> list[tuple[Form, dict[str, list[ImageList]]]]:
+def _wanted(
+    cells: Sequence[Cell], lists: Mapping[str, list[ImageList]]
+) -> list[tuple[Form, dict[str, list[ImageList]]]]:
     """By form, the lists of each task that some network reads in it."""
     import torch
 
@@ -177,7 +179,6 @@ def _wanted(cells: Sequence[Cell], say: Say) -> list[tuple[Form, dict[str, list[
     from ....vtab.decoding import form_of
 
     forms: dict[str, Form] = {}
-    lists = _lists_by_task(cells, say)
     wanted: dict[Form, dict[str, list[ImageList]]] = {}
     for cell in cells:
         parts = lists.get(cell.info.task)

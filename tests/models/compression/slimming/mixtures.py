@@ -1,13 +1,22 @@
 """Small mixtures of every layout that holds experts, and an input for each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
-from sparsebench.models.anatomy import MLP, Anatomy, Block, ListedExperts, Site, register_describer, see_through
+from sparsebench.models.anatomy import (
+    MLP,
+    Anatomy,
+    Block,
+    Experts,
+    ListedExperts,
+    Site,
+    register_describer,
+    see_through,
+)
 from sparsebench.models.graphsgpt.model.configuration import GraphsGPTConfig
 from sparsebench.models.graphsgpt.model.encoder import Graph2Seq
 from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
@@ -146,3 +155,14 @@ def output(model: nn.Module, batch: Any) -> Tensor:
     if isinstance(found, Tensor):
         return found
     return found.logits
+
+
+def calls_of(experts: Experts, model: nn.Module, given: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """What a bank of experts is called with, batch by batch: x, index, weight."""
+    calls: list[tuple[Any, ...]] = []
+    assert experts.module is not None
+    hook = experts.module.get().register_forward_pre_hook(lambda module, args: calls.append(args))
+    for batch in given:
+        output(model, batch)
+    hook.remove()
+    return calls

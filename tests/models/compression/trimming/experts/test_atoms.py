@@ -13,7 +13,7 @@ from sparsebench.models.compression.trimming.experts.mixtures import mixtures_of
 from sparsebench.models.errors import ModelError
 
 from ...quantisation.models import doubled, fingerprints
-from ...slimming.mixtures import batches, mixture, run
+from ...slimming.mixtures import batches, calls_of, mixture, run
 
 NAME = "mixtral"
 
@@ -60,12 +60,7 @@ def test_the_score_is_what_the_second_order_says_of_the_neurons_part() -> None:
     model = doubled(NAME)[0]
     (one, *_), (seen, *_) = mixtures_of(model), mixture_statistics(model, batches(NAME), moments=True)
     gradients = output_gradients(model, batches(NAME), loss)[0]
-    inputs: list[Any] = []
-    assert one.experts.module is not None
-    hook = one.experts.module.get().register_forward_pre_hook(lambda module, args: inputs.append(args))
-    for batch in batches(NAME):
-        run(model, batch)
-    hook.remove()
+    inputs = calls_of(one.experts, model, batches(NAME))
     expert = int(seen.counts.argmax())
     expected = 0.0
     tokens = 0

@@ -17,7 +17,7 @@ from sparsebench.models.counting import stored_bytes
 from sparsebench.models.errors import ModelError
 
 from ...quantisation.models import fingerprints
-from ...slimming.mixtures import FUSED, batches, mixture, output
+from ...slimming.mixtures import FUSED, batches, calls_of, mixture, output
 
 
 def seen_of(name: str, model: nn.Module) -> list[Any]:
@@ -30,12 +30,7 @@ def test_a_score_is_the_squared_error_without_the_neuron(name: str) -> None:
     model = mixture(name)
     (one, *_), (seen, *_) = mixtures_of(model), seen_of(name, model)
     scores = neuron_scores(one.experts, seen)
-    inputs: list[Any] = []
-    assert one.experts.module is not None
-    hook = one.experts.module.get().register_forward_pre_hook(lambda module, args: inputs.append(args))
-    for batch in batches(name):
-        output(model, batch)
-    hook.remove()
+    inputs = calls_of(one.experts, model, batches(name))
     expert = int(seen.counts.argmax())
     rows = []
     for (x, index, _), batch in zip(inputs, batches(name), strict=True):
