@@ -159,7 +159,7 @@ def _router(config: MoEConfig, dense: DenseFFN, generator: torch.Generator) -> R
         like=dense.up,
         generator=generator,
         make_rows=lambda: drawn(routed, width, generator),
-        neurons=lambda: dense.neurons(torch.arange(routed, device=dense.up.device) % len(dense.up)),
+        neurons=lambda: dense.neurons.at(torch.arange(routed) % len(dense.up)),
     )
     return router_class(config.router).start(given)
 

@@ -153,8 +153,7 @@ def split_input(ffn: FFN, config: MoEConfig, seen: Calibration | None, generator
         generator: of random numbers.
     """
     return SplitInput(
-        gate=ffn.dense.gate,
-        up=ffn.dense.up,
+        neurons=ffn.dense.neurons,
         down=ffn.dense.down,
         sample=None if seen is None else seen.samples[ffn.place],
         document=None if seen is None else seen.document,

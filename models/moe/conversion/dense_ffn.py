@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...anatomy import MLP, LinearView, linear_view
 from ..experts import ExpertBank
-from ..routing.start import TypicalNeurons
+from ..routing.start import Neurons
 
 # Shapes: T tokens, D width, F hidden neurons.
 
@@ -52,14 +52,14 @@ class DenseFFN:
         """Layer output (T, D) from the input of the down projection."""
         return F.linear(h_TF, self.down, self.down_bias)
 
-    def neurons(self, indices_N: Tensor) -> TypicalNeurons:
-        """Copies of one neuron for each expert."""
-        at = indices_N.to(self.up.device)
-        return TypicalNeurons(
-            gate=None if self.gate is None else self.gate[at],
-            up=self.up[at],
-            gate_bias=None if self.gate_bias is None else self.gate_bias[at],
-            up_bias=None if self.up_bias is None else self.up_bias[at],
+    @property
+    def neurons(self) -> Neurons:
+        """All of its neurons, not copies."""
+        return Neurons(
+            gate=self.gate,
+            up=self.up,
+            gate_bias=self.gate_bias,
+            up_bias=self.up_bias,
             activation=self.activation,
         )
 

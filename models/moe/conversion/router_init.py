@@ -9,7 +9,7 @@ from ...calibration.ffn_samples import FFNSample
 from ..config import MoEConfig
 from ..routing.kinds import router_class
 from ..routing.router import Router
-from ..routing.start import RouterStart, TypicalNeurons, drawn
+from ..routing.start import Neurons, RouterStart, drawn
 from ..splits import Partition
 from .dense_ffn import DenseFFN
 
@@ -29,12 +29,12 @@ def make_router(
     - "random": every matrix N(0, 0.02^2). "zeros": logits are 0 (of the MLP, the last matrix is 0).
     - "energy": `energy_rows`. "regressed": `regressed_rows`, for any experts of different neurons.
     - "centroids": the centroid of an expert's cluster of FFN inputs (v2).
-    - "analytic": linear: mean gate (without a gate, up) row of an expert; glu: a copy of its most typical neuron.
+    - "analytic": linear: mean gate (without a gate, up) row of an expert; glu: its most typical neuron.
     """
 
-    def neurons() -> TypicalNeurons:
+    def neurons() -> Neurons:
         assert parts.representatives is not None, "every split names them for this router"
-        return dense.neurons(parts.representatives)
+        return dense.neurons.at(parts.representatives)
 
     given = RouterStart(
         config=config,

@@ -235,9 +235,10 @@ class MLPRouter(Router):
 
 
 class GLURouter(Router):
-    """Logit of an expert = |h_r(x)|, the activation of one of its neurons, r (CMoE, arXiv 2502.04416).
+    """Logit of an expert = |h_r(x)|, the activation of a neuron with rows of unit length (CMoE, arXiv 2502.04416).
 
-    `gate`, `up` (N, D) and their biases are copies of that neuron's; without gate h_r = act(W_up x + b).
+    `gate`, `up` (N, D) and their biases start as those of one neuron of the expert, r; without gate
+    h_r = act(W_up x + b).
     """
 
     rows = ("gate", "up", "gate_bias", "up_bias")
@@ -246,8 +247,8 @@ class GLURouter(Router):
 
     @classmethod
     def start(cls, given: RouterStart) -> Self:
-        """Copies of the typical neurons."""
-        neurons = given.neurons()
+        """The typical neurons, with rows of unit length."""
+        neurons = given.neurons().unit()
         return cls(
             given.config,
             gate=neurons.gate,

@@ -11,7 +11,6 @@ from ...errors import ModelError
 from ..further_splits import FURTHER
 from ..routing.kinds import router_class
 from . import cluster, cmoe, coact, gradient, gradient_share, random, residual, sequential, transport, whole
-from .activation_mask import top_activation_mask
 from .base import Partition, SplitInput, block_sizes
 
 __all__ = ["SPLITS", "Partition", "SplitInput", "block_sizes", "partition"]
@@ -58,8 +57,7 @@ def partition(inp: SplitInput, given: Partition | None = None) -> Partition:
     else:
         parts = SPLITS[name](inp) if name in SPLITS else _further(inp)
     if router_class(inp.config.router).from_neurons and parts.representatives is None:
-        active = top_activation_mask(inp.need_sample().h, cmoe.ACTIVE)
-        parts = replace(parts, representatives=cmoe.representatives(active, parts.experts))
+        parts = replace(parts, representatives=cmoe.representatives(cmoe.activity(inp), parts.experts))
     return parts
 
 

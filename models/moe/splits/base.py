@@ -11,6 +11,7 @@ from torch import Tensor
 from ...calibration.hooks import FFNSample
 from ...errors import ModelError
 from ..config import MoEConfig
+from ..routing.start import Neurons
 from .importance import importance
 
 # Shapes: T tokens, F hidden neurons, D width, N routed experts.
@@ -21,8 +22,7 @@ class SplitInput:
     """One FFN to cut, F neurons of width D.
 
     Attributes:
-        gate: (F, D), or None.
-        up: (F, D).
+        neurons: gate (None without) and up (F, D) with their biases, and the activation.
         down: (D, F).
         sample: what calibration saw of it: T tokens.
         document: (T,) the example that each token came from.
@@ -31,8 +31,7 @@ class SplitInput:
         generator: random numbers.
     """
 
-    gate: Tensor | None
-    up: Tensor
+    neurons: Neurons
     down: Tensor
     sample: FFNSample | None
     document: Tensor | None

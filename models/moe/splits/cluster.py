@@ -16,7 +16,7 @@ def split(inp: SplitInput) -> Partition:
     Raises:
         ModelError: `cluster_on` "gate" of an FFN without a gate.
     """
-    rows = inp.up if inp.config.cluster_on == "up" else inp.gate
+    rows = inp.neurons.up if inp.config.cluster_on == "up" else inp.neurons.gate
     if rows is None:
         raise ModelError("cluster_on='gate' needs a gated feed-forward layer: use cluster_on='up'")
     shared, rest = set_apart(inp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .activation_mask import top_activation_mask
@@ -19,7 +20,7 @@ def split(inp: SplitInput) -> Partition:
     The grouping is balanced k-means of the rows of the activation mask (F, T), from the routed neurons that are active
     most often.
     """
-    active_FT = top_activation_mask(inp.need_sample().h, ACTIVE)
+    active_FT = activity(inp)
     order = ranked(active_FT.mean(1))
     shared = order[: inp.shared_size].sort().values
     rest = order[inp.shared_size :]
@@ -27,6 +28,16 @@ def split(inp: SplitInput) -> Partition:
     found = balanced_kmeans(active_FT[rest], count, inp.generator, start=torch.arange(count))
     experts = tuple(rest[group].sort().values for group in found.groups)
     return Partition(shared=shared, experts=experts, representatives=representatives(active_FT, experts))
+
+
+def activity(inp: SplitInput) -> Tensor:
+    """Which neurons are active on which tokens, (F, T) float32 of 0 and 1.
+
+    As in the released code, h is computed from inputs and rows of unit length: otherwise neurons of long rows would be
+    active on every token.
+    """
+    x_TD = F.normalize(inp.need_sample().x, dim=1)
+    return top_activation_mask(inp.neurons.unit().hidden(x_TD), ACTIVE)
 
 
 def representatives(active_FT: Tensor, experts: tuple[Tensor, ...]) -> Tensor:

@@ -12,6 +12,7 @@ from sparsebench.models.calibration.hooks import FFNSample
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.experts.dispatch import Weights, run_experts
 from sparsebench.models.moe.experts.native import Native, native, status
+from sparsebench.models.moe.routing.start import Neurons
 from sparsebench.models.moe.splits import SplitInput
 
 
@@ -28,8 +29,7 @@ def ffn_input() -> Callable[..., SplitInput]:
         gate, up, down, x = draw(hidden, width), draw(hidden, width), draw(width, hidden), draw(40, width)
         sample = FFNSample(x, F.silu(x @ gate.T) * (x @ up.T), draw(40, hidden))
         return SplitInput(
-            gate=gate,
-            up=up,
+            neurons=Neurons(gate=gate, up=up, gate_bias=None, up_bias=None, activation=F.silu),
             down=down,
             sample=sample if sampled else None,
             document=torch.arange(40) // 2 if sampled else None,

@@ -100,11 +100,11 @@ def test_analytic_rows_are_mean_rows_of_the_experts(gated: bool) -> None:
 
 
 @pytest.mark.parametrize("gated", [True, False])
-def test_glu_logits_are_the_activations_of_the_representatives(gated: bool) -> None:
+def test_glu_logits_are_the_activations_of_the_representatives_with_rows_of_unit_length(gated: bool) -> None:
     layer, ffn, x = make(gated=gated, router="glu", router_init="analytic"), dense(gated), normal(5, 4, seed=8)
     assert isinstance(layer, GLURouter)
-    h = x @ ffn.up.T + ffn.up_bias
-    h = F.silu(x @ ffn.gate.T + ffn.gate_bias) * h if gated else F.silu(h)
+    h = (x @ ffn.up.T + ffn.up_bias) / ffn.up.norm(dim=1)
+    h = F.silu((x @ ffn.gate.T + ffn.gate_bias) / ffn.gate.norm(dim=1)) * h if gated else F.silu(h)
     torch.testing.assert_close(layer.logits(x), h[:, [3, 2]].abs())
 
 

@@ -4,14 +4,14 @@ import torch
 
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.routing.router import LinearRouter, MLPRouter
-from sparsebench.models.moe.routing.start import STD, RouterStart, TypicalNeurons, drawn
+from sparsebench.models.moe.routing.start import STD, Neurons, RouterStart, drawn
 
 
 def given(init: str, router: str = "linear") -> RouterStart:
     generator = torch.Generator().manual_seed(0)
     like = torch.zeros(1, dtype=torch.bfloat16)
 
-    def neurons() -> TypicalNeurons:
+    def neurons() -> Neurons:
         raise AssertionError("these routers start from no neurons")
 
     return RouterStart(

@@ -118,8 +118,9 @@ def test_other_bad_input(ffn_input: Input) -> None:
     with pytest.raises(ModelError, match="7 hidden neurons cannot form num_experts=8"):
         partition(ffn_input(config("random"), 7))
     inp = ffn_input(config("cluster", cluster_on="gate"))
+    nan = torch.full((50, 12), float("nan"))
     with pytest.raises(ModelError, match="NaN or infinite"):
-        partition(dataclasses.replace(inp, gate=torch.full((50, 12), float("nan"))))
+        partition(dataclasses.replace(inp, neurons=dataclasses.replace(inp.neurons, gate=nan)))
 
 
 def test_storage_order() -> None:

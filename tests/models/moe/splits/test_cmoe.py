@@ -7,16 +7,18 @@ from torch import Tensor
 
 from sparsebench.models.calibration.hooks import FFNSample
 from sparsebench.models.moe.config import MoEConfig
+from sparsebench.models.moe.routing.start import Neurons
 from sparsebench.models.moe.splits import SplitInput, partition
-from sparsebench.models.moe.splits.activation_mask import top_activation_mask
 from sparsebench.models.moe.splits.clustering import balanced_kmeans
-from sparsebench.models.moe.splits.cmoe import representatives
+from sparsebench.models.moe.splits.cmoe import activity, representatives
 
 Input = Callable[..., SplitInput]
 
 
 def with_activity(inp: SplitInput, h: Tensor) -> SplitInput:
-    return dataclasses.replace(inp, sample=FFNSample(torch.zeros(len(h), 12, dtype=h.dtype), h))
+    """A layer without gate whose neurons have the activations `h` (T, F) on T inputs at right angles."""
+    neurons = Neurons(gate=None, up=h.T, gate_bias=None, up_bias=None, activation=lambda up: up)
+    return dataclasses.replace(inp, neurons=neurons, sample=FFNSample(torch.eye(len(h), dtype=h.dtype), h))
 
 
 def planted(generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -35,10 +37,30 @@ def test_neurons_of_a_topic_come_together(split: str, seed: int, ffn_input: Inpu
     assert all(len(set(group[expert].tolist())) == 1 for expert in parts.experts)
 
 
+def released_mask(inp: SplitInput) -> Tensor:
+    """The ten neurons of greatest cosine products on each token, one token at a time."""
+    x, neurons = inp.need_sample().x, inp.neurons
+    assert neurons.gate is not None
+    mask = torch.zeros(inp.hidden, len(x))
+    for token, row in enumerate(x):
+        gate = torch.cosine_similarity(row, neurons.gate, dim=1)
+        up = torch.cosine_similarity(row, neurons.up, dim=1)
+        mask[(torch.nn.functional.silu(gate) * up).abs().topk(10).indices, token] = 1
+    return mask
+
+
+def test_neurons_of_long_rows_are_not_active_more_often(ffn_input: Input) -> None:
+    inp = ffn_input(MoEConfig(split="cmoe"))
+    assert inp.neurons.gate is not None
+    length = torch.rand(inp.hidden, 1, dtype=torch.float64) + 0.1
+    longer = dataclasses.replace(inp.neurons, gate=length * inp.neurons.gate, up=inp.neurons.up / length)
+    assert activity(inp).equal(released_mask(inp))
+    assert activity(dataclasses.replace(inp, neurons=longer)).equal(activity(inp))
+
+
 def test_cmoe_shares_the_most_active(ffn_input: Input) -> None:
     inp = ffn_input(MoEConfig(split="cmoe", num_shared=2))
-    assert inp.sample is not None
-    active = top_activation_mask(inp.sample.h, 10)
+    active = released_mask(inp)
     rate = active.mean(1)
     ranked = sorted(range(50), key=lambda i: -rate[i].item())
     parts = partition(inp)
