@@ -46,6 +46,11 @@ def part_of(digest: bytes) -> str:
     return "train"
 
 
-def place_of(digest: bytes) -> bytes:
-    """What prompts are ordered by: other bytes than those that choose the part, so that the order is random in each."""
+def draw_of(digest: bytes) -> bytes:
+    """What decides which prompts of a giant set stay: other bytes than those that choose the part."""
     return digest[4:]
+
+
+def place_of(digest: bytes) -> bytes:
+    """What prompts are ordered by: bytes that nothing before depends on, or the sample of a giant set would lead."""
+    return digest[16:]

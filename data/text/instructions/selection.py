@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from .exchange import Exchange, place_of
+from .exchange import Exchange, draw_of, place_of
 
 MOST = 2000
 """Exchanges of one set: a giant is cut to a random sample."""
@@ -34,7 +34,7 @@ def select(
             if reason:
                 counts[reason] += 1
     by_set: dict[str, list[bytes]] = {name: [] for name in census}
-    for digest in sorted(first, key=place_of):
+    for digest in sorted(first, key=draw_of):
         if digest in contradicted:
             census[first[digest].name]["several answers to one prompt"] += 1
         else:

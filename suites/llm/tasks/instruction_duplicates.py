@@ -16,7 +16,7 @@ OTHER = "classification"
 class InstructionDuplicates(InstructionTask):
     """What a mixture makes of near-duplicates: one that sees that two sets are alike draws the third more often."""
 
-    version = "1"
+    version = "2"
     group = "instruction tuning"
     sources = (
         "evals",

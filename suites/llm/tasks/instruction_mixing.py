@@ -19,7 +19,7 @@ class InstructionMixing(MixedInstructions):
     Exams and classification are in no mixture. Code is left out: hardly one of its conversations fits a row.
     """
 
-    version = "1"
+    version = "2"
     group = "instruction tuning"
     sources = (
         "evals",

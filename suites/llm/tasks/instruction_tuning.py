@@ -11,7 +11,7 @@ from ..training.instructions import InstructionTask
 class InstructionTuning(InstructionTask):
     """See `sparsebench.data.text.instructions` for the conversations."""
 
-    version = "1"
+    version = "2"
     group = "instruction tuning"
     sources = (
         "evals",

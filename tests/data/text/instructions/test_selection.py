@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from sparsebench.data.text.instructions import selection
-from sparsebench.data.text.instructions.exchange import Exchange, place_of
+from sparsebench.data.text.instructions.exchange import Exchange, draw_of, place_of
 from sparsebench.data.text.instructions.selection import LONGEST, select
 
 
@@ -44,4 +44,12 @@ def test_order_and_sample_depend_on_the_prompts_only(monkeypatch: pytest.MonkeyP
     records = [exchange(f"p{n}") for n in range(60)]
     kept, _ = select([("a", records)], scored_if_asked)
     again, _ = select([("a", records[::-1])], scored_if_asked)
-    assert kept == again == sorted(records, key=lambda one: place_of(one.digest))[:20]
+    drawn = sorted(records, key=lambda one: draw_of(one.digest))[:20]
+    assert kept == again == sorted(drawn, key=lambda one: place_of(one.digest))
+
+
+def test_a_cut_set_is_spread_over_the_whole_order(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(selection, "MOST", 100)
+    giant = [exchange(f"p{n}") for n in range(2000)]
+    kept, _ = select([("a", giant), ("b", [exchange(f"q{n}", name="b") for n in range(100)])], scored_if_asked)
+    assert 30 <= sum(one.name == "a" for one in kept[:100]) <= 70
