@@ -69,7 +69,7 @@ def reckon(cells: Sequence[Cell], workers: int, device: str, say: Say) -> None:
         cells: of a profile.
         workers: processes that would decode images.
         device: what the cells are to run on.
-        say: gets the lines.
+        say: gets the lines, and one for each task that the folder lacks.
 
     Raises:
         UsageError: no cell can run, or no row can be timed.
@@ -79,7 +79,7 @@ def reckon(cells: Sequence[Cell], workers: int, device: str, say: Say) -> None:
     from ....vtab.decoding import decoding_rate, reading_rate
     from ....vtab.pace import Sizes, pace_of, seconds_of
 
-    lists = _lists_by_task(cells)
+    lists = _lists_by_task(cells, say)
     waiting = [cell for cell in cells if cell.reason is None and lists.get(cell.info.task)]
     sizes = {task: Sizes(len(parts[0]), len(parts[1]), len(parts[-1])) for task, parts in lists.items() if parts}
     paces: list[Pace] = []
@@ -150,7 +150,7 @@ def _by_row(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
     return found
 
 
-def _lists_by_task(cells: Iterable[Cell], say: Say | None = None) -> dict[str, list[ImageList]]:
+def _lists_by_task(cells: Iterable[Cell], say: Say) -> dict[str, list[ImageList]]:
     """The four lists of each task of cells that can run; none of a task that the folder lacks, which is said."""
     from ....vtab.community_folder import FolderTask
     from ....vtab.decoding import parts_of
@@ -164,7 +164,7 @@ def _lists_by_task(cells: Iterable[Cell], say: Say | None = None) -> dict[str, l
         assert isinstance(task, FolderTask)
         missing = task.missing()
         found[name] = [] if missing else parts_of(task)
-        if missing and say:
+        if missing:
             say(f"{name}: {missing}")
     return found
 

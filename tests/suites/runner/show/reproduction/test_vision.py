@@ -81,6 +81,8 @@ def test_a_task_that_the_folder_lacks_is_said(tmp_path: Path, monkeypatch: pytes
     cells = planned_cells("vtab", "linear_probe", task="vtab1k_published_svhn", backbone="tiny")
     said: list[str] = []
     decode_images(cells, 1, said.append)
-    assert said == [f"vtab1k_published_svhn: {tmp_path} has no folder svhn"]
+    lacks = f"vtab1k_published_svhn: {tmp_path} has no folder svhn"
+    assert said == [lacks]
     with pytest.raises(UsageError, match="no row of this table could be timed"):
         reckon(cells, 1, "cpu", said.append)
+    assert said == [lacks, lacks]
