@@ -1,8 +1,8 @@
 """Debian packages: the pinned files are read out of the package's payload and verified while they are written.
 
 Where the package is installed with files of the pinned sizes, they are copied from there, without the network. Only
-pinned files are written; nothing is installed, no maintainer script runs, and the sums are of the files, so that a rebuilt
-package still matches.
+pinned files are written; nothing is installed, no maintainer script runs, and the sums are of the files, so that a
+rebuilt package still matches.
 """
 
 import errno

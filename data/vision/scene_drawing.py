@@ -1,7 +1,7 @@
 """Draw cut-out photographs on textured grounds, the same to the bit on every processor.
 
-All arithmetic on pixels is of whole numbers: Pillow's resizing works so on bytes, and the rest is numpy's integers. Real
-numbers only place things, and are rounded before they meet a pixel.
+All arithmetic on pixels is of whole numbers: Pillow's resizing works so on bytes, and the rest is numpy's integers.
+Real numbers only place things, and are rounded before they meet a pixel.
 """
 
 import math

@@ -207,7 +207,7 @@ def _any(own: _Stamps, without: Sequence[str], rng: "np.random.Generator") -> St
 
 
 def _one(candidates: Sequence[Stamp], rng: "np.random.Generator") -> Stamp:
-    return candidates[rng.integers(len(candidates))]
+    return candidates[int(rng.integers(len(candidates)))]
 
 
 _COMPOSERS: Mapping[str, tuple[int, Callable[[_Stamps, "np.random.Generator"], tuple[int, list[_Thing]]]]] = {

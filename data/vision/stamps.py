@@ -44,7 +44,7 @@ LONGEST = 60
 
 
 class Stamp(NamedTuple):
-    """A cut-out: its name and kind, and pixels (H, W, 4), uint8, the last channel its opacity, without empty margins."""
+    """A cut-out: its name, its kind, and pixels uint8 (H, W, 4), opacity last, without empty margins."""
 
     name: str
     kind: str
@@ -95,7 +95,8 @@ def read_stamp(file: Path) -> "np.ndarray":
             whole = image.convert("RGBA")
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{file.name} is no readable picture ({' '.join(str(error).split())})") from error
-    box = whole.getchannel("A").point(lambda opacity: 255 * (opacity > 4)).getbbox()
+    visible = np.asarray(whole.getchannel("A")) > 4
+    box = Image.fromarray(visible).getbbox()
     if box is None:
         raise DataError(f"{file.name} is empty")
     return np.asarray(whole.crop(box))
