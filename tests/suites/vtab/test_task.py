@@ -59,3 +59,11 @@ def test_captions_never_call_the_mini_suite_vtab_1k() -> None:
         assert ("VTAB-1K" in entry.caption) == name.startswith("vtab1k_")
         assert 0 < len(entry.caption) <= 90
         assert ast.get_docstring(ast.parse(entry.path.read_text()))
+
+
+def test_scenes_have_the_classes_of_their_labels() -> None:
+    from sparsebench.data.vision.scenes import CLASSES
+
+    rows = [entry.row for name, entry in entries("task", "vtab").items() if name.startswith("scenes_") and entry.row]
+    assert {row["label"]: row["classes"] for row in rows} == dict(CLASSES)
+    assert all(row["name"] == f"scenes_{row['label']}" for row in rows)
