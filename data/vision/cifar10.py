@@ -1,8 +1,8 @@
 """CIFAR-10 (Krizhevsky, 2009): 32 x 32 photographs of ten kinds of things, from a copy of yours or from the hub.
 
-Whoever pre-trains small vision backbones reads it (`suites/vtab/pretraining`), and the tasks `cifar10*`, from the folder
-or zip file that SPARSEBENCH_CIFAR10 names. None of its images comes with the package: it is research data without a
-stated licence.
+Whoever pre-trains small vision backbones reads it (`suites/vtab/pretraining`), and the tasks `cifar10*`, from the
+folder or zip file that SPARSEBENCH_CIFAR10 names. None of its images comes with the package: it is research data
+without a stated licence.
 """
 
 import io

@@ -52,7 +52,8 @@ def suite_infos() -> dict[str, SuiteInfo]:
 
 def _random_weights(suite: str) -> frozenset[str]:
     """The backbones of a suite whose files say that their weights are random."""
-    return frozenset(name for name, entry in entries("backbone", suite).items() if entry.constant("RANDOM_WEIGHTS", False))
+    known = entries("backbone", suite).items()
+    return frozenset(name for name, entry in known if entry.constant("RANDOM_WEIGHTS", False))
 
 
 def _controls() -> dict[str, Sequence[Mapping[str, Any]]]:

@@ -22,9 +22,9 @@ from ..task import mini
 CHECKS_DATA = True
 COLUMNS = ("name", "group", "train", "val", "caption")
 ROWS = (
-    ("cifar10", "natural", 800, 200, "CIFAR-10, photographs of ten kinds of things: 800 + 200 train, from your own copy"),
-    ("cifar10_part", "", 10_000, 2_000, "CIFAR-10, 10,000 + 2,000 train: for networks from scratch, from your own copy"),
-    ("cifar10_full", "", 45_000, 5_000, "CIFAR-10, all of it: for networks from scratch, from your own copy"),
+    ("cifar10", "natural", 800, 200, "CIFAR-10, photographs of ten kinds of things, 800 + 200 train: your own copy"),
+    ("cifar10_part", "", 10_000, 2_000, "CIFAR-10, 10,000 + 2,000 train, for networks from scratch: your own copy"),
+    ("cifar10_full", "", 45_000, 5_000, "CIFAR-10, all of it, for networks from scratch: your own copy"),
 )
 
 

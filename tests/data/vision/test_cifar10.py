@@ -142,7 +142,7 @@ def test_splits_of_the_copy_that_is_named(folder: Path, packed: Path, monkeypatc
 
 def test_a_copy_that_is_too_small_or_not_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARSEBENCH_CIFAR10", str(folder))
-    with pytest.raises(LocalFolderError, match=r"has 20 training images, and 20 \+ 1 to train and validate are asked for"):
+    with pytest.raises(LocalFolderError, match=r"has 20 training images, and 20 \+ 1 to train and"):
         cifar10_splits(train=20, val=1)
     (tmp_path / "a.txt").write_text("no zip")
     monkeypatch.setenv("SPARSEBENCH_CIFAR10", str(tmp_path / "a.txt"))
