@@ -129,16 +129,16 @@ def dsprites(label: Label, train: int = 800, val: int = 200, test: int = 2000) -
 class Sprites(Sequence[Any]):
     """Images of dSprites that are rendered when they are asked for: uint8 (64, 64, 3) each, a slice is `Sprites`."""
 
-    def __init__(self, index: "np.ndarray") -> None:
-        self.index = index
+    def __init__(self, numbers: "np.ndarray") -> None:
+        self.numbers = numbers
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.numbers)
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
-            return Sprites(self.index[place])
-        return rgb(render(self.index[place][None]))[0]
+            return Sprites(self.numbers[place])
+        return rgb(render(self.numbers[place][None]))[0]
 
 
 def dsprites_test(label: Label) -> "tuple[Sprites, np.ndarray]":

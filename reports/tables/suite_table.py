@@ -101,7 +101,7 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
     averages = _averages(families)
     labels = info.baselines(matrix)
     found: dict[Row, Role] = {row: info.role(matrix, row) for row in matrix.rows}
-    roles = {row: found[row] for row in _ordered(matrix, found)}
+    roles: dict[Row, Role] = {row: found[row] for row in _ordered(matrix, found)}
     rivals = [row for row, role in roles.items() if role in RIVALS]
     scores = {column: _column_entries(matrix, column, roles, rivals) for column in matrix.columns}
     means = {average: _average_entries(matrix, average, roles, rivals) for average in averages}

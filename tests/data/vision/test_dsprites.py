@@ -98,8 +98,8 @@ def test_all_test_images_are_drawn_one_by_one():
     small = dsprites.dsprites("orientation", train=1, val=1, test=12).test
     sprites, labels = dsprites.dsprites_test("orientation")
     assert len(sprites) == len(labels) == dsprites.TEST_RESERVE
-    assert np.array_equal(np.stack(list(sprites[:12])), small.images) and np.array_equal(labels[:12], small.labels)
-    assert np.array_equal(sprites[4:9][2], sprites[6])
+    assert np.array_equal(list(sprites[:12]), small.images) and np.array_equal(labels[:12], small.labels)
+    assert np.array_equal(sprites[4:9][2], small.images[6])
 
 
 def test_labels_are_those_of_the_images():

@@ -40,7 +40,7 @@ def test_all_sprites_begin_with_those_of_the_task_and_are_drawn_when_asked_for()
     shown = all_of_them.test.inputs[:5]
     assert len(shown) == 5 and all(np.array_equal(shown[row], few.test.inputs[row]) for row in range(5))
     (encoded, *_) = tiny.load(torch.Generator()).encode(shown)
-    assert torch.equal(encoded, tiny.load(torch.Generator()).encode(np.asarray(few.test.inputs[:1]))[0])
+    assert torch.equal(encoded, tiny.load(torch.Generator()).encode(list(few.test.inputs[:1]))[0])
 
 
 @pytest.mark.data

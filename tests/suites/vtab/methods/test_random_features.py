@@ -1,5 +1,7 @@
 """Random features: a probe on weights of which nothing is left that was trained."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -23,7 +25,7 @@ def test_the_weights_that_are_given_leave_no_trace_and_the_seed_counts() -> None
     found = []
     for given, seed in ((0, 0), (1, 0), (0, 1)):
         setup = Blobs().setup(lambda _, given=given: tiny.load(torch.Generator().manual_seed(given)), context(seed))
-        model = RandomFeatures().prepare(setup.model, setup.context)
+        model: Any = RandomFeatures().prepare(setup.model, setup.context)
         found.append(torch.cat([weight.flatten() for weight in model.body.parameters()]))
     assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
 
