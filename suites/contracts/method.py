@@ -105,6 +105,13 @@ class Method(ABC):
         """Whether `beside` is to be called before anything else."""
         return False
 
+    def candidates(self) -> "Sequence[Method]":
+        """The method with each value of an option that the validation part is to choose; the default chooses nothing.
+
+        They differ in what `fit` does alone: all train what one call of `prepare` returned.
+        """
+        return ()
+
     def helpers(self) -> tuple[str, ...]:
         """Those of `backbones()` that only look at the data (a sentence encoder, say) and need no trait of the task's:
         `context.further[name](generator)` loads them as they are.

@@ -13,12 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.counting import flops
+from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context, Target
-from ..contracts.method import Method
+from ..contracts.method import Curves, Method
 from ..contracts.metrics import Scores, score
 from ..contracts.task import CostCall, LoadBackbone, Outcome, Setup, Task
 from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA
+from ..training.choice import fit_best
+from ..training.method import TrainedMethod
 from .data import Examples, Pairs, PredictionData, Splits, batch_rows, encode, subsample_train, targets_of
 from .feature_extractor import FeatureExtractor, LinearHeadModel
 from .look_ahead import AHEAD, look_ahead
@@ -44,6 +47,7 @@ class PredictionTask(Task):
     gives: ClassVar[frozenset[str]] = frozenset({TRAINING_DATA, CALIBRATION_DATA, FEATURE_VECTORS})
     needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
     watches: ClassVar[bool] = True
+    rests: ClassVar[bool] = True
 
     @property
     def part_metrics(self) -> tuple[str, ...]:
@@ -85,16 +89,29 @@ class PredictionTask(Task):
         return replace(outcome, metrics={**outcome.metrics, **more})
 
     def watched(self, model: nn.Module, setup: Setup, context: Context) -> Context:
-        """Test scores and the spread of adapter weights after each epoch, as the budget asks for them."""
+        """Test scores and the spread of adapter weights after each epoch, as the budget asks for them, and the score of
+        the validation part for those who ask for it.
+        """
         asked = context.budget.watch
 
-        def main_score() -> tuple[str, float]:
-            found = self._scores(self.subject(model, setup), setup.data.test, context)
-            return found.main, found.metrics[found.main].value
+        def scored(part: Pairs) -> tuple[str, Metric]:
+            found = self._scores(self.subject(model, setup), part, context)
+            return found.main, found.metrics[found.main]
 
+        def test_score() -> tuple[str, float]:
+            name, metric = scored(setup.data.test)
+            return name, metric.value
+
+        context = replace(context, validate=lambda: scored(setup.data.val))
         if not asked:
             return context
-        return replace(context, watch=Watch(model, main_score if "test" in asked else None, "adapters" in asked))
+        return replace(context, watch=Watch(model, test_score if "test" in asked else None, "adapters" in asked))
+
+    def fit(self, method: Method, model: nn.Module, data: Any, context: Context) -> Curves:
+        """By the best of its candidates on the validation part, where it has some."""
+        if isinstance(method, TrainedMethod) and method.among:
+            return fit_best(method, model, data, context)
+        return super().fit(method, model, data, context)
 
     def for_methods(self, data: PredictionData) -> PredictionData:
         """Without the test part."""
