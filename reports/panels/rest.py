@@ -21,8 +21,8 @@ AT_REST = "at rest"
 MAX_TASKS = 8
 LEGEND = (
     "One seed. Each point is a training of its own from the same start, with its whole schedule of the learning rate; "
-    "the last one was scored on the test part. A row has come to rest where that one gains no more than the margin over "
-    "the one half as long. Whether every seed had: the curve “at rest” of its record."
+    "the last one was scored on the test part. A row has come to rest where that one gains no more than the margin "
+    "over the one half as long. Whether every seed had: the curve “at rest” of its record."
 )
 
 

@@ -159,6 +159,19 @@ class Method(ABC):
         """
         return {}
 
+    def fit_best(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        """As `fit`, by the best of the candidates where there are some: what a task calls.
+
+        Args:
+            model: what `prepare` returned.
+            data: as for `fit`.
+            context: as for `fit`.
+
+        Returns:
+            Named series of (step, value).
+        """
+        return self.fit(model, data, context)
+
     def deploy(self, model: nn.Module) -> nn.Module:
         """The model that is evaluated, counted and saved: merge adapters or drop a teacher here.
 

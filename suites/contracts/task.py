@@ -19,7 +19,7 @@ from sparsebench.reports.records.record import Costs, Metric, TrainingCosts
 from .applicability import check_loaded
 from .context import Context, LoadBackbone, Setup
 from .costs import Clock, measure_costs
-from .method import Curves, Method, NotApplicable
+from .method import Method
 from .metrics import Scores
 from .traits import TRAINING_DATA, TaskTraits
 
@@ -157,25 +157,6 @@ class Task(TaskTraits, ABC):
         filled = replace(built.context, trains=TRAINING_DATA in self.gives, load_backbone=load_further)
         return replace(built, context=filled)
 
-    def fit(self, method: Method, model: nn.Module, data: Any, context: Context) -> Curves:
-        """Train a model by a method, or by the best of its candidates where it has some.
-
-        Args:
-            method: the method.
-            model: what `Method.prepare` returned; it is trained in place.
-            data: what methods see of the data.
-            context: the context of the link.
-
-        Returns:
-            Named series of (step, value).
-
-        Raises:
-            NotApplicable: candidates, but no validation part to choose on.
-        """
-        if method.candidates():
-            raise NotApplicable(f"the task {context.task!r} has no validation part on which an option could be chosen")
-        return method.fit(model, data, context)
-
     def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
         """Set up; prepare, fit and deploy each link of the chain on what the one before deployed; evaluate; measure.
 
@@ -203,7 +184,7 @@ class Task(TaskTraits, ABC):
             model = method.prepare(model, surroundings)
             surroundings = self.watched(model, setup, surroundings)
             clock.stop("prepare")
-            found = self.fit(method, model, self.for_methods(setup.data), surroundings)
+            found = method.fit_best(model, self.for_methods(setup.data), surroundings)
             model = method.deploy(model)
             clock.stop("fit")
             for name, points in found.items():

@@ -16,12 +16,10 @@ from sparsebench.models.counting import flops
 from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context, Target
-from ..contracts.method import Curves, Method
+from ..contracts.method import Method
 from ..contracts.metrics import Scores, score
 from ..contracts.task import CostCall, LoadBackbone, Outcome, Setup, Task
 from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA
-from ..training.choice import fit_best
-from ..training.method import TrainedMethod
 from .data import Examples, Pairs, PredictionData, Splits, batch_rows, encode, subsample_train, targets_of
 from .feature_extractor import FeatureExtractor, LinearHeadModel
 from .look_ahead import AHEAD, look_ahead
@@ -106,12 +104,6 @@ class PredictionTask(Task):
         if not asked:
             return context
         return replace(context, watch=Watch(model, test_score if "test" in asked else None, "adapters" in asked))
-
-    def fit(self, method: Method, model: nn.Module, data: Any, context: Context) -> Curves:
-        """By the best of its candidates on the validation part, where it has some."""
-        if isinstance(method, TrainedMethod) and method.among:
-            return fit_best(method, model, data, context)
-        return super().fit(method, model, data, context)
 
     def for_methods(self, data: PredictionData) -> PredictionData:
         """Without the test part."""

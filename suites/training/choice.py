@@ -11,7 +11,7 @@ costs are those of the one that stays. With checkpoints, a cell that was stopped
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,8 @@ from torch import nn
 from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context
-from ..contracts.method import Curves
+from ..contracts.method import Curves, Method, NotApplicable
 from .checkpoint import load_model_state, model_state
-from .method import TrainedMethod
 from .random_state import undisturbed
 from .rest import Start, better_by
 
@@ -38,12 +37,13 @@ class _Best:
     context: Context
 
 
-def fit_best(method: TrainedMethod, model: nn.Module, data: Any, context: Context) -> Curves:
+def train_best(option: str, candidates: Sequence[Method], model: nn.Module, data: Any, context: Context) -> Curves:
     """Train by each candidate; the model is left as the best one trained it.
 
     Args:
-        method: with an option to choose.
-        model: what its `prepare` returned.
+        option: the one that they differ in.
+        candidates: methods that all train what one `prepare` returned.
+        model: that model.
         data: what methods see of the data.
         context: of the link, with `validate`.
 
@@ -52,15 +52,14 @@ def fit_best(method: TrainedMethod, model: nn.Module, data: Any, context: Contex
 
     Raises:
         FloatingPointError: every candidate diverged.
-        ValueError: the task has no validation part, or the option is none that can be chosen.
+        NotApplicable: the task has no validation part.
     """
-    option = method.choose
     if context.validate is None:
-        raise ValueError(f"choose: {option}, but the task {context.task!r} has no validation part to choose on")
+        raise NotApplicable(f"choose: {option}, but the task has no validation part to choose it on")
     start = Start({"model": model}, data)
     best: _Best | None = None
     shown: list[dict[str, Any]] = []
-    for number, candidate in enumerate(method.candidates()):
+    for number, candidate in enumerate(candidates):
         if number:
             start.restore()
         value = getattr(candidate, option)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..contracts.context import Context
 from ..contracts.method import Curves, Later, Method
 from .callbacks import Callback
+from .choice import train_best
 from .data_order import TrainingData
 from .groups import Group
 from .loop import train
@@ -86,6 +87,17 @@ class TrainedMethod(Method):
             A scalar, the mean over the batch.
         """
         return context.loss(model, batch)
+
+    def fit_best(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        """By the best of the candidates on the validation part, where there are some.
+
+        Raises:
+            NotApplicable: candidates, on a task without such a part.
+        """
+        candidates = self.candidates()
+        if not candidates:
+            return self.fit(model, data, context)
+        return train_best(self.choose, candidates, model, data, context)
 
     def callbacks(self, context: Context) -> tuple[Callback, ...]:
         """Hooks into the loop, in order; the default has none.
