@@ -63,7 +63,7 @@ class Rest:
     def words(self) -> str:
         """How it ended."""
         last = f"{self.trainings[-1].length} {self.unit}"
-        return f"at rest after {last}" if self.rested else f"still gaining at the ceiling, {last}"
+        return f"at rest after {last}" if self.rested else f"still gaining after {last}"
 
 
 def to_details(rest: Rest) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_each_row_says_how_it_ended(make, tmp_path):
     page = section("Trained until it rests", tmp_path, *records)
     assert cells(page) == [
         *["2  adapter", "10: 0.500, 20: 0.505", "at rest after 20 epochs"],
-        *["3  idat", "10: 0.500, 20: 0.600", "still gaining at the ceiling, 20 epochs"],
+        *["3  idat", "10: 0.500, 20: 0.600", "still gaining after 20 epochs"],
     ]
     assert "one: validation accuracy by length of training" in page and "Margin: 0.01." in page
     assert AT_REST in page

@@ -75,7 +75,7 @@ BUDGET = Budget(epochs=2, batch_size=4, rest=0.01, doublings=3)
 def test_it_doubles_until_a_doubling_gains_no_more_than_the_margin(
     scores: list[float], lengths: list[int], rested: bool
 ) -> None:
-    context = scripted(scores, replace(BUDGET, rest=0.0101))
+    context = scripted(scores, BUDGET)
     curves = Fit().fit(noisy(), Numbers(), context)
     steps = [2.0 * length for length in lengths]
     assert curves["val accuracy by length"] == list(zip(steps, scores, strict=True))
