@@ -105,7 +105,7 @@ class Method(ABC):
         """Whether `beside` is to be called before anything else."""
         return False
 
-    def candidates(self) -> "Sequence[Method]":
+    def choices(self) -> "Sequence[Method]":
         """The method with each value of an option that the validation part is to choose; the default chooses nothing.
 
         They differ in what `fit` does alone: all train what one call of `prepare` returned.

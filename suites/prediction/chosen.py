@@ -202,7 +202,7 @@ def _is_number(link: Method, name: str) -> bool:
 def refuse_own_choice(chain: Sequence[Method]) -> None:
     """Raises `NotApplicable` for a link that would choose on what is training data in the end."""
     for link in chain:
-        if link.candidates():
+        if link.choices():
             raise NotApplicable(
                 f"{type(link).__name__}: this task chooses options itself: leave out `choose` and `among`"
             )

@@ -59,7 +59,7 @@ class TrainedMethod(Method):
     chosen_by_training: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay", "warmup")
     """Options with numbers of which `prepare` makes nothing, so that `fit` alone can choose one."""
 
-    def candidates(self) -> "Sequence[TrainedMethod]":
+    def choices(self) -> "Sequence[TrainedMethod]":
         """With each of the values.
 
         Raises:
@@ -94,7 +94,7 @@ class TrainedMethod(Method):
         Raises:
             NotApplicable: candidates, on a task without such a part.
         """
-        candidates = self.candidates()
+        candidates = self.choices()
         if not candidates:
             return self.fit(model, data, context)
         return train_best(self.choose, candidates, model, data, context)

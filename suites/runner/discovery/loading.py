@@ -24,7 +24,7 @@ def load_method(entry: Entry, config: Mapping[str, object]) -> Method:
     """
     method = build(load_class(entry, Method), config, f"method {entry.name!r}")
     try:
-        method.candidates()
+        method.choices()
     except ValueError as error:
         raise UsageError(f"method {entry.name!r}: {error}") from error
     return method

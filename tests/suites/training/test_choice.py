@@ -81,10 +81,10 @@ def test_what_diverges_has_no_score() -> None:
 
 def test_what_cannot_be_chosen_is_refused() -> None:
     with pytest.raises(ValueError, match="'blocks' is none of learning_rate"):
-        Fit(choose="blocks", among=(1.0,)).candidates()
+        Fit(choose="blocks", among=(1.0,)).choices()
     for wrong in (Fit(choose="learning_rate"), Fit(among=(1.0,))):
         with pytest.raises(ValueError, match="go together"):
-            wrong.candidates()
+            wrong.choices()
     model = network()
     with pytest.raises(NotApplicable, match="no validation part"):
-        train_best("learning_rate", METHOD.candidates(), model, Numbers(), replace(context(model), validate=None))
+        train_best("learning_rate", METHOD.choices(), model, Numbers(), replace(context(model), validate=None))
