@@ -9,6 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from sparsebench.reports.records.record import Metric
+
 from .budget import Budget
 from .seeds import derive_seed
 from .training_costs import TrainingLedger
@@ -85,6 +87,9 @@ class Context:
     watch: Callable[[Any], Mapping[str, float]] | None = None
     """Values that the training loop notes as curves after each epoch, of the cell's own model as it is by then; they
     have no effect on training. None where the budget does not ask for it."""
+    validate: Callable[[], tuple[str, Metric]] | None = None
+    """Name and value of the main metric of the validation part, with the cell's own model as it is; has no effect on
+    training. None where the task has no such part."""
     ledger: TrainingLedger = field(default_factory=TrainingLedger)
     """Where training notes what it took."""
     notes: dict[str, Any] = field(default_factory=dict)

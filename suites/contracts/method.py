@@ -105,6 +105,13 @@ class Method(ABC):
         """Whether `beside` is to be called before anything else."""
         return False
 
+    def choices(self) -> "Sequence[Method]":
+        """The method with each value of an option that the validation part is to choose; the default chooses nothing.
+
+        They differ in what `fit` does alone: all train what one call of `prepare` returned.
+        """
+        return ()
+
     def helpers(self) -> tuple[str, ...]:
         """Those of `backbones()` that only look at the data (a sentence encoder, say) and need no trait of the task's:
         `context.further[name](generator)` loads them as they are.
@@ -151,6 +158,19 @@ class Method(ABC):
             Named series of (step, value).
         """
         return {}
+
+    def fit_best(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        """As `fit`, by the best of the candidates where there are some: what a task calls.
+
+        Args:
+            model: what `prepare` returned.
+            data: as for `fit`.
+            context: as for `fit`.
+
+        Returns:
+            Named series of (step, value).
+        """
+        return self.fit(model, data, context)
 
     def deploy(self, model: nn.Module) -> nn.Module:
         """The model that is evaluated, counted and saved: merge adapters or drop a teacher here.

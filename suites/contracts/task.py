@@ -184,7 +184,7 @@ class Task(TaskTraits, ABC):
             model = method.prepare(model, surroundings)
             surroundings = self.watched(model, setup, surroundings)
             clock.stop("prepare")
-            found = method.fit(model, self.for_methods(setup.data), surroundings)
+            found = method.fit_best(model, self.for_methods(setup.data), surroundings)
             model = method.deploy(model)
             clock.stop("fit")
             for name, points in found.items():

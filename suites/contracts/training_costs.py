@@ -1,5 +1,6 @@
 """What the training of a cell takes, summed over all that is trained in it: links of a chain, stages, a teacher."""
 
+import copy
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -59,6 +60,22 @@ class TrainingLedger:
             self._flops += flops
         if peak_memory is not None:
             self._peak_memory = max(peak_memory, self._peak_memory or 0)
+
+    def copy(self) -> "TrainingLedger":
+        """Another ledger that goes on from here, for one of several trainings of which one will stay."""
+        found = copy.copy(self)
+        found._seen = dict(self._seen)
+        if self._teacher is not None:
+            found._teacher = copy.copy(self._teacher)
+            found._teacher._seen = dict(self._teacher._seen)
+            found._teacher._whole = found
+        return found
+
+    def adopt(self, other: "TrainingLedger") -> None:
+        """Become what a copy has become, which is of no use any more."""
+        vars(self).update(vars(other))
+        if self._teacher is not None:
+            self._teacher._whole = self
 
     def costs(self) -> TrainingCosts | None:
         """The sums, None if nothing was trained."""

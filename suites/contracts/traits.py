@@ -121,6 +121,8 @@ class TaskTraits:
 
     watches: ClassVar[bool] = False
     """Whether a budget may ask it to watch training (`Budget.watch`)."""
+    rests: ClassVar[bool] = False
+    """Whether a budget may train until the row rests (`Budget.rest`): it has a validation part that trains nothing."""
     draws: ClassVar[bool] = False
     """Whether the evaluation draws random numbers, so that seeds differ whatever the method is."""
 

@@ -60,6 +60,8 @@ OWN_CHOICE = (
 class ChosenOnValidation(PredictionTask):
     """Base of the tasks with this protocol; a subclass states `target`, the sources and `load`, as of any task."""
 
+    rests: ClassVar[bool] = False
+    """The last training has no validation part that stays out of it."""
     keeps_validation: ClassVar[bool] = False
     """Whether the record keeps the outcomes of the chosen trial on each validation example (`details["validation"]`),
     so that rows can be chosen among by them."""
@@ -200,6 +202,10 @@ def _is_number(link: Method, name: str) -> bool:
 def refuse_own_choice(chain: Sequence[Method]) -> None:
     """Raises `NotApplicable` for a link that would choose on what is training data in the end."""
     for link in chain:
+        if link.choices():
+            raise NotApplicable(
+                f"{type(link).__name__}: this task chooses options itself: leave out `choose` and `among`"
+            )
         if link.trains == "head" and not hasattr(link, EACH):
             raise NotApplicable(f"{type(link).__name__}: {OWN_CHOICE}")
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.counting import flops
+from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context, Target
 from ..contracts.method import Method
@@ -44,6 +45,7 @@ class PredictionTask(Task):
     gives: ClassVar[frozenset[str]] = frozenset({TRAINING_DATA, CALIBRATION_DATA, FEATURE_VECTORS})
     needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
     watches: ClassVar[bool] = True
+    rests: ClassVar[bool] = True
 
     @property
     def part_metrics(self) -> tuple[str, ...]:
@@ -85,16 +87,23 @@ class PredictionTask(Task):
         return replace(outcome, metrics={**outcome.metrics, **more})
 
     def watched(self, model: nn.Module, setup: Setup, context: Context) -> Context:
-        """Test scores and the spread of adapter weights after each epoch, as the budget asks for them."""
+        """Test scores and the spread of adapter weights after each epoch, as the budget asks for them, and the score of
+        the validation part for those who ask for it.
+        """
         asked = context.budget.watch
 
-        def main_score() -> tuple[str, float]:
-            found = self._scores(self.subject(model, setup), setup.data.test, context)
-            return found.main, found.metrics[found.main].value
+        def scored(part: Pairs) -> tuple[str, Metric]:
+            found = self._scores(self.subject(model, setup), part, context)
+            return found.main, found.metrics[found.main]
 
+        def test_score() -> tuple[str, float]:
+            name, metric = scored(setup.data.test)
+            return name, metric.value
+
+        context = replace(context, validate=lambda: scored(setup.data.val))
         if not asked:
             return context
-        return replace(context, watch=Watch(model, main_score if "test" in asked else None, "adapters" in asked))
+        return replace(context, watch=Watch(model, test_score if "test" in asked else None, "adapters" in asked))
 
     def for_methods(self, data: PredictionData) -> PredictionData:
         """Without the test part."""

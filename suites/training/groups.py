@@ -78,7 +78,9 @@ class Group:
 
     def build(self) -> torch.optim.Optimizer:
         """The optimizer; each of its `param_groups` remembers its peak rate as "peak_lr"."""
-        optimizer = self.optimizer(list(self.parameters), lr=self.learning_rate)
+        # An optimizer writes into the dictionaries that it gets: a second one has to start from the same values.
+        parts = [dict(part) if isinstance(part, dict) else part for part in self.parameters]
+        optimizer = self.optimizer(parts, lr=self.learning_rate)
         for part in optimizer.param_groups:
             part["peak_lr"] = part["lr"]
         return optimizer

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..contracts.context import Context
-from ..contracts.method import Curves, Method
+from ..contracts.method import Curves, Later, Method
 from .callbacks import Callback
+from .choice import train_best
 from .data_order import TrainingData
 from .groups import Group
 from .loop import train
+from .rest import Start, train_until_rest
 from .result import TrainResult
 from .settings import TrainSettings
 from .step import Loss
@@ -49,6 +51,30 @@ class TrainedMethod(Method):
     warmup: float = 0.1
     """Fraction of the steps in which the learning rate rises."""
 
+    choose: Later[str] = ""
+    """Option that the validation part chooses, one of `chosen_by_training`; empty: none."""
+    among: Later[tuple[float, ...]] = ()
+    """Its values: each trains from the same start, and the best one on the validation part stays (`choice.py`)."""
+
+    chosen_by_training: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay", "warmup")
+    """Options with numbers of which `prepare` makes nothing, so that `fit` alone can choose one."""
+
+    def choices(self) -> "Sequence[TrainedMethod]":
+        """With each of the values.
+
+        Raises:
+            ValueError: an option that cannot be chosen, one without values, or values of none.
+        """
+        if bool(self.choose) != bool(self.among):
+            raise ValueError(
+                f"choose: {self.choose!r} and among: {list(self.among)} go together: an option, its values"
+            )
+        if not self.among:
+            return ()
+        if self.choose not in self.chosen_by_training:
+            raise ValueError(f"choose: {self.choose!r} is none of {', '.join(self.chosen_by_training)}")
+        return [replace(self, **{self.choose: value}, choose="", among=()) for value in self.among]
+
     def loss(self, model: nn.Module, batch: Any, context: Context) -> Tensor:
         """Training loss; override to add a balance or distillation term.
 
@@ -61,6 +87,17 @@ class TrainedMethod(Method):
             A scalar, the mean over the batch.
         """
         return context.loss(model, batch)
+
+    def fit_best(self, model: nn.Module, data: Any, context: Context) -> Curves:
+        """By the best of the candidates on the validation part, where there are some.
+
+        Raises:
+            NotApplicable: candidates, on a task without such a part.
+        """
+        candidates = self.choices()
+        if not candidates:
+            return self.fit(model, data, context)
+        return train_best(self.choose, candidates, model, data, context)
 
     def callbacks(self, context: Context) -> tuple[Callback, ...]:
         """Hooks into the loop, in order; the default has none.
@@ -153,25 +190,34 @@ class TrainedMethod(Method):
             stage: a name of its own for each training of a method that trains more than once.
 
         Returns:
-            Curves and costs of the training.
+            Curves and costs of the training; where the budget says `rest`, of the last one (`rest.py`).
         """
         settings = self.settings(context)
         if not hasattr(data, "train"):
             settings = replace(settings, batch_size=None)
-        result = train(
-            models,
-            data,
-            loss,
-            groups=groups,
-            settings=settings,
-            weight=weight,
-            tokens=tokens,
-            callbacks=callbacks,
-            evaluate=evaluate_both(evaluate, context.watch),
-            folder=context.folder,
-            stage=stage,
-            corpus=f"{context.suite}/{context.task}, seed {context.seed}, {context.budget.train_fraction} of its data",
-        )
+        corpus = f"{context.suite}/{context.task}, seed {context.seed}, {context.budget.train_fraction} of its data"
+
+        def once(settings: TrainSettings, stage: str) -> TrainResult:
+            return train(
+                models,
+                data,
+                loss,
+                groups=groups,
+                settings=settings,
+                weight=weight,
+                tokens=tokens,
+                callbacks=callbacks,
+                evaluate=evaluate_both(evaluate, context.watch),
+                folder=context.folder,
+                stage=stage,
+                corpus=corpus,
+            )
+
+        if context.budget.rest is None:
+            result = once(settings, stage)
+        else:
+            named = {"model": models} if isinstance(models, nn.Module) else models
+            result = train_until_rest(once, settings, stage, Start(named, data, callbacks), context)
         for group in groups:
             context.ledger.count(parameter for parameter in group.members() if parameter.requires_grad)
         context.ledger.add(**result.taken())

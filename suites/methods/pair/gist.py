@@ -48,6 +48,7 @@ class Gist(AdapterMethod):
     dropout: float = 0.1
     """Dropout of the token, in training."""
 
+    chosen_by_training = (*AdapterMethod.chosen_by_training, "weight", "temperature", "token_weight")
     acts_on: ClassVar[tuple[str, ...]] = (BLOCKS, ATTENTION, IMAGE_TOKENS)
 
     def __post_init__(self) -> None:

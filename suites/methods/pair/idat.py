@@ -88,6 +88,7 @@ class InverseDistillationTuning(ReleasedByTask, DropPathMethod):
     first, in both models; 0, 0.1 or 0.2 in the release, by task."""
 
     release: ClassVar[str] = "idat"
+    chosen_by_training = (*DropPathMethod.chosen_by_training, "weight", "temperature", "student_loss", "teacher_loss")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -41,6 +41,7 @@ class LabelSmoothing(ReleasedByTask, DropPathMethod):
     first: 0, 0.1 or 0.2 in the release of `idat`, by task."""
 
     release: ClassVar[str] = "idat"
+    chosen_by_training = (*DropPathMethod.chosen_by_training, "smoothing")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,8 +19,15 @@ Base = TypeVar("Base")
 
 
 def load_method(entry: Entry, config: Mapping[str, object]) -> Method:
-    """The method with its config checked. Raises `UsageError` for an unknown key or a wrong type."""
-    return build(load_class(entry, Method), config, f"method {entry.name!r}")
+    """The method with its config checked. Raises `UsageError` for an unknown key, a wrong type or candidates that
+    cannot be.
+    """
+    method = build(load_class(entry, Method), config, f"method {entry.name!r}")
+    try:
+        method.choices()
+    except ValueError as error:
+        raise UsageError(f"method {entry.name!r}: {error}") from error
+    return method
 
 
 def load_class(entry: Entry, base: type[Base]) -> type[Base]:
@@ -115,6 +122,8 @@ def budget_fields(budget: Budget) -> dict[str, Any]:
         del fields["calibration_domains"]
     if not budget.watch:
         del fields["watch"]
+    if budget.rest is None:
+        del fields["rest"], fields["doublings"]
     for unit in DURATIONS:
         if fields[unit] is None:
             del fields[unit]

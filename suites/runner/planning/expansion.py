@@ -110,6 +110,11 @@ def _check_budget(budget: Budget, task: Task, name: str) -> None:
             f"the budget says watch: {list(budget.watch)}, but the task {name!r} has no epochs to watch: say it in the "
             "budgets of tasks that classify or regress"
         )
+    if budget.rest is not None and not task.rests:
+        raise UsageError(
+            f"the budget says rest: {budget.rest}, but the task {name!r} has no validation part that stays out of "
+            "training: say it in the budgets of tasks that have one"
+        )
     for domain in budget.calibration_domains:
         if domain not in task.calibration_choices:
             choices = ", ".join(task.calibration_choices) or "none: its calibration examples are training examples"

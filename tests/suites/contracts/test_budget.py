@@ -30,6 +30,25 @@ def test_training_lasts_exactly_one_of_three() -> None:
             Budget(**given)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"rest": -0.1}, "rest=-0.1 must be 0 or more"),
+        ({"rest": NAN}, "rest=nan must be 0 or more"),
+        ({"rest": 0.0, "tokens": 9}, "doubles epochs or steps, not tokens=9"),
+        ({"rest": 0.0, "doublings": 0}, "doublings=0 must be 1 or more"),
+    ],
+)
+def test_a_rest_that_cannot_be(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Budget(**wrong)
+
+
+def test_stages_of_fixed_length_do_not_rest() -> None:
+    with pytest.raises(ValueError, match="stages of fixed length"):
+        Budget(rest=0.0).halves()
+
+
 @pytest.mark.parametrize(("given", "parts"), [({"epochs": 5}, (2, 3)), ({"steps": 1}, (1, 1)), ({"tokens": 8}, (4, 4))])
 def test_two_stages_share_it(given: dict[str, int], parts: tuple[int, int]) -> None:
     first, second = Budget(**given).halves()

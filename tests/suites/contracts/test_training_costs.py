@@ -64,6 +64,26 @@ def test_a_teacher_is_a_part_of_the_whole() -> None:
     assert (part.params_total, part.params, part.seconds, part.flops) == (10, 8, 3.0, 30.0)
 
 
+def test_of_several_trainings_only_the_adopted_one_counts() -> None:
+    student, teacher = nn.Linear(2, 3), nn.Linear(2, 1)
+    whole = TrainingLedger()
+    whole.of_teacher().count(teacher.parameters())
+    whole.add(seconds=1.0, flops=10.0, steps=1)
+    lost, kept = whole.copy(), whole.copy()
+    for ledger, flops in ((lost, 1000.0), (kept, 100.0)):
+        ledger.count(student.parameters())
+        ledger.add(seconds=1.0, flops=flops, steps=5)
+        ledger.of_teacher().add(seconds=0.5, flops=flops / 10, steps=0)
+    before = whole.costs()
+    assert before is not None and (before.params, before.flops) == (3, 10.0), "copies change nothing"
+    whole.adopt(kept)
+    whole.of_teacher().add(seconds=0.0, flops=1.0)
+    costs = whole.costs()
+    assert costs is not None and costs.teacher is not None
+    assert (costs.params, costs.flops, costs.steps) == (3 + 9, 10.0 + 100.0 + 10.0 + 1.0, 6)
+    assert (costs.teacher.params, costs.teacher.flops) == (3, 10.0 + 1.0)
+
+
 def test_a_teacher_whose_operations_nobody_counted() -> None:
     ledger, teacher = TrainingLedger(), nn.Linear(4, 2)
     own = ledger.of_teacher()

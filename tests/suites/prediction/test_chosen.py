@@ -23,7 +23,7 @@ from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.methods.baselines.random_forest import RandomForestMethod
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.prediction import chosen, passes
-from sparsebench.suites.prediction.chosen import alternatives, choose
+from sparsebench.suites.prediction.chosen import alternatives, choose, refuse_own_choice
 from sparsebench.suites.prediction.data import Splits, Withheld
 from sparsebench.suites.prediction.task import predict
 from sparsebench.suites.prediction.trials import Trial
@@ -320,3 +320,8 @@ def test_parameters_of_a_teacher_are_not_those_of_the_row(run: Any) -> None:
     assert (outcome.training.teacher.params_total, outcome.training.teacher.params) == (11, 10)
     assert outcome.details["protocol"]["trained"] == run.details["protocol"]["trained"] > 0
     assert outcome.training.params == run.training.params + 10
+
+
+def test_a_row_that_chooses_by_itself_is_refused() -> None:
+    with pytest.raises(NotApplicable, match="leave out `choose` and `among`"):
+        refuse_own_choice([Adapter(choose="learning_rate", among=(0.1, 0.2))])

@@ -1,5 +1,6 @@
 """The suite's constants fit its tasks and methods."""
 
+from sparsebench.reports.records.rest import AT_REST
 from sparsebench.suites.methods.pair.idat import InverseDistillationTuning
 from sparsebench.suites.runner.discovery.loading import load_method, load_task
 from sparsebench.suites.runner.discovery.registry import entries, find
@@ -42,12 +43,23 @@ def test_arms_of_a_pair_in_claims_idat_differ_in_what_their_name_says() -> None:
 
 def test_the_verdict_on_idat_asks_for_all_three_controls() -> None:
     (plan,) = load_profile("claims-idat").plans
-    verdicts = [claim for claim in plan.claims if claim.id.startswith(("idat-mse", "idat-kl"))]
-    assert len(verdicts) == 5
+    verdicts = [claim for claim in plan.claims if claim.id.startswith("idat-mse")]
+    assert len(verdicts) == 8
     for claim in verdicts:
         pair = claim.rows[0].partition(",")[0]
-        assert claim.relation == "first"
+        assert claim.relation == "first" and len(claim.tasks) == 1
         assert claim.rows[1:] == tuple(f"{pair}, {arm}" for arm in ("adapter", "label smoothing", "matched"))
+        (null,) = [check.rows for check in claim.checks if check.kind == "null row"]
+        assert null == (f"{pair}, random teacher",)
+
+
+def test_no_claim_of_claims_idat_is_judged_by_rows_that_do_not_rest() -> None:
+    """The check reads the curve that `training/rest.py` writes, and every training of the study is asked to rest."""
+    (plan,) = load_profile("claims-idat").plans
+    for claim in plan.claims:
+        assert [check.at_least for check in claim.checks if check.metric == AT_REST] == [0.9], claim.id
+    for task in plan.tasks:
+        assert {**plan.budget, **task.budget}["rest"] == 0.01
 
 
 def test_spread_is_compared_where_adapters_start_alike() -> None:

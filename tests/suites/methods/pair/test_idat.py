@@ -272,3 +272,31 @@ def test_attached_adapters_are_those_of_the_preset() -> None:
     other = VITS.setup(method).model
     attach(other, preset("idat_shared_parallel", r=4))
     assert trained_parameters(other) == trained_parameters(student)
+
+
+def test_the_weight_of_the_distance_is_chosen_on_the_validation_part() -> None:
+    """What stays is the run with that weight alone, costs of the teacher included."""
+    method = idat(VITS, choose="weight", among=(0.0, 30.0))
+    outcome = VITS.run(method)
+    choice = outcome.details["choice"]
+    scores = [trial["score"] for trial in choice["trials"]]
+    chosen = choice["chosen"]["weight"]
+    assert chosen == (0.0, 30.0)[scores.index(max(scores))] and len(scores) == 2
+    alone = VITS.run(idat(VITS, weight=chosen))
+    assert outcome.metrics == alone.metrics and outcome.metrics["val accuracy"].value == max(scores)
+    assert outcome.curves == alone.curves
+    both = (outcome.training, alone.training)
+    assert both[0] is not None and both[1] is not None and both[0].teacher and both[1].teacher
+    assert (both[0].flops, both[0].params, both[0].steps) == (both[1].flops, both[1].params, both[1].steps)
+    assert (both[0].teacher.flops, both[0].teacher.params) == (both[1].teacher.flops, both[1].teacher.params)
+
+
+def test_a_pair_trains_until_the_student_rests() -> None:
+    budget = replace(BUDGET, steps=1, rest=1.0)
+    outcome = VITS.run(idat(VITS), budget)
+    points = outcome.curves["val accuracy by length"]
+    assert [step for step, _ in points] == [1.0, 2.0], "no gain is above 1"
+    assert points[-1][1] == outcome.metrics["val accuracy"].value
+    alone = VITS.run(idat(VITS), replace(BUDGET, steps=2))
+    assert outcome.metrics == alone.metrics and outcome.curves["train student"] == alone.curves["train student"]
+    assert outcome.training is not None and outcome.training.steps == 2

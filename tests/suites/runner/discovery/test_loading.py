@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +30,9 @@ def test_a_whole_training_part_is_not_written_into_the_budget_so_that_old_keys_s
     assert budget_fields(watched)["watch"] == ("test", "adapters") and Budget(**budget_fields(watched)) == watched
     with pytest.raises(UsageError, match="watch"):
         load_budget({"watch": ["tests"]})
+    assert "doublings" not in budget_fields(load_budget({"doublings": 2})), "it says nothing without `rest`"
+    rested = load_budget({"epochs": 3, "rest": 0.01}, {"doublings": 2})
+    assert budget_fields(rested)["rest"] == 0.01 and Budget(**budget_fields(rested)) == rested
     with pytest.raises(UsageError, match=r"train_fraction=0\.0 must lie in"):
         load_budget({"train_fraction": 0})
 
@@ -46,6 +50,18 @@ def test_a_config_of_the_wrong_type_names_the_method() -> None:
     assert load_method(find("method", "lora"), {"rank": 3}).rank == 3  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match="method 'lora': rank is 'many'"):
         load_method(find("method", "lora"), {"rank": "many"})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"choose": "rank", "among": [4.0]}, "'rank' is none of learning_rate, weight_decay, warmup"),
+        ({"choose": "learning_rate"}, "go together"),
+    ],
+)
+def test_an_option_that_training_cannot_choose_is_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"method 'adapter': choose: .*{message}"):
+        load_method(find("method", "adapter"), config)
 
 
 def test_what_stands_behind_the_colon_is_the_backbones_argument() -> None:

@@ -87,6 +87,14 @@ def test_a_task_without_epochs_cannot_be_watched() -> None:
     assert plain.key != watched.key
 
 
+@pytest.mark.parametrize(("suite", "task"), [("llm", "bpb_domains"), ("vtab", "mini_digits")])
+def test_a_task_without_a_validation_part_of_its_own_does_not_rest(suite: str, task: str) -> None:
+    row = Row((Link(method="dense" if suite == "llm" else "linear_probe"),), "row")
+    plan = SuitePlan(suite, (row,), (TaskRow(task, {"rest": 0.01}),), ("tiny",))
+    with pytest.raises(UsageError, match=f"rest: 0.01, but the task '{task}' has no validation part"):
+        expand(Profile("own", (plan,)))
+
+
 def test_label_and_layout_do_not_change_a_key_but_a_config_does() -> None:
     plan = load_profile("smoke", ["molecules"])
     first = expand(plan)[0]
