@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, TypeVar
 
 import torch
@@ -131,11 +132,12 @@ class CompactWeights(PackedMask):
 
     def one_part(self, fractions_1K: Tensor) -> Tensor:
         """(D, ...) the dynamic part of one sample's weight; what `LentWeight.take` takes."""
-        return (fractions_1K @ self.dynamic.flatten(1)).view(self.dynamic.shape[1:])
+        dynamic = self.dynamic
+        return torch.mm(fractions_1K, dynamic.flatten(1)).view(dynamic.shape[1:])
 
     def static_base(self, dtype: torch.dtype) -> Tensor:
         """(*S) the static part in its places and 0 elsewhere, kept until it changes; nothing may be written there."""
-        return self._of_static(self._base, dtype, lambda: self._new_base(dtype))
+        return self._of_static(self._base, dtype, self._base_maker(dtype))
 
     def _of_static(self, kept: Kept[Kind], dtype: torch.dtype, make: Callable[[], Kind]) -> Kind:
         static = self.static
@@ -145,24 +147,24 @@ class CompactWeights(PackedMask):
         return kept.of(make, self.mask, static, also=(dtype, static.sum().item()))
 
     def _new_lent(self, dtype: torch.dtype) -> LentWeight:
-        dim = DIMS.get(self.unit, 0)
-        return LentWeight(lambda: self._new_base(dtype), self._layout(), dim, self.true_indices())
+        return LentWeight(self._base_maker(dtype), self._dim, self.true_indices())
 
-    def _new_base(self, dtype: torch.dtype) -> Tensor:
-        base = self.dynamic.new_zeros(self._layout(), dtype=dtype)
-        if self.static is not None:
-            static_C = (~self.mask).flatten().nonzero().flatten()
-            base.index_copy_(DIMS.get(self.unit, 0), static_C, self.static.to(dtype))
-        return base.view(self.shape)
+    def _base_maker(self, dtype: torch.dtype) -> Callable[[], Tensor]:
+        """Holds tensors alone, not this module, which holds it: memory is free again when the module goes."""
+        return partial(_base_of, self.shape, self._layout(), self._dim, self.mask, self.static, dtype)
 
     def _layout(self) -> torch.Size:
         """That of a weight whose units `index_copy` finds."""
         return self.shape if self.unit in DIMS else torch.Size([self.shape.numel()])
 
+    @property
+    def _dim(self) -> int:
+        return DIMS.get(self.unit, 0)
+
     def _assemble(self, parts: Tensor, factors: Tensor | None = None) -> Tensor:
         """(B, *S) from the dynamic parts (B, ...) and the static one."""
         dynamic_D, static_C = self.indices()
-        dim = DIMS.get(self.unit, 0)
+        dim = self._dim
         shape = self._layout()
         base = parts.new_zeros(shape)  # the static part is put in its places once, not once a sample
         if self.static is not None:
@@ -185,6 +187,16 @@ class CompactWeights(PackedMask):
         if self.unit == "weight":
             return values.flatten(leading)[..., mask.flatten()]
         return values.index_select(leading + DIMS[self.unit], mask.nonzero().flatten())
+
+
+def _base_of(
+    shape: torch.Size, layout: torch.Size, dim: int, mask: Tensor, static: Tensor | None, dtype: torch.dtype
+) -> Tensor:
+    """(*S) the static units in their places, along `dim` of a weight seen as `layout`, and 0 elsewhere."""
+    base = torch.zeros(layout, dtype=dtype, device=mask.device)
+    if static is not None:
+        base.index_copy_(dim, (~mask).flatten().nonzero().flatten(), static.detach().to(dtype))
+    return base.view(shape)
 
 
 def _unit_of(partition: ModePartition) -> tuple[Unit, Tensor]:

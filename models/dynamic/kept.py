@@ -20,13 +20,15 @@ class Kept(Generic[Made]):
     """
 
     def __init__(self) -> None:
-        self._last: tuple[Hashable, tuple[Tensor, ...], Made] | None = None
+        self._last: tuple[list[Hashable], tuple[Tensor, ...], Made] | None = None
 
     def of(self, make: Callable[[], Made], *sources: Tensor, also: Hashable = None) -> Made:
         """make(), or what it gave when it was last called for the same sources and the same `also`."""
-        if any(source.is_inference() for source in sources):
-            return make()
-        key = (also, *[(source._version, source.data_ptr()) for source in sources])
+        key: list[Hashable] = [also]
+        for source in sources:
+            if source.is_inference():
+                return make()
+            key += (source._version, source.data_ptr())
         last = self._last
         if last is not None and last[0] == key:
             return last[2]

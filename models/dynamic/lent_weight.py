@@ -13,14 +13,13 @@ from torch import Tensor
 class LentWeight:
     """Weights (*S) that are lent to one pass at a time, so that threads never share one.
 
-    `dynamic` (D,): where the dynamic units lie along dimension `dim` of a weight seen as `layout`. `base`: makes one
-    more weight, with the static part in its place. Who takes a weight gives it back when no operation needs it
-    any more.
+    `dynamic` (D,): where the dynamic units lie along dimension `dim` of a weight, or, where they are single entries, of
+    the flattened one. `base`: makes one more weight, with the static part in its place. Who takes a weight gives it
+    back when no operation needs it any more.
     """
 
-    def __init__(self, base: Callable[[], Tensor], layout: torch.Size, dim: int, dynamic: Tensor) -> None:
+    def __init__(self, base: Callable[[], Tensor], dim: int, dynamic: Tensor) -> None:
         self._base = base
-        self._layout = layout
         self._dim = dim
         self._dynamic = dynamic
         self._idle: list[Tensor] = []
@@ -33,9 +32,10 @@ class LentWeight:
         try:
             weight = self._idle.pop()
         except IndexError:
-            with torch.inference_mode(False):
+            with torch.inference_mode(False), torch.no_grad():
                 weight = self._base()
-        weight.view(self._layout).index_copy_(self._dim, self._dynamic, part)
+        seen = weight if part.dim() == weight.dim() else weight.view(-1)
+        seen.index_copy_(self._dim, self._dynamic, part)
         return weight
 
     def give_back(self, weight: Tensor) -> None:

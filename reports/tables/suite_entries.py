@@ -94,6 +94,8 @@ class SuiteTable:
     """Empty if no record says what its training took."""
     processors: tuple[str, ...] = ()
     """Types of processor that the times are of, in the order of their columns."""
+    deployed: tuple[str, ...] = ()
+    """Names of the rows whose costs are of a compact form, made after training."""
 
     def _repr_html_(self) -> str:
         """What a notebook shows: scores and means, the best ones bold; costs stand in the other forms."""

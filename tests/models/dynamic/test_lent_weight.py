@@ -14,7 +14,7 @@ def test_a_weight_is_lent_to_one_pass_at_a_time():
         made.append(1)
         return torch.tensor([[0.0, 0.0], [5.0, 6.0], [0.0, 0.0]])
 
-    lent = LentWeight(base, torch.Size([3, 2]), 0, DYNAMIC)
+    lent = LentWeight(base, 0, DYNAMIC)
     first = lent.take(torch.ones(2, 2))
     second = lent.take(torch.full((2, 2), 2.0))
     assert len(made) == 2 and first.tolist() == [[1, 1], [5, 6], [1, 1]] and second[0, 0] == 2
@@ -24,6 +24,6 @@ def test_a_weight_is_lent_to_one_pass_at_a_time():
 
 
 def test_factors_of_single_entries_go_by_their_tap():
-    lent = LentWeight(lambda: torch.zeros(2, 2), torch.Size([4]), 0, torch.tensor([1, 2]))
+    lent = LentWeight(lambda: torch.zeros(2, 2), 0, torch.tensor([1, 2]))
     weight = lent.take(torch.tensor([3.0, 4.0]), torch.tensor([[10.0, 100.0]]))
     assert weight.tolist() == [[0, 300], [40, 0]]
