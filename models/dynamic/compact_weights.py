@@ -135,6 +135,12 @@ class CompactWeights(PackedMask):
         dynamic = self.dynamic
         return torch.mm(fractions_1K, dynamic.flatten(1)).view(dynamic.shape[1:])
 
+    def static_like(self, part: Tensor) -> Tensor:
+        """The static rows or channels, in the type of the dynamic ones; zeros where they are pruned."""
+        if self.static is None:
+            return part.new_zeros(self._part_shape(self.mask.numel() - self.entries))
+        return self.static.to(part.dtype)
+
     def static_base(self, dtype: torch.dtype) -> Tensor:
         """(*S) the static part in its places and 0 elsewhere, kept until it changes; nothing may be written there."""
         return self._of_static(self._base, dtype, self._base_maker(dtype))

@@ -31,6 +31,7 @@ class PackedMask(PreparesLoading):
         self.entries = int(mask.count_nonzero())
         self._true: Kept[Tensor] = Kept()
         self._false: Kept[Tensor] = Kept()
+        self._sorted: Kept[Tensor] = Kept()
         self._order: Kept[Tensor] = Kept()
 
     def read_bits(self, name: str) -> None:
@@ -64,6 +65,10 @@ class PackedMask(PreparesLoading):
         if torch.compiler.is_compiling():
             return self._order_of()
         return self._order.of(self._order_of, self.mask)
+
+    def sorted_indices(self) -> Tensor:
+        """(D + C,), int64: the indices of the True entries and those of the False ones behind them; not in a graph."""
+        return self._sorted.of(lambda: torch.cat(self.indices()), self.mask)
 
     def _order_of(self) -> Tensor:
         return torch.cat(self.indices()).argsort()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..compact_weights import CompactWeights
+from ..compact_weights import DIMS, CompactWeights
 from .factors import Factors
 from .forms import Dynamic, by_fastest_form, sharing_pays, with_weights
 from .geometry import Geometry
@@ -23,8 +23,7 @@ def compact_convolution(
     """(B, O, H', W') without a bias.
 
     Where whole rows or channels have one mode and the map is small, the static ones are one convolution for all
-    samples; else the weights of the samples are put together first. One image without a gradient has one weight, in
-    memory that is kept.
+    samples; else the weights of the samples are put together first. One image without a gradient has one weight.
     """
     taps_BT = factors.taps
     lends = weights.can_lend(x_BIHW)
@@ -34,7 +33,9 @@ def compact_convolution(
         return geometry.conv2d(x_BIHW, weights.used_bank()[0])
     together = weights.unit == "weight" or not sharing_pays(geometry, x_BIHW)
     if lends and x_BIHW.shape[0] == 1 and (together or weights.shape.numel() < LARGE_WEIGHT):
-        return _with_one_weight(weights, geometry, x_BIHW, fractions_BK, taps_BT)
+        if weights.unit == "weight":
+            return _with_one_weight(weights, geometry, x_BIHW, fractions_BK, taps_BT)
+        return _side_by_side(weights, geometry, x_BIHW, fractions_BK, taps_BT)
     if together:
         along_taps = None
         if taps_BT is not None:
@@ -55,6 +56,27 @@ def _with_one_weight(
     y_BOHW = geometry.conv2d(x_BIHW, weight)
     lent.give_back(weight)
     return y_BOHW
+
+
+def _side_by_side(
+    weights: CompactWeights, geometry: Geometry, x_1IHW: Tensor, fractions_1K: Tensor, taps_1T: Tensor | None
+) -> Tensor:
+    """One image: dynamic rows or channels, static ones behind them, and one convolution with both.
+
+    The order is that of the layer again where fewer numbers move: in the weight, or in the map that it is to fit.
+    """
+    part = weights.one_part(fractions_1K)
+    if taps_1T is not None:
+        part = part * taps_1T.view(geometry.kernel)
+    dim = DIMS[weights.unit]
+    weight = torch.cat((part, weights.static_like(part)), dim=dim)
+    if weights.unit == "row":
+        height, width = geometry.size_after(x_1IHW)
+        if geometry.groups == 1 and len(weight) * height * width < weight.numel():
+            return geometry.conv2d(x_1IHW, weight).index_select(1, weights.order())
+    elif geometry.groups == 1 and x_1IHW.numel() < weight.numel():
+        return geometry.conv2d(x_1IHW.index_select(1, weights.sorted_indices()), weight)
+    return geometry.conv2d(x_1IHW, weight.index_select(dim, weights.order()))
 
 
 def _by_rows(
