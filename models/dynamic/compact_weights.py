@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from .kept import Kept
+from .lent_weight import LentWeight
 from .mode_partition import ModePartition
 from .packed_mask import PackedMask
 
@@ -15,6 +18,7 @@ from .packed_mask import PackedMask
 # static: entries of the weight, or its rows or channels where these have one mode as a whole.
 
 Unit = Literal["weight", "row", "channel"]
+Kind = TypeVar("Kind")
 
 DIMS = {"row": 0, "channel": 1}
 """The dimension of a weight that counts its units."""
@@ -30,6 +34,9 @@ class CompactWeights(PackedMask):
 
     The state of the module has `bits` in the place of the mask, eight to a byte: with float32 it takes
     4 ((1 - κ) N + K κ N) + N / 8 bytes, with rows or channels in the place of N in the last term where they are units.
+
+    In memory there are besides, once they were needed, the indices of the mask (8 bytes each) and, from the first
+    inference on, what `lent` keeps: N numbers. No state has them, and no copy.
     """
 
     dynamic: nn.Parameter
@@ -57,6 +64,8 @@ class CompactWeights(PackedMask):
         if not pruned:
             empty = torch.empty(self._part_shape(mask.numel() - self.entries), dtype=dtype, device=place)
             self.static = nn.Parameter(empty)
+        self._base: Kept[Tensor] = Kept()
+        self._lent: Kept[LentWeight] = Kept()
 
     @classmethod
     @torch.no_grad()
@@ -111,11 +120,58 @@ class CompactWeights(PackedMask):
             f"{tuple(self.shape)}, kernels={self.kernels}, dynamic={self.entries} of {self.mask.numel()}, {self.unit}"
         )
 
+    def can_lend(self, like: Tensor) -> bool:
+        """Whether `lent` serves inputs like this: nobody wants a gradient or a graph, on the CPU."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._get_tracing_state():
+            return False
+        return type(like) is Tensor and like.is_cpu
+
+    def lent(self, dtype: torch.dtype) -> LentWeight:
+        """Weights for one sample each, of which `one_part` is written alone; anew when mask or static part change."""
+        return self._of_static(self._lent, dtype, lambda: self._new_lent(dtype))
+
+    def one_part(self, fractions_1K: Tensor) -> Tensor:
+        """(D, ...) the dynamic part of one sample's weight; what `LentWeight.take` takes."""
+        dynamic = self.dynamic
+        return torch.mm(fractions_1K, dynamic.flatten(1)).view(dynamic.shape[1:])
+
+    def static_like(self, part: Tensor) -> Tensor:
+        """The static rows or channels, in the type of the dynamic ones; zeros where they are pruned."""
+        if self.static is None:
+            return part.new_zeros(self._part_shape(self.mask.numel() - self.entries))
+        return self.static.to(part.dtype)
+
+    def static_base(self, dtype: torch.dtype) -> Tensor:
+        """(*S) the static part in its places and 0 elsewhere, kept until it changes; nothing may be written there."""
+        return self._of_static(self._base, dtype, self._base_maker(dtype))
+
+    def _of_static(self, kept: Kept[Kind], dtype: torch.dtype, make: Callable[[], Kind]) -> Kind:
+        static = self.static
+        if static is None:
+            return kept.of(make, self.mask, also=dtype)
+        # What was written through `.data`, which torch does not count, changes the sum.
+        return kept.of(make, self.mask, static, also=(dtype, static.sum().item()))
+
+    def _new_lent(self, dtype: torch.dtype) -> LentWeight:
+        return LentWeight(self._base_maker(dtype), self._dim, self.true_indices())
+
+    def _base_maker(self, dtype: torch.dtype) -> Callable[[], Tensor]:
+        """Holds tensors alone, not this module, which holds it: memory is free again when the module goes."""
+        return partial(_base_of, self.shape, self._layout(), self._dim, self.mask, self.static, dtype)
+
+    def _layout(self) -> torch.Size:
+        """That of a weight whose units `index_copy` finds."""
+        return self.shape if self.unit in DIMS else torch.Size([self.shape.numel()])
+
+    @property
+    def _dim(self) -> int:
+        return DIMS.get(self.unit, 0)
+
     def _assemble(self, parts: Tensor, factors: Tensor | None = None) -> Tensor:
         """(B, *S) from the dynamic parts (B, ...) and the static one."""
         dynamic_D, static_C = self.indices()
-        dim = DIMS.get(self.unit, 0)
-        shape = self.shape if self.unit in DIMS else torch.Size([self.shape.numel()])
+        dim = self._dim
+        shape = self._layout()
         base = parts.new_zeros(shape)  # the static part is put in its places once, not once a sample
         if self.static is not None:
             base = base.index_copy(dim, static_C, self.static.to(parts.dtype))
@@ -137,6 +193,16 @@ class CompactWeights(PackedMask):
         if self.unit == "weight":
             return values.flatten(leading)[..., mask.flatten()]
         return values.index_select(leading + DIMS[self.unit], mask.nonzero().flatten())
+
+
+def _base_of(
+    shape: torch.Size, layout: torch.Size, dim: int, mask: Tensor, static: Tensor | None, dtype: torch.dtype
+) -> Tensor:
+    """(*S) the static units in their places, along `dim` of a weight seen as `layout`, and 0 elsewhere."""
+    base = torch.zeros(layout, dtype=dtype, device=mask.device)
+    if static is not None:
+        base.index_copy_(dim, (~mask).flatten().nonzero().flatten(), static.detach().to(dtype))
+    return base.view(shape)
 
 
 def _unit_of(partition: ModePartition) -> tuple[Unit, Tensor]:

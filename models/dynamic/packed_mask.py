@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import ModelError
 from ..sparsity.masked import pack_mask, unpack_mask
 from ..state_loading import PreparesLoading, Problems
+from .kept import Kept
 
 
 class PackedMask(PreparesLoading):
@@ -28,6 +29,10 @@ class PackedMask(PreparesLoading):
         self.register_buffer("bits", pack_mask(mask).to(mask.device))
         self.register_buffer("mask", mask, persistent=False)
         self.entries = int(mask.count_nonzero())
+        self._true: Kept[Tensor] = Kept()
+        self._false: Kept[Tensor] = Kept()
+        self._sorted: Kept[Tensor] = Kept()
+        self._order: Kept[Tensor] = Kept()
 
     def read_bits(self, name: str) -> None:
         """Take the mask out of `bits`, which were read from a file.
@@ -47,10 +52,26 @@ class PackedMask(PreparesLoading):
 
     def indices(self) -> tuple[Tensor, Tensor]:
         """(D,) and (C,), int64: where the flattened mask is True and where it is False, in order."""
-        flat = self.mask.flatten()
         if torch.compiler.is_compiling():
-            return self._indices_in_a_graph(flat)
-        return flat.nonzero().flatten(), (~flat).nonzero().flatten()
+            return self._indices_in_a_graph(self.mask.flatten())
+        return self.true_indices(), self._false.of(lambda: (~self.mask).flatten().nonzero().flatten(), self.mask)
+
+    def true_indices(self) -> Tensor:
+        """(D,) of `indices`, which are kept until the mask changes; not in a graph."""
+        return self._true.of(lambda: self.mask.flatten().nonzero().flatten(), self.mask)
+
+    def order(self) -> Tensor:
+        """(D + C,), int64: where each entry of the mask lies among the True ones and the False ones behind them."""
+        if torch.compiler.is_compiling():
+            return self._order_of()
+        return self._order.of(self._order_of, self.mask)
+
+    def sorted_indices(self) -> Tensor:
+        """(D + C,), int64: the indices of the True entries and those of the False ones behind them; not in a graph."""
+        return self._sorted.of(lambda: torch.cat(self.indices()), self.mask)
+
+    def _order_of(self) -> Tensor:
+        return torch.cat(self.indices()).argsort()
 
     def _indices_in_a_graph(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         """The same where no shape may depend on what is in the mask: how many are True is known since it was made."""

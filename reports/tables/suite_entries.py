@@ -97,6 +97,8 @@ class SuiteTable:
     """Types of processor that the times are of, in the order of their columns."""
     captions: Mapping[Column, str] = field(default_factory=dict)
     """What a reader must know of a task: whether pre-trained rows are ahead of random features there."""
+    deployed: tuple[str, ...] = ()
+    """Names of the rows whose costs are of a compact form, made after training."""
 
     def _repr_html_(self) -> str:
         """What a notebook shows: scores and means, the best ones bold; costs stand in the other forms."""

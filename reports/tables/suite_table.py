@@ -27,6 +27,7 @@ class SuiteInfo:
     `group_baselines`: the baseline of a group of tasks where it is another one. Such a group is a family of its own.
     `controls`: method to the configurations that make it a control (a random choice). `roles`: method to the role that
     it always has alone; as a step of a chain it has none. Controls and ceilings are never the best of a column.
+    `deployed`: method to the configuration in which its costs are of a compact form, made after training.
     `margins`: unit to the difference that counts as none. `random_weights`: backbones whose weights are random unless
     their name has a file ("name:network@file"). A linear probe of one of them is a control.
     """
@@ -38,6 +39,7 @@ class SuiteInfo:
     group_baselines: Mapping[str, str] = field(default_factory=dict)
     controls: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
+    deployed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     margins: Mapping[str, float] = field(default_factory=dict)
     random_weights: frozenset[str] = frozenset()
 
@@ -70,6 +72,12 @@ class SuiteInfo:
         if len(links) != 1:
             return False
         return links[0].method == RANDOM_FEATURES or (links[0].method == PROBE and not self.is_pretrained(row))
+
+    def is_deployed(self, matrix: Matrix, row: Row) -> bool:
+        """Whether the costs of a row are those of a compact form."""
+        links = matrix.record_of(row).cell.links
+        found = [(self.deployed[link.method], link.config) for link in links if link.method in self.deployed]
+        return any(config.items() <= has.items() for config, has in found)
 
     def _is_control(self, link: Link, alone: bool) -> bool:
         """Whether a configuration makes a control; the empty one stands for all, but not for a step of a chain."""
@@ -124,6 +132,7 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
         averages=averages,
         cost_titles=cost_titles(matrix, info.unit, labels),
         processors=matrix.processors,
+        deployed=tuple(line.shown_name for line in lines if info.is_deployed(matrix, line.row)),
         lines=tuple(lines),
         training_titles=tuple(title for title, _, _ in training_columns(matrix)),
         captions=_captions(matrix, info, rivals),

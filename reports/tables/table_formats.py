@@ -56,12 +56,15 @@ def captions(table: SuiteTable) -> list[str]:
 
 
 def legend(table: SuiteTable) -> str:
-    """What the marks of a table mean, and which type of processor its times are of."""
+    """What the marks of a table mean, which type of processor its times are of, and what rows were deployed."""
+    said = LEGEND
+    if table.deployed:
+        said += f" Size, FLOPs and latency of the compact form, made after training: {'; '.join(table.deployed)}."
     if not table.processors:
-        return LEGEND
+        return said
     first, *others = table.processors
     notes = "".join(f"; [P{number}]: {name}" for number, name in enumerate(others, start=2))
-    return f"{LEGEND} Times: {first}{notes}."
+    return f"{said} Times: {first}{notes}."
 
 
 def cost_texts(costs: Sequence[float | None]) -> list[str]:

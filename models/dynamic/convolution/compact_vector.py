@@ -70,11 +70,12 @@ class CompactVector(PackedMask):
     def forward(self, hidden_BR: Tensor, temperature: Tensor) -> Tensor:
         """(B, C)."""
         dynamic_BD = self.scale * torch.sigmoid(F.linear(hidden_BR, self.weight, self.bias) / temperature)
-        dynamic_D, static_S = self.indices()
-        base_C = dynamic_BD.new_zeros(self.mask.numel())
-        if self.static is not None:
-            base_C = base_C.index_copy(0, static_S, self.static.to(dynamic_BD.dtype))
-        return base_C.expand(dynamic_BD.shape[0], -1).index_copy(1, dynamic_D, dynamic_BD)
+        if self.static is None:
+            static_S = dynamic_BD.new_zeros(self.mask.numel() - self.entries)
+        else:
+            static_S = self.static.to(dynamic_BD.dtype)
+        static_BS = static_S.expand(dynamic_BD.shape[0], -1)
+        return torch.cat((dynamic_BD, static_BS), dim=1).index_select(1, self.order())
 
     def stored_numbers(self) -> int:
         """D (R + 1) + S + 1."""

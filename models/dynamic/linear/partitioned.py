@@ -59,6 +59,8 @@ def compact_linear(
 ) -> Tensor:
     """The same of the deployed form, whose static rows or channels and those of each expert lie apart already."""
     if weights.unit == "weight":
+        if len(x_TI) == 1 and weights.can_lend(x_TI):
+            return _one_token(x_TI, index_TK, weight_TK, weights)
         return routed_linear(x_TI, index_TK, weight_TK, _whole_experts(weights))
     dynamic, static = weights.indices()
     if len(static) == 0:
@@ -76,18 +78,27 @@ def compact_linear(
         once_T = once_T * total_T1.to(once_T.dtype)
     if weights.unit == "channel":
         return y_T + once_T
-    return torch.cat((y_T, once_T), dim=1).index_select(1, torch.cat((dynamic, static)).argsort())
+    return torch.cat((y_T, once_T), dim=1).index_select(1, weights.order())
 
 
 def _whole_experts(weights: CompactWeights) -> Tensor | MadeExperts:
     """Experts of single dynamic entries: each a copy of the static weight into which its own entries go."""
     if torch.is_grad_enabled() or not eager_on_cpu(weights.mask):
         return weights.used_bank()
-    dynamic, static = weights.indices()
-    base = weights.dynamic.new_zeros(weights.shape.numel())
-    if weights.static is not None:
-        base[static] = weights.static
+    base = weights.static_base(weights.dynamic.dtype).flatten()
+    dynamic = weights.true_indices()
     return MadeExperts(weights.dynamic, lambda own: base.index_copy(0, dynamic, own).view(weights.shape))
+
+
+def _one_token(x_1I: Tensor, index_1K: Tensor, weight_1K: Tensor, weights: CompactWeights) -> Tensor:
+    """The chosen experts as one matrix: one product, whatever their number."""
+    fractions_1E = weight_1K.new_zeros(1, weights.kernels).scatter(1, index_1K, weight_1K)
+    part = weights.one_part(fractions_1E.to(weights.dynamic.dtype))
+    lent = weights.lent(part.dtype)
+    weight_OI = lent.take(part)
+    y_1O = F.linear(x_1I, weight_OI)
+    lent.give_back(weight_OI)
+    return y_1O
 
 
 def _static(x_TI: Tensor, weight: Tensor, partition: ModePartition, total_T1: Tensor | None) -> Tensor:

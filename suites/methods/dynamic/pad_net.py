@@ -32,6 +32,9 @@ from ._dynamic import DYNAMIC, ODCONV_ATTENTIONS, Annealing, check_attentions, c
 CONTROLS = ({"criterion": "random"}, {"criterion": "magnitude"}, {"criterion": "inverted"}, {"scale": "pruned"})
 """Configurations that are controls: the dynamic weights are drawn, the largest, the wrong ones, or all there is."""
 
+DEPLOYED = {"compact": True}
+"""The configuration whose costs are those of a form made after training, of which tables tell."""
+
 WITHOUT_DATA = ("random", "magnitude")
 
 

@@ -34,6 +34,7 @@ def suite_infos() -> dict[str, SuiteInfo]:
     """How the report presents each suite."""
     controls = _controls()
     roles = _roles()
+    deployed = _deployed()
     return {
         name: SuiteInfo(
             title=about.title,
@@ -43,6 +44,7 @@ def suite_infos() -> dict[str, SuiteInfo]:
             group_baselines=about.group_baselines,
             controls=controls,
             roles=roles,
+            deployed=deployed,
             margins=about.margins,
             random_weights=_random_weights(name),
         )
@@ -62,6 +64,12 @@ def _controls() -> dict[str, Sequence[Mapping[str, Any]]]:
     for name, entry in _methods():
         found[name] = entry.constant("CONTROLS", ())
     return found
+
+
+def _deployed() -> dict[str, Mapping[str, Any]]:
+    """Method to the configuration in which costs are of a compact form, where its file names one."""
+    found = {name: entry.constant("DEPLOYED", None) for name, entry in _methods()}
+    return {name: config for name, config in found.items() if config is not None}
 
 
 def _roles() -> dict[str, Role]:

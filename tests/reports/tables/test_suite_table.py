@@ -197,3 +197,13 @@ def test_rows_have_a_role_and_a_control_is_never_the_best(make):
     }
     assert [line.name for line in table.lines if line.entries[0].best] == ["a"]
     assert "| copies all (control) |" in printing.to_markdown(table)
+
+
+def test_a_table_says_whose_costs_are_of_a_compact_form(make):
+    info = SuiteInfo(title="T", description="", baseline="base", unit="image", deployed={"pad": {"compact": True}})
+    records = [make.record("base", score=0.5)]
+    records += [make.record("pad", cell={"config": {"compact": True, "ratio": 0.3}}, score=0.55)]
+    (matrix,) = matrices(records)
+    assert "latency of the compact form, made after training: pad." in printing.to_markdown(suite_table(matrix, info))
+    (matrix,) = matrices([records[0], make.record("pad", cell={"config": {"compact": False}}, score=0.55)])
+    assert "compact form" not in printing.to_markdown(suite_table(matrix, info))

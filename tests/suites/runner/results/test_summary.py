@@ -28,6 +28,7 @@ def test_methods_say_what_they_are_there_for() -> None:
     for info in suite_infos().values():
         assert info.roles["moe_random"] == "control"
         assert {"criterion": "random"} in info.controls["sparse_adapter"]
+        assert info.deployed == {"pad_net": {"compact": True}}
         assert not info.controls["lora"]
         assert "lora" not in info.roles
 
