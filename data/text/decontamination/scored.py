@@ -157,9 +157,10 @@ def _messages(file: Path) -> Iterator[str]:
 
 
 def _pairs(file: Path) -> Iterator[str]:
-    """Questions and clauses, each once: they stand beside one another in many pairs."""
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    yield from dict.fromkeys(row[field] for field in ("question", "context") for row in rows)
+    """A question with its clause, as one text: questions alone ("how much is it?") are everywhere."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        yield f"{row['question']}\n{row['context']}"
 
 
 LABELLED: tuple[tuple[str, str, Callable[[Path], Iterator[str]]], ...] = (
