@@ -8,8 +8,8 @@ Matthews' correlation for CoLA, and Pearson's and Spearman's correlation for STS
 import os
 from dataclasses import dataclass
 
-from sparsebench.data.labelled.glue_folder import GlueTask, glue_part
 from sparsebench.data.labelled.table import Parts, official_parts
+from sparsebench.data.own.glue import GlueTask, glue_part
 from sparsebench.data.sources import source
 
 from ...contracts.context import Target
@@ -18,7 +18,7 @@ from ..encoders.task import TextTask
 COLUMNS = ("name", "caption", "glue", "outputs", "val")
 ROWS = (
     ("glue_cola", "CoLA: is a sentence acceptable? Official training and development parts", "cola", 2, 500),
-    ("glue_mnli", "MNLI: entailed, contradicted or neither? Official parts, tested on the matched one", "mnli", 3, 1000),
+    ("glue_mnli", "MNLI: entailed, contradicted or neither? Official parts, the matched one", "mnli", 3, 1000),
     ("glue_mrpc", "MRPC: do two sentences mean the same? Official training and development parts", "mrpc", 2, 400),
     ("glue_qnli", "QNLI: does a sentence answer a question? Official training and development parts", "qnli", 2, 1000),
     ("glue_rte", "RTE: does one text entail the other? Official training and development parts", "rte", 2, 250),

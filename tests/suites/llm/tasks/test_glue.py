@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data.errors import TableError
-from sparsebench.data.labelled.glue_folder import FORMS
+from sparsebench.data.own.glue import FORMS
 from sparsebench.suites.llm.encoders.task import TextTask
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import entries
@@ -49,7 +49,7 @@ def test_the_development_part_is_the_test_part(folder: Path) -> None:
 
 def test_a_broken_folder_is_refused_before_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = load_task(TASKS["glue_mrpc"])
-    with pytest.raises(TableError, match="MRPC/train.tsv"):
+    with pytest.raises(TableError, match=r"MRPC/train\.tsv"):
         task.check_data()  # type: ignore[attr-defined]
     monkeypatch.delenv("SPARSEBENCH_GLUE")
     task.check_data()  # type: ignore[attr-defined]

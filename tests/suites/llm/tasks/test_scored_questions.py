@@ -4,9 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from sparsebench.data.labelled import glue_folder
 from sparsebench.data.labelled.table import Text
-from sparsebench.data.own import conversations, labelled
+from sparsebench.data.own import conversations, glue, labelled
 from sparsebench.data.text import own_text
 from sparsebench.data.text.decontamination import scored
 from sparsebench.data.text.domains import DOMAINS
@@ -24,7 +23,7 @@ from sparsebench.suites.llm.training.pretraining import PretrainingTask
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import entries
 
-OWN = {own_text.SOURCE, labelled.SOURCES["text"], conversations.SOURCE, glue_folder.SOURCE}
+OWN = {own_text.SOURCE, labelled.SOURCES["text"], conversations.SOURCE, glue.SOURCE}
 TASKS = {
     name: load_task(entry)
     for name, entry in entries("task", "llm").items()

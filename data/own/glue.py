@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import TableError
+from ..labelled.table import LabelledTexts, Text, labelled
 from ..local_folders import note_unpinned
 from ..sources import ensure
-from .table import LabelledTexts, Text, labelled
 
 SOURCE = "glue"
 GlueTask = Literal["cola", "sst2", "mrpc", "stsb", "rte", "qnli", "mnli"]

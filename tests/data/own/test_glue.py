@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data.errors import DataError, TableError
-from sparsebench.data.labelled.glue_folder import FORMS, glue_part
+from sparsebench.data.own.glue import FORMS, glue_part
 
-COLA = "gj04\t1\t\tThe \"sailors\" rode.\nc-05\t0\t*\tThey drank the pub.\n"
+COLA = 'gj04\t1\t\tThe "sailors" rode.\nc-05\t0\t*\tThey drank the pub.\n'
 MRPC = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\r\n1\t7\t8\tOne.\tThe one.\r\n"
 STSB = "index\tsentence1\tsentence2\tscore\n0\tA plane.\tAn air plane.\t4.750\n"
 
