@@ -111,6 +111,40 @@ def hashed_parts(table: LabelledTexts, *, val: int, test: int, train: int | None
     )
 
 
+def grouped_parts(table: LabelledTexts, *, val: int, test: int, train: int | None = None) -> Parts:
+    """Distinct pairs, dealt out by a hash of their first text, which is then in one part alone.
+
+    Second texts may be in several. Each part is ordered as in `hashed_parts`.
+
+    Args:
+        table: pairs of texts.
+        val: pairs of the validation part, or more: as many as complete the last first text.
+        test: pairs of the test part, or more.
+        train: pairs of the training part at most; None takes all that are left.
+
+    Returns:
+        The three parts.
+
+    Raises:
+        ValueError: nothing is left to train on.
+    """
+    table = _ordered(distinct(table))
+    groups: dict[str, list[int]] = {}
+    for row, (first, _) in enumerate(table.texts):
+        groups.setdefault(normal_form(first), []).append(row)
+    waiting = sorted(groups, key=_digest)
+    parts: list[list[int]] = []
+    for least in (test, val):
+        part: list[int] = []
+        while waiting and len(part) < least:
+            part += groups[waiting.pop()]
+        parts.append(sorted(part))
+    rest = sorted(row for form in waiting for row in groups[form])[:train]
+    if not rest:
+        raise ValueError(f"{val} + {test} validation and test pairs leave none of {len(table)} for training")
+    return Parts(train=table.take(rest), val=table.take(parts[1]), test=table.take(parts[0]))
+
+
 def official_parts(training: LabelledTexts, test: LabelledTexts, *, val: int, train: int | None = None) -> Parts:
     """The official test part, every row; its texts are not in the training part.
 
@@ -135,7 +169,8 @@ def _without(table: LabelledTexts, forms: Collection[str]) -> LabelledTexts:
 
 
 def _ordered(table: LabelledTexts) -> LabelledTexts:
-    def digest(row: int) -> bytes:
-        return hashlib.sha256(normal_form(table.texts[row]).encode()).digest()
+    return table.take(sorted(range(len(table)), key=lambda row: _digest(normal_form(table.texts[row]))))
 
-    return table.take(sorted(range(len(table)), key=digest))
+
+def _digest(form: str) -> bytes:
+    return hashlib.sha256(form.encode()).digest()

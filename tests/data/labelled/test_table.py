@@ -7,6 +7,7 @@ from sparsebench.data.labelled.table import (
     LabelledTexts,
     Parts,
     distinct,
+    grouped_parts,
     hashed_parts,
     labelled,
     normal_form,
@@ -73,3 +74,24 @@ def test_an_official_test_part_stays_whole_and_leaves_the_training_part() -> Non
     assert sorted(parts.test.texts) == sorted(test.texts)
     assert (len(parts.train), len(parts.val)) == (14, 4)
     check_apart(parts)
+
+
+def pairs(questions: int, clauses: int) -> LabelledTexts:
+    texts = [(f"Question {q}?", f"Clause {c}.") for q in range(questions) for c in range(clauses)]
+    return labelled(texts, [("yes", "no")[(q + c) % 2] for q in range(questions) for c in range(clauses)])
+
+
+def test_grouped_parts_have_each_first_text_in_one_part_alone() -> None:
+    parts = grouped_parts(pairs(12, 4), val=5, test=10)
+    first = [{normal_form(one) for one, _ in part.texts} for part in (parts.train, parts.val, parts.test)]
+    assert [len(part) for part in (parts.train, parts.val, parts.test)] == [28, 8, 12], "whole questions, and no more"
+    assert [len(part) for part in first] == [7, 2, 3] and len(set().union(*first)) == 12
+    shuffled = pairs(12, 4).take(np.random.default_rng(0).permutation(48).tolist())
+    again = grouped_parts(shuffled, val=5, test=10, train=20)
+    assert again.test.texts == parts.test.texts and again.val.texts == parts.val.texts
+    assert again.train.texts == parts.train.texts[:20] and len({one for one, _ in again.train.texts}) > 5
+
+
+def test_grouped_parts_leave_something_to_train_on() -> None:
+    with pytest.raises(ValueError, match="5 \\+ 10 validation and test pairs leave none of 16"):
+        grouped_parts(pairs(4, 4), val=5, test=10)
