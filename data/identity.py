@@ -13,8 +13,9 @@ BY_LISTS = ("vtab-1k",)
 """Folders with too many files to read each time: identified by their lists and the sums beside them. Records name the
 images that a cell read with their own sums."""
 LISTS = ("*/*.txt", "*/SHA256SUMS")
-BY_CONTENT = ("own-text", "own-images", "own-labelled-text", "own-molecules", "own-conversations")
-"""Folders of the user's that are whatever the user puts there: identified by the content of all of their files."""
+BY_CONTENT = ("own-text", "own-images", "own-labelled-text", "own-molecules", "own-conversations", "cifar10")
+"""Folders of the user's that are whatever the user puts there: identified by the content of all of their files; a zip
+file, by its own."""
 
 
 def identity(name: str) -> str:
@@ -29,9 +30,11 @@ def identity(name: str) -> str:
         return _of_own_file(name)
     if name in BY_LISTS or _is_by_content(name):
         named = os.environ.get(source(name).environment)
-        if named and Path(named).expanduser().is_dir():
-            patterns = LISTS if name in BY_LISTS else ("**/*",)
-            return _folder_digest(Path(named).expanduser(), patterns)
+        place = Path(named).expanduser() if named else None
+        if place is not None and place.is_dir():
+            return _folder_digest(place, LISTS if name in BY_LISTS else ("**/*",))
+        if place is not None and place.is_file() and source(name).archive:
+            return digest_once(place)
     return fingerprint(name)
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import zipfile
 from pathlib import Path
 
 from .cache.digests import digest_once
@@ -22,7 +23,7 @@ def local_folder(entry: Source, given: Path | str | None, inside: str = "") -> P
         inside: files at or below this path count as read; "" counts all.
 
     Returns:
-        The folder.
+        The folder; where the source may be an archive, the user's zip file.
 
     Raises:
         LocalFolderError: a missing folder or file.
@@ -65,9 +66,10 @@ def _named_folder(entry: Source, given: Path | str | None) -> Path:
             f"source {entry.name!r} is a folder of yours: set {entry.environment} to it; {entry.note}"
         )
     folder = Path(named).expanduser()
-    if not folder.is_dir():
-        raise LocalFolderError(f"source {entry.name!r}: {str(named)!r} is no folder; {entry.note}")
-    return folder
+    if folder.is_dir() or (entry.archive and zipfile.is_zipfile(folder)):
+        return folder
+    kinds = "neither a folder nor a zip file" if entry.archive else "no folder"
+    raise LocalFolderError(f"source {entry.name!r}: {str(named)!r} is {kinds}; {entry.note}")
 
 
 def _installed_folder(entry: Source) -> Path:

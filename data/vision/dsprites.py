@@ -6,7 +6,8 @@ mixed radix number of its factors in this order. The renderer is ours: the grid 
 dSprites, the pixels are not. A sprite of scale 1 has about 20 pixels; no sprite leaves the image.
 """
 
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from .splits import Images, VisionSplits, draw, rgb
 
@@ -114,8 +115,7 @@ def dsprites(label: Label, train: int = 800, val: int = 200, test: int = 2000) -
     Raises:
         ValueError: an unknown label, and more test images than are reserved.
     """
-    if label not in get_args(Label):
-        raise ValueError(f"label is {label!r}; labels: {', '.join(get_args(Label))}")
+    _check_label(label)
     if test > TEST_RESERVE:
         raise ValueError(f"{test} test images are asked for, but {TEST_RESERVE} are reserved for testing")
     test_index, train_index, val_index = draw(TOTAL, SEED, TEST_RESERVE, train, val)
@@ -124,3 +124,40 @@ def dsprites(label: Label, train: int = 800, val: int = 200, test: int = 2000) -
         return Images(rgb(render(index)), labels_of(index, label))
 
     return VisionSplits(take(train_index), take(val_index), take(test_index[:test]))
+
+
+class Sprites(Sequence[Any]):
+    """Images of dSprites that are rendered when they are asked for: uint8 (64, 64, 3) each, a slice is `Sprites`."""
+
+    def __init__(self, numbers: "np.ndarray") -> None:
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return Sprites(self.numbers[place])
+        return rgb(render(self.numbers[place][None]))[0]
+
+
+def dsprites_test(label: Label) -> "tuple[Sprites, np.ndarray]":
+    """All images that are reserved for testing, with one of VTAB's two labels; the first ones are those of `dsprites`.
+
+    Args:
+        label: which of the two.
+
+    Returns:
+        Images, and labels int64 (73,728,).
+
+    Raises:
+        ValueError: an unknown label.
+    """
+    _check_label(label)
+    (index,) = draw(TOTAL, SEED, TEST_RESERVE)
+    return Sprites(index), labels_of(index, label)
+
+
+def _check_label(label: str) -> None:
+    if label not in get_args(Label):
+        raise ValueError(f"label is {label!r}; labels: {', '.join(get_args(Label))}")

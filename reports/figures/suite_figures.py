@@ -116,12 +116,13 @@ def _bars(table: SuiteTable, column: Column) -> Figure:
             shown = value.scaled(scale)
             marks.append(Mark(number, line.name, shown.mean, shown.sides))
     chance = None if column.chance is None else scale * column.chance
-    caption = (
-        ""
-        if column.chance is None
-        else f"Dashed: chance, {formatting.number(column.chance, column.unit)} {formatting.shown_unit(column.unit)}."
-    )
-    return Figure(column.task, plots.bars(marks, column.task, _axis(column.metric, column), chance), caption)
+    said = []
+    if column.chance is not None:
+        shown_chance = formatting.number(column.chance, column.unit)
+        said.append(f"Dashed: chance, {shown_chance} {formatting.shown_unit(column.unit)}.")
+    if column in table.captions:
+        said.append(table.captions[column])
+    return Figure(column.task, plots.bars(marks, column.task, _axis(column.metric, column), chance), " ".join(said))
 
 
 def _curves(matrix: Matrix, table: SuiteTable, whole: Whole) -> list[Figure]:

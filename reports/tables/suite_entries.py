@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ..records.html_table import Cell, html_table
@@ -94,6 +95,8 @@ class SuiteTable:
     """Empty if no record says what its training took."""
     processors: tuple[str, ...] = ()
     """Types of processor that the times are of, in the order of their columns."""
+    captions: Mapping[Column, str] = field(default_factory=dict)
+    """What a reader must know of a task: whether pre-trained rows are ahead of random features there."""
 
     def _repr_html_(self) -> str:
         """What a notebook shows: scores and means, the best ones bold; costs stand in the other forms."""

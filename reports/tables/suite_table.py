@@ -11,9 +11,13 @@ from ..records.record import Link, Record
 from ..statistics import Estimate, Outcome, at_chance, difference, estimate, vtab_averages
 from .cost_columns import cost_titles, costs_of, training_columns, training_of
 from .matrix import Column, Matrix, Row
+from .random_features import random_feature_captions
 from .suite_entries import RIVALS, Average, Entry, Family, Kind, Line, Role, SuiteTable
 
 TIED = ("undecided", "one seed", "equivalent", "identical")
+PROBE = "linear_probe"
+RANDOM_FEATURES = "random_features"
+"""The methods of random features: of a network of random weights, and of one whose weights are drawn anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +27,8 @@ class SuiteInfo:
     `group_baselines`: the baseline of a group of tasks where it is another one. Such a group is a family of its own.
     `controls`: method to the configurations that make it a control (a random choice). `roles`: method to the role that
     it always has alone; as a step of a chain it has none. Controls and ceilings are never the best of a column.
-    `margins`: unit to the difference that counts as none.
+    `margins`: unit to the difference that counts as none. `random_weights`: backbones whose weights are random unless
+    their name has a file ("name:network@file"). A linear probe of one of them is a control.
     """
 
     title: str
@@ -34,12 +39,15 @@ class SuiteInfo:
     controls: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     margins: Mapping[str, float] = field(default_factory=dict)
+    random_weights: frozenset[str] = frozenset()
 
     def role(self, matrix: Matrix, row: Row) -> Role:
         """What a row is there for: as the plan says it, else by its method."""
         given = matrix.roles.get(row.label)
         if given is not None:
             return cast("Role", given)
+        if self.is_random_features(matrix, row):
+            return "control"
         if row.label in self.baselines(matrix):
             return "baseline"
         links = matrix.record_of(row).cell.links
@@ -50,6 +58,18 @@ class SuiteInfo:
         if any(self._is_control(link, alone) for link in links):
             return "control"
         return "method"
+
+    def is_pretrained(self, row: Row) -> bool:
+        """Whether the row starts from weights that somebody trained."""
+        name, _, argument = row.backbone.partition(":")
+        return name not in self.random_weights or "@" in argument
+
+    def is_random_features(self, matrix: Matrix, row: Row) -> bool:
+        """Whether the row is a linear probe, and nothing else, on random weights."""
+        links = matrix.record_of(row).cell.links
+        if len(links) != 1:
+            return False
+        return links[0].method == RANDOM_FEATURES or (links[0].method == PROBE and not self.is_pretrained(row))
 
     def _is_control(self, link: Link, alone: bool) -> bool:
         """Whether a configuration makes a control; the empty one stands for all, but not for a step of a chain."""
@@ -80,7 +100,8 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
     families = info.families(matrix)
     averages = _averages(families)
     labels = info.baselines(matrix)
-    roles: dict[Row, Role] = {row: info.role(matrix, row) for row in _ordered(matrix, labels)}
+    found: dict[Row, Role] = {row: info.role(matrix, row) for row in matrix.rows}
+    roles: dict[Row, Role] = {row: found[row] for row in _ordered(matrix, found)}
     rivals = [row for row, role in roles.items() if role in RIVALS]
     scores = {column: _column_entries(matrix, column, roles, rivals) for column in matrix.columns}
     means = {average: _average_entries(matrix, average, roles, rivals) for average in averages}
@@ -105,7 +126,15 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
         processors=matrix.processors,
         lines=tuple(lines),
         training_titles=tuple(title for title, _, _ in training_columns(matrix)),
+        captions=_captions(matrix, info, rivals),
     )
+
+
+def _captions(matrix: Matrix, info: SuiteInfo, rivals: Sequence[Row]) -> dict[Column, str]:
+    """What random features say of each task."""
+    controls = [row for row in matrix.rows if info.is_random_features(matrix, row)]
+    names = {row: row_name(matrix, row) for row in matrix.rows}
+    return random_feature_captions(matrix, [row for row in rivals if info.is_pretrained(row)], controls, names)
 
 
 def _column_entries(matrix: Matrix, column: Column, rows: Iterable[Row], rivals: Sequence[Row]) -> dict[Row, Entry]:
@@ -239,7 +268,7 @@ def _lead(matrix: Matrix, winner: Row, row: Row, columns: Sequence[Column], riva
     return difference(pairings, columns[0].higher_is_better).corrected(rivals).outcome
 
 
-def _ordered(matrix: Matrix, baselines: Sequence[str]) -> list[Row]:
+def _ordered(matrix: Matrix, roles: Mapping[Row, Role]) -> list[Row]:
     """The baselines first, then by mean rank over the tasks that a row has."""
     # Ranks, since the means of tasks in other units have no mean.
     ranks: dict[Row, list[int]] = {row: [] for row in matrix.rows}
@@ -254,6 +283,6 @@ def _ordered(matrix: Matrix, baselines: Sequence[str]) -> list[Row]:
         mean_rank = math.inf
         if ranks[row]:
             mean_rank = sum(ranks[row]) / len(ranks[row])
-        return row.label not in baselines, mean_rank, row
+        return roles[row] != "baseline", mean_rank, row
 
     return sorted(matrix.rows, key=place)

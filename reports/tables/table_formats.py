@@ -50,6 +50,11 @@ def _notes(table: SuiteTable) -> list[str]:
     return [f"[{number}] n/a: {formatting.one_line(reason)}" for reason, number in footnotes(table).items()]
 
 
+def captions(table: SuiteTable) -> list[str]:
+    """What a reader must know of single tasks, a sentence each."""
+    return [visible(text) for text in table.captions.values()]
+
+
 def legend(table: SuiteTable) -> str:
     """What the marks of a table mean, and which type of processor its times are of."""
     if not table.processors:
@@ -72,11 +77,14 @@ def training_texts(costs: Sequence[float | None]) -> list[str]:
 
 
 def to_markdown(table: SuiteTable) -> str:
-    """A pipe table with a legend and the footnotes."""
+    """A pipe table with the captions of tasks, a legend and the footnotes."""
     titles, rows = _grid(table, bold=lambda text: f"**{text}**")
     rule = ["---"] + ["---:"] * (len(titles) - 1)
-    lines = [f"## {table.title}", "", *map(formatting.markdown_row, [titles, rule, *rows])]
-    return "\n".join([*lines, "", legend(table), *_notes(table)]) + "\n"
+    lines = [f"## {table.title}", "", *map(formatting.markdown_row, [titles, rule, *rows]), ""]
+    said = captions(table)
+    if said:
+        lines += [" ".join(said), ""]
+    return "\n".join([*lines, legend(table), *_notes(table)]) + "\n"
 
 
 def to_csv(table: SuiteTable) -> str:

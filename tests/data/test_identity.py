@@ -39,6 +39,19 @@ def test_of_a_folder_it_is_the_content(name: str, tmp_path: Path, monkeypatch: p
     assert identity(name) == found[1], "the same content has the same identity, whenever it was written"
 
 
+def test_of_a_zip_file_it_is_the_content_where_the_source_may_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, may_be_one in (("cifar10", True), ("own-images", False)):
+        found = {fingerprint(name)}
+        for text in ("one", "two"):
+            file = tmp_path / f"{text}.zip"
+            file.write_text(text)
+            monkeypatch.setenv(source(name).environment, str(file))
+            found.add(identity(name))
+        assert len(found) == (3 if may_be_one else 1)
+
+
 @pytest.mark.parametrize("name", BY_LISTS)
 def test_of_a_large_folder_it_is_the_lists(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = source(name)

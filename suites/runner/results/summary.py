@@ -44,9 +44,16 @@ def suite_infos() -> dict[str, SuiteInfo]:
             controls=controls,
             roles=roles,
             margins=about.margins,
+            random_weights=_random_weights(name),
         )
         for name, about in suites().items()
     }
+
+
+def _random_weights(suite: str) -> frozenset[str]:
+    """The backbones of a suite whose files say that their weights are random."""
+    known = entries("backbone", suite).items()
+    return frozenset(name for name, entry in known if entry.constant("RANDOM_WEIGHTS", False))
 
 
 def _controls() -> dict[str, Sequence[Mapping[str, Any]]]:

@@ -11,8 +11,10 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from sparsebench.data.cache.ledger import reading
 from sparsebench.data.errors import DownloadError, LocalFolderError, OfflineError
-from sparsebench.data.vision.cifar10 import CLASSES, NAME, cifar10
+from sparsebench.data.sources import ensure
+from sparsebench.data.vision.cifar10 import CLASSES, NAME, cifar10, cifar10_splits
 
 
 def encoded(value: int, side: int = 32) -> bytes:
@@ -46,11 +48,17 @@ def parquet_of(root: Path, labels: list[int]) -> Path:
     return root
 
 
-def test_a_folder_and_its_zip_hold_the_same(folder: Path, tmp_path: Path) -> None:
-    packed = tmp_path / "cifar10.zip"
-    with zipfile.ZipFile(packed, "w") as archive:
+@pytest.fixture
+def packed(folder: Path, tmp_path: Path) -> Path:
+    """The folder as a zip file."""
+    place = tmp_path / "cifar10.zip"
+    with zipfile.ZipFile(place, "w") as archive:
         for file in folder.rglob("*.png"):
             archive.write(file, file.relative_to(folder))
+    return place
+
+
+def test_a_folder_and_its_zip_hold_the_same(folder: Path, packed: Path) -> None:
     for part in ("train", "test"):
         images, labels = cifar10(folder, part)
         assert images.shape == (20, 32, 32, 3) and images.dtype == np.uint8 and labels.dtype == np.int64
@@ -114,3 +122,32 @@ def test_suite_table_that_are_others(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(table, tmp_path / "columns" / "plain_text" / "train-0.parquet")
     with pytest.raises(LocalFolderError, match="no column 'label'"):
         cifar10(tmp_path / "columns", "train")
+
+
+def test_splits_of_the_copy_that_is_named(folder: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty images in twenty colours: parts share none, the test part is whole, folder and zip give the same."""
+    found = []
+    for copy, files in ((folder, 37), (packed, 1)):
+        monkeypatch.setenv("SPARSEBENCH_CIFAR10", str(copy))
+        with reading() as reads:
+            parts = cifar10_splits(train=12, val=5)
+        assert len(reads.files()) == files and {read.place for read in reads.files()} == {"cifar10"}
+        found.append([part.images[:, 0, 0, 0].tolist() for part in parts])
+        for part in parts:
+            assert (part.images[:, 0, 0, 0] // 10).tolist() == part.labels.tolist()
+    train, val, test = found[0]
+    assert (len(train), len(val), len(test)) == (12, 5, 20) and len({*train, *val}) == 17
+    assert train != sorted(train) and found[1] == found[0]
+
+
+def test_a_copy_that_is_too_small_or_not_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSEBENCH_CIFAR10", str(folder))
+    with pytest.raises(LocalFolderError, match=r"has 20 training images, and 20 \+ 1 to train and"):
+        cifar10_splits(train=20, val=1)
+    (tmp_path / "a.txt").write_text("no zip")
+    monkeypatch.setenv("SPARSEBENCH_CIFAR10", str(tmp_path / "a.txt"))
+    with pytest.raises(LocalFolderError, match=r"a.txt' is neither a folder nor a zip file; expected: "):
+        ensure("cifar10")
+    monkeypatch.delenv("SPARSEBENCH_CIFAR10")
+    with pytest.raises(LocalFolderError, match="set SPARSEBENCH_CIFAR10 to it; expected: "):
+        cifar10_splits()

@@ -94,6 +94,14 @@ def test_splits_are_fixed_and_share_their_images():
     assert np.array_equal(larger.test.labels[:20], location.test.labels)
 
 
+def test_all_test_images_are_drawn_one_by_one():
+    small = dsprites.dsprites("orientation", train=1, val=1, test=12).test
+    sprites, labels = dsprites.dsprites_test("orientation")
+    assert len(sprites) == len(labels) == dsprites.TEST_RESERVE
+    assert np.array_equal(list(sprites[:12]), small.images) and np.array_equal(labels[:12], small.labels)
+    assert np.array_equal(sprites[4:9][2], small.images[6])
+
+
 def test_labels_are_those_of_the_images():
     """The middle of a symmetric sprite's columns gives its x position back, and so its label."""
     images, labels = dsprites.dsprites("location", train=1, val=1, test=300).test
@@ -107,6 +115,8 @@ def test_labels_are_those_of_the_images():
 def test_bad_requests():
     with pytest.raises(ValueError, match="label is 'x'; labels: location, orientation"):
         dsprites.dsprites("x")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="label is 'x'"):
+        dsprites.dsprites_test("x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="73728 are reserved for testing"):
         dsprites.dsprites("location", test=80_000)
     assert dsprites.render(np.array([], dtype=int)).shape == (0, 64, 64)

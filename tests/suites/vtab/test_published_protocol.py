@@ -83,7 +83,8 @@ def test_photographs_of_a_user_s(tmp_path: Path) -> None:
     done = found.call(*arguments, "--workers", "1", timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr
     records = [json.loads(path.read_text()) for path in (found.out / "records").glob("*.json")]
-    assert {record["cell"]["method"] for record in records} == {"linear_probe", "adapter", "sparse_adapter", "idat"}
+    methods = {"linear_probe", "random_features", "adapter", "sparse_adapter", "idat"}
+    assert {record["cell"]["method"] for record in records} == methods
     for record in records:
         assert record["status"] == "ok" and record["metrics"]["accuracy"]["n"] == 16
         assert record["details"]["protocol"]["inputs"].startswith("160 x 160, ")

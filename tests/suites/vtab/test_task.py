@@ -4,11 +4,15 @@ import ast
 
 import numpy as np
 import pytest
+import torch
 
+from sparsebench.data.errors import LocalFolderError
 from sparsebench.data.vision import vtab1k
+from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.prediction.task import PredictionTask
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import entries, find
+from sparsebench.suites.vtab.backbones import tiny
 
 
 def task(name: str) -> PredictionTask:
@@ -25,6 +29,37 @@ def test_sizes_and_disjoint_parts(name: str) -> None:
     rows = [np.asarray(part.inputs).reshape(len(part.targets), -1) for part in (splits.train, splits.val, splits.test)]
     images = {bytes(row) for part in rows for row in part}
     assert len(images) > 0.9 * sum(map(len, rows)), "dSprites holds some images twice: symmetric sprites"
+
+
+def test_all_sprites_begin_with_those_of_the_task_and_are_drawn_when_asked_for() -> None:
+    few, all_of_them = task("dsprites_location").load(), task("dsprites_location_all_test").load()
+    assert len(all_of_them.test.inputs) == len(all_of_them.test.targets) == 73_728
+    assert np.array_equal(all_of_them.train.inputs, few.train.inputs)
+    assert np.array_equal(all_of_them.val.targets, few.val.targets)
+    assert np.array_equal(all_of_them.test.targets[:2000], few.test.targets)
+    shown = all_of_them.test.inputs[:5]
+    assert len(shown) == 5 and all(np.array_equal(shown[row], few.test.inputs[row]) for row in range(5))
+    (encoded, *_) = tiny.load(torch.Generator()).encode(shown)
+    assert torch.equal(encoded, tiny.load(torch.Generator()).encode(list(few.test.inputs[:1]))[0])
+
+
+@pytest.mark.data
+def test_all_test_images_of_what_is_fetched() -> None:
+    for name, parts in (("fashion_mnist_all_test", [800, 200, 10_000]), ("textile", [800, 200, 1000])):
+        splits = task(name).load()
+        assert [len(part.targets) for part in (splits.train, splits.val, splits.test)] == parts
+        assert np.unique(splits.test.targets).tolist() == list(range(task(name).target.outputs))
+
+
+def test_cifar10_is_not_applicable_without_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPARSEBENCH_CIFAR10", raising=False)
+    for name in ("cifar10", "cifar10_part", "cifar10_full"):
+        task(name).check_data()  # type: ignore[attr-defined]
+        with pytest.raises(NotApplicable, match="set SPARSEBENCH_CIFAR10 to it; expected: a folder or zip file with"):
+            task(name).load()
+    monkeypatch.setenv("SPARSEBENCH_CIFAR10", "/nothing")
+    with pytest.raises(LocalFolderError, match="'/nothing' is neither a folder nor a zip file"):
+        task("cifar10").check_data()  # type: ignore[attr-defined]
 
 
 @pytest.mark.data

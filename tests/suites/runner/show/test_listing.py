@@ -8,7 +8,7 @@ from sparsebench.suites.runner.show.listing import list_document, list_text
 
 def test_a_list_has_methods_and_what_the_suites_have() -> None:
     text = list_text(list_document(["vtab"]))
-    assert "linear_probe" in text and "fashion_mnist" in text and "full, mini, own-images, quick" in text
+    assert "linear_probe" in text and "fashion_mnist" in text and "full, mini, own-images, photographs, quick" in text
     assert "freesolv" not in text
     methods = {method["name"] for method in list_document(["vtab"])["methods"]}
     assert "lora" in methods and not methods & {"dpo", "continual_pretraining", "few_shot"}

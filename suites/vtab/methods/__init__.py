@@ -1,0 +1,1 @@
+"""Methods that only a vision backbone can have: one file for each."""
