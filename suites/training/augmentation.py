@@ -16,7 +16,7 @@ PADDING = 4
 
 
 def shifted_and_mirrored(x_BCHW: Tensor, generator: torch.Generator, padding: int = PADDING) -> Tensor:
-    """(B, C, H, W): of each image a random window after padding, half of them mirrored (He et al., arXiv 1512.03385, 4.2).
+    """(B, C, H, W): of each padded image a random window, half of them mirrored (He et al., arXiv 1512.03385, 4.2).
 
     Args:
         x_BCHW: images, normalised: the padding is 0.

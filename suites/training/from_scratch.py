@@ -25,7 +25,7 @@ class FromScratch(TrainedMethod):
     with the defaults as every method does."""
 
     optimizer: Later[Literal["adamw", "sgd"]] = "adamw"
-    """"sgd": with momentum 0.9, and `weight_decay`, times the learning rate, on all that trains, norms and factors too."""
+    """"sgd": with momentum 0.9, and with `weight_decay` on all that trains, norms and factors too."""
     augment: Later[bool] = False
     """Whether training images are shifted by up to 4 pixels and mirrored, anew each time."""
 

@@ -7,8 +7,8 @@ is as in the released code, and here differs from that in this:
 - The kernel is stored as it is, and transformed in each pass. In orthonormal coordinates that changes no training by
   gradient descent; the released half spectrum has 2 O h numbers more, and smaller steps for the same learning rate.
 - Parts are real: mirrored frequencies are in one group, also on the edges of the half spectrum.
-- All factors start at 1 and not near it, and the activation of a shortcut's or first layer's sites is chosen by
-  `blocks`, `shortcuts` and `last` instead of by a number of channels. One group of channels alone.
+- All factors start at 1 and not near it. `blocks`, `shortcuts` and `last` choose the convolutions, and not the number
+  of their channels; only those with one group of channels can be chosen.
 - A band ends before its limit and not at it.
 """
 
@@ -139,8 +139,8 @@ class FDConv2d(nn.Module):
 
     Example: `FDConv2d(nn.Conv2d(64, 64, 3), FrequencyConfig(), torch.Generator())`.
 
-    Raises `ModelError` for a convolution that is not plain or has groups of channels, and for more groups of frequencies
-    than its kernel has numbers.
+    Raises `ModelError` for a convolution that is not plain or has groups of channels, and for more groups of
+    frequencies than its kernel has numbers.
     """
 
     group: Tensor

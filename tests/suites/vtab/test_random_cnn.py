@@ -42,7 +42,7 @@ def test_with_a_head_for_imagenet_they_have_the_published_sizes():
 
 
 def test_resnet_20_has_the_published_size_but_for_its_shortcuts():
-    """0.27 M in table 6 of He et al.: 19 convolutions of 3 x 3, their norms and the classifier; shortcuts have 2,752."""
+    """0.27 M in table 6 of He et al.: convolutions, norms and the classifier; shortcuts have 2,752."""
     convolutions = 9 * (3 * 16 + 6 * 16 * 16 + 16 * 32 + 5 * 32 * 32 + 32 * 64 + 5 * 64 * 64)
     norms = 2 * (7 * 16 + 6 * 32 + 6 * 64)
     assert parameters(cifar_resnet()) == convolutions + norms + 2_752 == 271_824

@@ -17,7 +17,7 @@ def layer(shape: str, groups: int = 5) -> FDConv2d:
 
 
 def test_against_the_reference(subtests: pytest.Subtests) -> None:
-    """y = f ⊙ ((e ⊙ t ⊙ Σ_g π_g W_g) * (c ⊙ bands of x)) + bias, image by image; all factors 1: the static convolution."""
+    """y = f ⊙ ((e ⊙ t ⊙ Σ_g π_g W_g) * (c ⊙ bands of x)) + bias, image by image; at first the static convolution."""
     for shape in OF_ONE_GROUP:
         with subtests.test(shape=shape):
             made, x, conv = layer(shape), images(), plain(shape)
@@ -90,7 +90,7 @@ def test_what_cannot_be() -> None:
         layer("plain")(images(channels=5))
     with pytest.raises(ModelError, match="at least 2 images"):
         layer("plain").train()(images(batch=1))
-    with pytest.raises(ModelError, match="only an nn.Conv2d"):
+    with pytest.raises(ModelError, match=r"only an nn\.Conv2d"):
         make_dynamic(make_dynamic(network(), ConvConfig()), FrequencyConfig())
     with pytest.raises(ModelError, match="nothing to make dynamic"):
         make_dynamic(timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2), FrequencyConfig())

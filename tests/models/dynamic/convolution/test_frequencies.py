@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from .reference import shaken
 
 @pytest.mark.parametrize(("rows", "columns", "groups"), [(12, 9, 5), (7, 10, 4), (8, 8, 64), (6, 1, 2)])
 def test_groups_are_disjoint_from_low_to_high_and_of_equal_size(rows: int, columns: int, groups: int) -> None:
-    """By the full spectrum of each part: every frequency is in one part, and real parts have it with its mirror image."""
+    """By the full spectrum of each part: every frequency is in one of them, with its mirror image."""
     group = frequency_groups(rows, columns, groups)
     matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     spectrum = torch.fft.rfft2(matrix)
@@ -18,7 +20,7 @@ def test_groups_are_disjoint_from_low_to_high_and_of_equal_size(rows: int, colum
     there = torch.stack([torch.fft.fft2(part).abs() > 1e-9 for part in parts])
     assert there.sum(0).unique().tolist() == [1]
     ends = [(distance[mask].min().item(), distance[mask].max().item()) for mask in there if mask.any()]
-    assert all(one[1] <= other[0] + 1e-7 for one, other in zip(ends, ends[1:], strict=False))
+    assert all(one[1] <= other[0] + 1e-7 for one, other in pairwise(ends))
     sizes = there.flatten(1).sum(1)
     assert (sizes - rows * columns / groups).abs().max() < 4
 
@@ -43,7 +45,7 @@ def test_bands_by_fourier_transforms() -> None:
     factors = 2 * torch.sigmoid(layer.maps(x))
     limits = [1.0, 1 / 4, 1 / 8, 1 / 16]
     total = torch.fft.ifft2(torch.fft.fft2(x) * (reach < limits[-1])).real
-    for place, (high, low) in enumerate(zip(limits, limits[1:], strict=False)):
+    for place, (high, low) in enumerate(pairwise(limits)):
         band = torch.fft.ifft2(torch.fft.fft2(x) * ((reach < high) & (reach >= low))).real
         total = total + factors[:, place : place + 1] * band
     torch.testing.assert_close(layer(x), total)
