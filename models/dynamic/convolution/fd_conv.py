@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,6 @@ from ...errors import ModelError
 from ..config import DynamicConfig
 from .attention import pooled
 from .config import ConvConfig
-from .factors import Factors
 from .forms import with_weights
 from .frequencies import BandModulation, frequency_groups
 from .geometry import Geometry
@@ -68,11 +67,23 @@ class FrequencyConfig(DynamicConfig):
             raise ModelError("FDConv has groups, not kernels: give `groups`, not `num_kernels` or `noise`")
 
 
+class Modulation(NamedTuple):
+    """Factors of groups of frequencies (B, G), inputs (B, I), outputs (B, O) and taps (B, T), each around 1.
+
+    `taps` is None for a kernel of one tap.
+    """
+
+    groups: Tensor
+    inputs: Tensor
+    outputs: Tensor
+    taps: Tensor | None
+
+
 class KernelModulation(nn.Module):
     """2 sigmoid(z) for each group of frequencies, input, output and tap (kernel spatial modulation, global branch).
 
     z is linear in StarReLU(BatchNorm(V pool(x))), StarReLU(a) = s relu(a)² + b (arXiv 2210.13452) with s = 1 and b = 0
-    at the start. The last layers start at 0, so that all factors are 1. A kernel of one tap has no factor for it.
+    at the start. The last layers start at 0, so that all factors are 1.
     """
 
     def __init__(
@@ -91,14 +102,14 @@ class KernelModulation(nn.Module):
         taps = math.prod(geometry.kernel)
         self.taps = None if taps == 1 else _zeros(hidden, taps)
 
-    def forward(self, pooled_BI: Tensor) -> Factors:
-        """The factors of the groups as `kernels`. Raises `ModelError` for one image alone in training."""
+    def forward(self, pooled_BI: Tensor) -> Modulation:
+        """The factors of these samples. Raises `ModelError` for one image alone in training."""
         if self.training and pooled_BI.shape[0] == 1:
             raise ModelError("FDConv normalises its modulation over the batch: train it with at least 2 images at once")
         positive_BR = torch.relu(self.norm(self.squeeze(pooled_BI)))
         hidden_BR = self.star[0] * positive_BR**2 + self.star[1]
-        return Factors(
-            kernels=_about_one(self.groups(hidden_BR)),
+        return Modulation(
+            groups=_about_one(self.groups(hidden_BR)),
             inputs=_about_one(self.inputs(hidden_BR)),
             outputs=_about_one(self.outputs(hidden_BR)),
             taps=None if self.taps is None else _about_one(self.taps(hidden_BR)),
@@ -143,6 +154,7 @@ class FDConv2d(nn.Module):
     frequencies than its kernel has numbers.
     """
 
+    bias: nn.Parameter | None
     group: Tensor
 
     def __init__(
@@ -182,9 +194,9 @@ class FDConv2d(nn.Module):
         y_BOHW = y_BOHW * factors.outputs[:, :, None, None]
         return y_BOHW if self.bias is None else y_BOHW + self.bias[:, None, None]
 
-    def sample_weights(self, pooled_BI: Tensor, factors: Factors) -> Tensor:
+    def sample_weights(self, pooled_BI: Tensor, factors: Modulation) -> Tensor:
         """(B, O, I, h, w) the kernel of every sample, without the factors of inputs and outputs."""
-        weight_BOTI = self.weighed(factors.kernels) * self.entries(pooled_BI)
+        weight_BOTI = self.weighed(factors.groups) * self.entries(pooled_BI)
         if factors.taps is not None:
             weight_BOTI = weight_BOTI * factors.taps[:, None, :, None]
         return weight_BOTI.unflatten(2, self.kernel_size).permute(0, 1, 4, 2, 3).contiguous()

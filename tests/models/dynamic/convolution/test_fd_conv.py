@@ -31,11 +31,12 @@ def test_against_the_reference(subtests: pytest.Subtests) -> None:
             maps = x if made.bands is None else made.bands(x)
             results = []
             for place in range(len(x)):
-                weight = torch.einsum("g,goihw->oihw", factors.kernels[place], parts)
+                weight = torch.einsum("g,goihw->oihw", factors.groups[place], parts)
                 weight = weight * entries[place].unflatten(1, (height, width)).permute(0, 3, 1, 2)
                 if factors.taps is not None:
                     weight = weight * factors.taps[place].view(height, width)
                 y = convolved(conv, maps[place] * factors.inputs[place].view(-1, 1, 1), weight, None)
+                assert made.bias is not None
                 results.append(y * factors.outputs[place].view(-1, 1, 1) + made.bias[:, None, None])
             assert largest_difference(made(x), torch.stack(results)) < 1e-12
 
