@@ -20,7 +20,7 @@ class Net(FromScratch):
         return backbone
 
 
-def fitted(method: FromScratch, steps: int = 2) -> Any:
+def fitted(method: FromScratch, steps: int = 3) -> Any:
     context = Context(suite="s", task="t", seed=0, budget=Budget(steps=steps, batch_size=8), loss=squared_error)
     torch.manual_seed(0)
     model = nn.Linear(1, 1)
@@ -35,7 +35,7 @@ def test_sgd_step_by_step() -> None:
     w, b = model.weight.item(), model.bias.item()
     xs = [float(i) for i in range(8)]
     v = [0.0, 0.0]
-    for rate in (0.01, 0.005):
+    for rate in (0.01, 0.01, 0.005):
         errors = [w * x + b - 2 * x for x in xs]
         gradients = (sum(2 * e * x for e, x in zip(errors, xs, strict=True)) / 8, sum(2 * e for e in errors) / 8)
         v = [0.9 * old + g + 0.1 * p for old, g, p in zip(v, gradients, (w, b), strict=True)]
