@@ -1,4 +1,4 @@
-"""Textile surfaces with or without a defect, simulated; stands in for VTAB's specialized group
+"""Textile surfaces, sound or not, simulated; stands in for VTAB's specialized group
 
 Megahed et al., arXiv 2501.12596: 800 + 200 of the 2,000 surfaces, and all of the other 1,000.
 """
