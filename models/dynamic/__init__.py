@@ -3,7 +3,7 @@
 from ..hub.parts import register_folder_part, register_part
 from .config import DynamicConfig
 from .conversion import make_dynamic
-from .convolution import ConvConfig, WarehouseConfig, release_cells
+from .convolution import ConvConfig, FrequencyConfig, WarehouseConfig, release_cells
 from .layer import DynamicLayer
 from .linear import MixtureConfig, MixtureLinear
 from .mode_partition import ModePartition, Scale
@@ -23,6 +23,7 @@ __all__ = [
     "ConvConfig",
     "DynamicConfig",
     "DynamicLayer",
+    "FrequencyConfig",
     "MixtureConfig",
     "MixtureLinear",
     "ModePartition",

@@ -14,6 +14,7 @@ from ..errors import ModelError
 from ..hub.declaration import declare
 from .config import DynamicConfig
 from .convolution.config import ConvConfig
+from .convolution.fd_conv import FrequencyConfig, frequency_convolutions
 from .convolution.placing import dynamic_convolutions, named_convolutions
 from .convolution.warehouse_config import WarehouseConfig
 from .convolution.warehouse_placing import warehouse_convolutions
@@ -105,6 +106,7 @@ def _put(model: nn.Module, replaced: list[tuple[Site, nn.Module]]) -> None:
 REPLACEMENTS: dict[type[DynamicConfig], Callable[[nn.Module, Any], None]] = {
     ConvConfig: partial(_make_convolutions_dynamic, dynamic_convolutions),
     WarehouseConfig: partial(_make_convolutions_dynamic, warehouse_convolutions),
+    FrequencyConfig: partial(_make_convolutions_dynamic, frequency_convolutions),
     MixtureConfig: make_linears_dynamic,
 }
 """What each kind of configuration does to a model, in place."""

@@ -15,6 +15,7 @@ from ..config import DynamicConfig
 from ..conversion import REPLACEMENTS, how_made, put_dynamic
 from ..convolution.attention_vector import AttentionVector
 from ..convolution.compact_vector import CompactVector
+from ..convolution.fd_conv import FDConv2d
 from ..convolution.warehouse import WarehouseConv2d
 from ..layer import DynamicLayer
 from ..packed_mask import PackedMask
@@ -32,7 +33,7 @@ class DynamicParts:
 
     def holds(self, module: nn.Module) -> bool:
         """Whether a module is a dynamic layer."""
-        return isinstance(module, DynamicLayer | WarehouseConv2d)
+        return isinstance(module, DynamicLayer | WarehouseConv2d | FDConv2d)
 
     def describe(self, model: nn.Module) -> dict[str, Any]:
         """How the model was made dynamic, by name its partitions (their scale) and compact forms (their sizes), and the

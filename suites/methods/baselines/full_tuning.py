@@ -10,12 +10,12 @@ from torch import nn
 
 from ...contracts.context import Context
 from ...contracts.traits import PARAMETERS, TRAINING_DATA
-from ...training.method import TrainedMethod
+from ...training.from_scratch import FromScratch
 from ...training.trainable import train_only
 
 
 @dataclass(frozen=True, kw_only=True)
-class FullTuning(TrainedMethod):
+class FullTuning(FromScratch):
     """The training loop on everything; a pre-trained backbone wants a smaller `learning_rate`."""
 
     @property

@@ -19,13 +19,14 @@ from ...contracts.context import Context
 from ...contracts.method import NotApplicable
 from ...contracts.traits import CONVOLUTIONS
 from ...training.callbacks import Callback
+from ...training.from_scratch import FromScratch
 from ...training.trainable import Trains
 from ..shared._tuned import TunedMethod
 from ._dynamic import DYNAMIC, ODCONV_ATTENTIONS, Annealing
 
 
 @dataclass(frozen=True, kw_only=True)
-class DynamicConv(TunedMethod):
+class DynamicConv(FromScratch, TunedMethod):
     """A network from scratch wants `noise: 1`, kernels that differ from the start; a pre-trained one `noise: 0`."""
 
     train: Trains = "all"

@@ -21,12 +21,13 @@ from ...contracts.context import Context
 from ...contracts.method import NotApplicable
 from ...contracts.traits import CONVOLUTIONS
 from ...training.callbacks import Callback, TrainingState
+from ...training.from_scratch import FromScratch
 from ...training.trainable import Trains
 from ..shared._tuned import TunedMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelWarehouse(TunedMethod):
+class KernelWarehouse(FromScratch, TunedMethod):
     """With `equal_to`, a network with the bytes of a partially dynamic one; the start is the network as it was."""
 
     train: Trains = "all"

@@ -24,6 +24,7 @@ from ...contracts.context import Context
 from ...contracts.method import Curves, Later
 from ...contracts.traits import CALIBRATION_DATA
 from ...training.callbacks import Callback
+from ...training.from_scratch import FromScratch
 from ...training.trainable import Trains
 from ..shared._balance_bias import BalanceBias
 from ..shared._tuned import TunedMethod
@@ -39,7 +40,7 @@ WITHOUT_DATA = ("random", "magnitude")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PadNet(TunedMethod):
+class PadNet(FromScratch, TunedMethod):
     """`ratio` 1 is the network that is dynamic as a whole, 0 a static one."""
 
     train: Trains = "all"

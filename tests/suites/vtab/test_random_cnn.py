@@ -8,14 +8,18 @@ import timm
 import torch
 
 from sparsebench.models.anatomy import describe
+from sparsebench.models.counting import stored_bytes
+from sparsebench.models.dynamic import ConvConfig, compact, make_dynamic, partition
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.vtab.body import VisionBody
-from sparsebench.suites.vtab.random_cnn import resnet, timm_network
+from sparsebench.suites.vtab.random_cnn import cifar_resnet, resnet, timm_network
 
 NAMES = (
     "resnet10_random",
     "resnet10_quarter_random",
     "resnet10_wide_quarter_random",
+    "resnet20_random",
+    "resnet20_wide_random",
     "mobilenetv2_050_random",
     "tiny_cnn",
 )
@@ -35,6 +39,21 @@ def test_with_a_head_for_imagenet_they_have_the_published_sizes():
     assert parameters(resnet()) + 512 * 1000 + 1000 == 5_418_792
     assert parameters(timm_network("mobilenetv2_050")) + 1280 * 1000 + 1000 == 1_968_680
     assert parameters(timm.create_model("mobilenetv2_050")) == 1_968_680
+
+
+def test_resnet_20_has_the_published_size_but_for_its_shortcuts():
+    """0.27 M in table 6 of He et al.: convolutions, norms and the classifier; shortcuts have 2,752."""
+    convolutions = 9 * (3 * 16 + 6 * 16 * 16 + 16 * 32 + 5 * 32 * 32 + 32 * 64 + 5 * 64 * 64)
+    norms = 2 * (7 * 16 + 6 * 32 + 6 * 64)
+    assert parameters(cifar_resnet()) == convolutions + norms + 2_752 == 271_824
+    assert round((convolutions + norms + 650) / 1e6, 2) == 0.27
+
+
+def test_the_wide_resnet_20_has_the_bytes_of_a_pad_net():
+    dynamic = make_dynamic(cifar_resnet(), ConvConfig())
+    partition(dynamic, 0.3, criterion="random", generator=torch.Generator().manual_seed(0))
+    compact(dynamic)
+    assert 0.99 < stored_bytes(load("resnet20_wide_random").network) / stored_bytes(dynamic) <= 1
 
 
 @pytest.mark.parametrize("name", NAMES)
