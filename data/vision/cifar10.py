@@ -47,7 +47,7 @@ def cifar10_splits(train: int = 800, val: int = 200) -> VisionSplits:
         val: number of training images that validate.
 
     Returns:
-        The three parts. Which images train follows from how many the copy has.
+        The three parts, each in a random order. Which images train follows from how many the copy has.
 
     Raises:
         LocalFolderError: no copy is named, it has too few training images, or what `cifar10` refuses of it.
@@ -58,6 +58,8 @@ def cifar10_splits(train: int = 800, val: int = 200) -> VisionSplits:
         asked = f"{train:,} + {val:,} to train and validate are asked for"
         raise LocalFolderError(f"{copy} has {len(labelled):,} training images, and {asked}: take the whole data set")
     test = _encoded(copy, "test")
+    (order,) = draw(len(test), SEED, len(test))  # by class as they lie there; whoever scores some takes the first
+    test = [test[row] for row in order]
     parts = [[labelled[row] for row in index] for index in draw(len(labelled), SEED, train, val)]
     root = copy if copy.is_dir() else copy.parent
     for file in sorted({one.file for part in (*parts, test) for one in part}):

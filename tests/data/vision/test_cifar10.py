@@ -137,7 +137,7 @@ def test_splits_of_the_copy_that_is_named(folder: Path, packed: Path, monkeypatc
             assert (part.images[:, 0, 0, 0] // 10).tolist() == part.labels.tolist()
     train, val, test = found[0]
     assert (len(train), len(val), len(test)) == (12, 5, 20) and len({*train, *val}) == 17
-    assert train != sorted(train) and found[1] == found[0]
+    assert train != sorted(train) and test != sorted(test) and found[1] == found[0]
 
 
 def test_a_copy_that_is_too_small_or_not_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
