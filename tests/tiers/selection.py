@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .costs import Costs
 
-CHEAP = 0.45
+CHEAP = 0.43
 """A function below this many CPU seconds is run by every `make test`, with all its cases."""
 BUDGET = 8.5 * 60
 """CPU seconds of `make test`, collection included."""

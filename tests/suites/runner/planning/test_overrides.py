@@ -85,7 +85,7 @@ def test_what_a_profile_says_of_a_suite(profile: Profile) -> None:
     [
         (["budget.steps=0"], "steps=0 must be 1 or more"),
         (["budget.steps=many"], "steps is 'many'"),
-        (["budget.step=3"], "a budget has no 'step'; did you mean steps?"),
+        (["budget.step=3"], "a budget has no 'step'; did you mean steps"),
         (["budget.steps=3", "budget.epochs=3"], "training lasts one of epochs, steps, tokens"),
         (["task.trec6.steps=3", "task.trec6.tokens=3"], "training lasts one of"),
         (["task.trec.steps=3"], "no task 'trec'; did you mean trec6?"),
