@@ -92,7 +92,7 @@ class DepthTrimming(TunedMethod):
             if self.choice == "oracle":
                 self.sets(candidates)
             else:
-                self.choose(candidates, dict.fromkeys(candidates, 0.0), context)
+                self.dropped(candidates, dict.fromkeys(candidates, 0.0), context)
         except ModelError as error:
             raise NotApplicable(str(error)) from error
         similarity: Mapping[int, float] = {}
@@ -107,7 +107,7 @@ class DepthTrimming(TunedMethod):
         sizes.note(context, _findings(candidates, similarity, chosen))
         return backbone
 
-    def choose(self, candidates: Sequence[int], similarity: Mapping[int, float], context: Context) -> tuple[int, ...]:
+    def dropped(self, candidates: Sequence[int], similarity: Mapping[int, float], context: Context) -> tuple[int, ...]:
         """Indices of the blocks whose parts go, by any choice but "oracle"."""
         return choose(candidates, self.n, similarity=similarity, **self.ways(context))
 
@@ -123,7 +123,7 @@ class DepthTrimming(TunedMethod):
         self, model: nn.Module, candidates: Sequence[int], similarity: Mapping[int, float], context: Context
     ) -> tuple[int, ...]:
         if self.choice != "oracle":
-            return self.choose(candidates, similarity or dict.fromkeys(candidates, 0.0), context)
+            return self.dropped(candidates, similarity or dict.fromkeys(candidates, 0.0), context)
         batches = context.batches()
 
         def loss() -> float:

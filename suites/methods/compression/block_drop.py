@@ -63,10 +63,10 @@ class BlockDrop(DepthTrimming):
         """Blocks without which the model runs."""
         return droppable_blocks(model)
 
-    def choose(self, candidates: Sequence[int], similarity: Mapping[int, float], context: Context) -> tuple[int, ...]:
+    def dropped(self, candidates: Sequence[int], similarity: Mapping[int, float], context: Context) -> tuple[int, ...]:
         """Indices of the blocks that go."""
         if self.pattern == "discrete":
-            return super().choose(candidates, similarity, context)
+            return super().dropped(candidates, similarity, context)
         return choose_window(candidates, self.n, similarity=similarity, **self.ways(context))
 
     def sets(self, candidates: Sequence[int]) -> list[tuple[int, ...]]:
