@@ -15,6 +15,7 @@ from sparsebench.data.sources import source
 from ...contracts.context import Target
 from ..encoders.task import TextTask
 
+CHECKS_DATA = True
 COLUMNS = ("name", "caption", "glue", "outputs", "val")
 ROWS = (
     ("glue_cola", "CoLA: is a sentence acceptable? Official training and development parts", "cola", 2, 500),

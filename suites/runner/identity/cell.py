@@ -103,7 +103,8 @@ def _without_later(method: Entry, config: Mapping[str, object]) -> dict[str, Any
     """The options of a method, but for those that came later and have their default."""
     kept = dict(config)
     for name, option in options_of(method).items():
-        if option.later and name in kept and kept[name] == ast.literal_eval(option.default):
+        # As text: a record that was read has a list where the default is a tuple.
+        if option.later and name in kept and _encode(kept[name]) == _encode(ast.literal_eval(option.default)):
             del kept[name]
     return kept
 

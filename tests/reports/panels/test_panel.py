@@ -64,6 +64,7 @@ def test_every_file_is_a_panel_with_a_key_of_its_own():
         "option_scores",
         "property_control",
         "protocol",
+        "rest",
         "router_health",
         "router_load",
     ]
