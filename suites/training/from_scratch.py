@@ -40,21 +40,15 @@ class FromScratch(TrainedMethod):
         """As of every method, by the recipe. Raises ValueError where `augment` finds no images."""
         if self.augment:
             data = ShiftedAndMirrored(data, context.task_generator("augmentation"))
+        return super().train_stage(model, data, context, stage, further)
+
+    def trained_group(self, model: nn.Module) -> Group:
+        """By AdamW, or by SGD."""
         if self.optimizer == "adamw":
-            return super().train_stage(model, data, context, stage, further)
-        group = Group(
+            return super().trained_group(model)
+        return Group(
             name="model",
             parameters=[parameter for parameter in model.parameters() if parameter.requires_grad],
             learning_rate=self.learning_rate,
             optimizer=partial(torch.optim.SGD, momentum=MOMENTUM, weight_decay=self.weight_decay),
-        )
-        return self.train_groups(
-            model,
-            data,
-            lambda model, batch: self.loss(model, batch, context),
-            [group],
-            context,
-            tokens=context.tokens,
-            callbacks=(*self.callbacks(context), *further),
-            stage=stage,
         )

@@ -152,12 +152,16 @@ class TrainedMethod(Method):
             model,
             data,
             lambda model, batch: self.loss(model, batch, context),
-            [Group.adamw("model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay)],
+            [self.trained_group(model)],
             context,
             tokens=context.tokens,
             callbacks=(*self.callbacks(context), *further),
             stage=stage,
         )
+
+    def trained_group(self, model: nn.Module) -> Group:
+        """What `train_stage` trains of a model, and by which optimizer."""
+        return Group.adamw("model", model, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
 
     def train_groups(
         self,
