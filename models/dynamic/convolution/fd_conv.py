@@ -29,7 +29,7 @@ from .config import ConvConfig
 from .forms import with_weights
 from .frequencies import BandModulation, frequency_groups
 from .geometry import Geometry
-from .placing import convolution_sites
+from .placing import convolution_sites, no_convolution
 
 # Shapes: B samples, I inputs, O outputs, h x w a kernel, T = h w taps, G groups of frequencies, R hidden units.
 
@@ -239,10 +239,7 @@ def frequency_convolutions(anatomy: Anatomy, config: FrequencyConfig) -> list[tu
     where = ConvConfig(blocks=config.blocks, shortcuts=config.shortcuts, last=config.last)
     sites = convolution_sites(anatomy, where)
     if not sites:
-        raise ModelError(
-            f"no convolution of this {type(anatomy.model).__name__} is in blocks={config.blocks!r}: there is nothing "
-            "to make dynamic"
-        )
+        raise no_convolution(anatomy, config.blocks)
     plan: list[tuple[Site, nn.Module]] = []
     for site in sites:
         conv: Any = site.get()

@@ -129,3 +129,9 @@ def _layer(site: Site, config: ConvConfig, generator: torch.Generator) -> nn.Mod
     layer = KINDS[config.kind](conv, config, generator, site.path)
     layer.to(device=conv.weight.device, dtype=conv.weight.dtype)
     return layer.train(conv.training)
+
+
+def no_convolution(anatomy: Anatomy, blocks: object) -> ModelError:
+    """What is wrong where the chosen blocks hold no convolution."""
+    kind = type(anatomy.model).__name__
+    return ModelError(f"no convolution of this {kind} is in blocks={blocks!r}: there is nothing to make dynamic")

@@ -14,7 +14,7 @@ from ...anatomy import Anatomy, Site
 from ...errors import ModelError
 from .config import ConvConfig
 from .geometry import Geometry
-from .placing import chosen_blocks
+from .placing import chosen_blocks, no_convolution
 from .warehouse import CellAttention, Warehouse, WarehouseConv2d
 from .warehouse_config import WarehouseConfig
 
@@ -33,10 +33,7 @@ def warehouse_convolutions(anatomy: Anatomy, config: WarehouseConfig) -> list[tu
     generator = torch.Generator().manual_seed(config.seed)
     groups = sharing_groups(anatomy, config)
     if not groups:
-        raise ModelError(
-            f"no convolution of this {type(anatomy.model).__name__} is in blocks={config.blocks!r}: there is nothing "
-            "to make dynamic"
-        )
+        raise no_convolution(anatomy, config.blocks)
     plan: list[tuple[Site, nn.Module]] = []
     for sites in groups:
         plan.extend(_shared(sites, config, generator))
