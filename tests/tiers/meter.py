@@ -27,6 +27,10 @@ class Meter:
         self._waiting: collections.Counter[str] = collections.Counter()
         self._collection: float | None = None
         self._skipped: set[str] = set()
+        self._shared: dict[str, float] = {}
+        self._fixtures: dict[tuple[str, str, int], float] = {}
+        """What fixtures of more than one function took in this process: by where they hold, name and parameter."""
+        self._paid = 0.0
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be imported here, for a library that is not installed, costs nothing here."""
@@ -50,20 +54,41 @@ class Meter:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         item.stash[STARTED] = cpu_seconds()
+        self._paid = 0.0
         return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[Any]:
+        """What others use too is not the own cost of the function that happens to be first."""
+        start = cpu_seconds()
+        try:
+            return (yield)
+        finally:
+            if fixturedef.scope != "function":
+                seconds = cpu_seconds() - start
+                self._fixtures[fixturedef.baseid, fixturedef.argname, request.param_index] = seconds
+                self._paid += seconds
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
         """The last report of a case carries what it cost, from a worker to the controller too."""
         report = yield
         if call.when == "teardown":
-            report.cpu_seconds = cpu_seconds() - item.stash[STARTED]
+            report.cpu_seconds = cpu_seconds() - item.stash[STARTED] - self._paid
+            report.shared_seconds = self._needed(item)
         return report
+
+    def _needed(self, item: pytest.Item) -> float:
+        """What the shared fixtures took that a case needs."""
+        names = getattr(item, "fixturenames", ())
+        found = self._fixtures.items()
+        return sum(seconds for (base, name, _), seconds in found if name in names and item.nodeid.startswith(base))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown" and hasattr(report, "cpu_seconds"):
             name = function_of(report.nodeid)
             self._measured[name] = self._measured.get(name, 0.0) + report.cpu_seconds
+            self._shared[name] = max(self._shared.get(name, 0.0), report.shared_seconds)
             self._waiting[name] -= 1
 
     @pytest.hookimpl(optionalhook=True)
@@ -79,7 +104,7 @@ class Meter:
         done = {name: seconds for name, seconds in self._measured.items() if self._waiting[name] == 0}
         new = set(functions()) - set(self._costs.known) - set(done)
         done |= {name: 0.0 for name in new if name.partition("::")[0] in self._skipped}
-        self._costs.update(done, self._collection if self._whole else None)
+        self._costs.update(done, self._shared, self._collection if self._whole else None)
         self._costs.write()
 
 

@@ -1,5 +1,6 @@
 """Which functions a tier runs: a choice by costs, changes and the commit, without importing a test."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ ROOM = 30.0
 QUICK_BUDGET = 180.0
 WORKERS = 2
 """Processes that collect everything, on the machine that the budget is meant for."""
-PARTS = 16
+PARTS = 20
 
 
 class Choice(NamedTuple):
@@ -33,13 +34,19 @@ class Choice(NamedTuple):
 
 
 def parts_of(dear: Iterable[str], costs: Costs) -> list[list[str]]:
-    """The dear functions in parts of nearly equal cost: the dearest first, each into the lightest part."""
+    """The dear functions in parts of nearly equal cost: the dearest first, each into the lightest part.
+
+    Functions of one file that share a fixture stay together, so that it is paid once.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(dear, key=lambda name: (-costs.of(name), name)):
+        groups.setdefault(name.partition("::")[0] if name in costs.shared else name, []).append(name)
     parts: list[list[str]] = [[] for _ in range(PARTS)]
     weights = [0.0] * PARTS
-    for name in sorted(dear, key=lambda name: (-costs.of(name), name)):
+    for group in sorted(groups.values(), key=lambda group: (-costs.together(group), group)):
         lightest = weights.index(min(weights))
-        parts[lightest].append(name)
-        weights[lightest] += costs.of(name)
+        parts[lightest] += group
+        weights[lightest] += costs.together(group)
     return parts
 
 
@@ -47,7 +54,7 @@ def standing(functions: Sequence[str], costs: Costs) -> float:
     """CPU seconds of `make test` before anything is touched: collection, the cheap ones, the heaviest part."""
     cheap = [name for name in functions if costs.of(name) < CHEAP or name not in costs.known]
     parts = parts_of(set(functions) - set(cheap), costs)
-    return WORKERS * costs.collection + total(cheap, costs) + max(total(part, costs) for part in parts)
+    return WORKERS * costs.collection + costs.together(cheap) + max(costs.together(part) for part in parts)
 
 
 def for_test(functions: Sequence[str], costs: Costs, commit: str, touched: set[str]) -> Choice:
@@ -62,27 +69,21 @@ def for_test(functions: Sequence[str], costs: Costs, commit: str, touched: set[s
     cheap = [name for name in functions if costs.of(name) < CHEAP or name not in costs.known]
     parts = parts_of(set(functions) - set(cheap), costs)
     by_commit = parts[int(commit[:8], 16) % PARTS]
-    seconds = WORKERS * costs.collection + total(cheap, costs) + total(by_commit, costs)
+    seconds = WORKERS * costs.collection + costs.together(cheap) + costs.together(by_commit)
     more, left = fitting(touched - {*cheap, *by_commit}, costs, BUDGET - seconds)
-    return Choice(cheap, by_commit, more, left, seconds + total(more, costs))
+    return Choice(cheap, by_commit, more, left, seconds + costs.together(more))
 
 
 def for_quick_test(costs: Costs, touched: set[str]) -> Choice:
     """What `make quick-test` runs: what the working tree touches, the cheapest first."""
     chosen, left = fitting(touched, costs, QUICK_BUDGET)
-    return Choice([], [], chosen, left, total(chosen, costs))
+    return Choice([], [], chosen, left, costs.together(chosen))
 
 
 def fitting(names: Iterable[str], costs: Costs, budget: float) -> tuple[list[str], list[str]]:
     """The cheapest functions that the budget has room for, and the rest."""
     ordered = sorted(names, key=lambda name: (costs.of(name), name))
-    spent = 0.0
-    for count, name in enumerate(ordered):
-        spent += costs.of(name)
-        if spent > budget:
-            return ordered[:count], ordered[count:]
-    return ordered, []
-
-
-def total(names: Iterable[str], costs: Costs) -> float:
-    return sum(costs.of(name) for name in names)
+    lengths = range(len(ordered) + 1)
+    room = bisect_right(lengths, budget, key=lambda length: costs.together(ordered[:length]))
+    count = max(room - 1, 0)
+    return ordered[:count], ordered[count:]

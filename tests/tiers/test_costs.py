@@ -53,11 +53,14 @@ def test_costs_are_written_by_file_and_function_and_read_again(tmp_path: Path) -
     (tmp_path / "tests/speed/test_d.py").write_text("def test_e(): ...\n")
     file = tmp_path / "tests" / "costs.json"
     costs = Costs(file)
-    costs.update({"tests/test_a.py::test_b": 3.0, "tests/test_gone.py::test_b": 1.0}, 20.0)
+    shared = {"tests/test_a.py::test_b": 7.0, "tests/test_a.py::test_c": 0.3}
+    costs.update({"tests/test_a.py::test_b": 3.0, "tests/test_gone.py::test_b": 1.0}, shared, 20.0)
     costs.write()
-    assert json.loads(file.read_text()) == {"collection": 20.0, "files": {"tests/test_a.py": {"test_b": 3.0}}}
+    assert json.loads(file.read_text()) == {"collection": 20.0, "files": {"tests/test_a.py": {"test_b": [3.0, 7.0]}}}
     assert functions(tmp_path) == ["tests/test_a.py::test_b", "tests/test_a.py::test_c"]
     read = Costs(file)
-    read.update({"tests/test_a.py::test_c": 0.5})
+    assert read.of("tests/test_a.py::test_b") == 10.0
+    read.update({"tests/test_a.py::test_c": 0.5}, shared)
     assert read.known == {"tests/test_a.py::test_b": 3.0, "tests/test_a.py::test_c": 0.5}
+    assert read.shared == {"tests/test_a.py::test_b": 7.0}
     assert (read.collection, read.of("tests/test_new.py::test_f")) == (20.0, 1.0)

@@ -28,7 +28,31 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.pluginmanager.register(Tier(config))
 """
-MEASURED = "import pytest\n\n@pytest.mark.parametrize('n', [1, 2])\ndef test_new(n):\n    sum(range(9_000_000))\n"
+MEASURED = """
+import time
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def shared():
+    start = time.process_time()
+    while time.process_time() < start + 1.2:
+        pass
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_new(n):
+    sum(range(9_000_000))
+
+
+def test_first(shared):
+    pass
+
+
+def test_second(shared):
+    pass
+"""
 
 
 @pytest.fixture
@@ -96,9 +120,10 @@ def test_new_functions_are_measured_and_written(
     absent = "import pytest\n\npytest.importorskip('no_such_library')\n\ndef test_absent():\n    pass\n"
     (tmp_path / "tests/test_elsewhere.py").write_text(absent)
     (tmp_path / "tests/test_huge.py").unlink()
-    assert passed(run("--tier", "new", *workers)) == {"test_new"}
+    assert passed(run("--tier", "new", *workers)) == {"test_new", "test_first", "test_second"}
     written = json.loads((tmp_path / "tests" / "costs.json").read_text())
-    seconds = written["files"].pop("tests/test_more.py")["test_new"]
-    assert 0.1 < seconds < 30
+    costs = written["files"].pop("tests/test_more.py")
+    assert 0.1 < costs.pop("test_new") < 30
+    assert all(own < 1 < shared < 30 for own, shared in costs.values()) and len(costs) == 2
     assert written["files"].pop("tests/test_elsewhere.py") == {"test_absent": 0.02}
     assert written == {"collection": 1.0, "files": {name: COSTS[name] for name in COSTS if "huge" not in name}}

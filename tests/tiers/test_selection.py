@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from .costs import Costs
-from .selection import BUDGET, CHEAP, PARTS, for_quick_test, for_test, parts_of, standing, total
+from .selection import BUDGET, CHEAP, PARTS, for_quick_test, for_test, parts_of, standing
 
 COMMITS = [f"{number:08x}" + 32 * "0" for number in range(PARTS)]
 """Their first eight digits leave each remainder of the number of parts once."""
@@ -37,7 +37,7 @@ def test_the_same_commit_gives_the_same_tests_in_any_order_of_the_tree(costs: Co
 
 
 def test_parts_cost_nearly_the_same(costs: Costs) -> None:
-    weights = [total(part, costs) for part in parts_of([f"dear{number}" for number in range(12)], costs)]
+    weights = [costs.together(part) for part in parts_of([f"dear{number}" for number in range(12)], costs)]
     assert sum(weights) == 90
     # Graham's bound for the longest first: 4/3 of the best, which is no less than the mean and the dearest function.
     assert max(weights) <= 4 / 3 * max(90 / PARTS, 13)
@@ -56,7 +56,7 @@ def test_what_is_touched_is_run_the_cheapest_first_while_the_budget_lasts(costs:
     assert choice.functions | set(choice.left) == set(everything)
     assert choice.left
     assert choice.seconds <= BUDGET
-    assert choice.seconds == pytest.approx(120 + total(choice.functions, costs))
+    assert choice.seconds == pytest.approx(120 + costs.together(choice.functions))
     assert max(map(costs.of, choice.touched)) <= min(map(costs.of, choice.left))
 
 
@@ -72,3 +72,16 @@ def test_quick_runs_what_is_touched_and_no_more(costs: Costs) -> None:
     choice = for_quick_test(costs, {"cheap1", "dear3", "huge"})
     assert choice.functions == {"cheap1", "dear3"}
     assert (choice.left, choice.seconds) == (["huge"], 5.4)
+
+
+def test_functions_that_share_a_fixture_pay_it_once_and_none_of_them_is_cheap(costs: Costs) -> None:
+    names = [f"tests/test_a.py::test_{letter}" for letter in "abc"]
+    costs.known |= dict.fromkeys(names, 0.02)
+    costs.shared = dict.fromkeys(names, 20.0)
+    everything = list(costs.known)
+    parts = parts_of([name for name in everything if costs.of(name) >= CHEAP], costs)
+    assert [len(set(names) & set(part)) for part in parts if set(names) & set(part)] == [3]
+    assert costs.together(names) == pytest.approx(20.06)
+    chosen = for_quick_test(costs, {*names, "cheap0"})
+    assert chosen.seconds == pytest.approx(20.46)
+    assert all(set(names).isdisjoint(for_test(everything, costs, commit, set()).cheap) for commit in COMMITS)
