@@ -223,7 +223,15 @@ def _score(record: Record, name: str, examples: ExampleReader | None) -> Score:
     read = None
     if examples is not None:
         read = partial(examples.scores, record.id, name, metric.value)
-    return Score(metric.value, metric.stderr, trials_of(metric), read)
+    return Score(metric.value, metric.stderr, trials_of(metric), read, _overlap(record))
+
+
+def _overlap(record: Record) -> float | None:
+    """Test examples over the other ones of the split that the seed chose; None where all seeds share one."""
+    tested = record.seeds.get("split_test")
+    if tested is None:
+        return None
+    return tested / (record.seeds["split_rows"] - tested)
 
 
 def trials_of(metric: Metric) -> int | None:

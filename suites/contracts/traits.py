@@ -123,6 +123,9 @@ class TaskTraits:
     """Whether a budget may ask it to watch training (`Budget.watch`)."""
     rests: ClassVar[bool] = False
     """Whether a budget may train until the row rests (`Budget.rest`): it has a validation part that trains nothing."""
+    splits_by_seed: ClassVar[bool] = False
+    """Whether the seed of a cell chooses its training, validation and test part: rows of one seed share a split, and
+    each row has as many splits as the plan has seeds, whatever the method is."""
     draws: ClassVar[bool] = False
     """Whether the evaluation draws random numbers, so that seeds differ whatever the method is."""
 

@@ -78,7 +78,7 @@ class ChosenOnValidation(PredictionTask):
         """Choose, train once more on everything, and score the test part."""
         refuse_own_choice(chain)
         settled = settled_options(chain, self.published_as)
-        splits = self.load()
+        splits = self.parts_of(context)
         on_val = Splits(splits.train, splits.val, splits.val)
         whole = replace(context, budget=replace(context.budget, test_examples=None, watch=()))
         passes = Passes()
@@ -102,7 +102,7 @@ class ChosenOnValidation(PredictionTask):
         self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context
     ) -> tuple[Outcome, Predictor]:
         """The last training alone, with methods whose options are chosen: the outcome, and the model that it is of."""
-        last, outcome = self._train_last(self.load(), chain, load_backbone, context)
+        last, outcome = self._train_last(self.parts_of(context), chain, load_backbone, context)
         assert last.subject_scored is not None
         return outcome, last.subject_scored
 

@@ -62,6 +62,10 @@ class PredictionTask(Task):
     def load(self) -> Splits:
         """The fixed splits."""
 
+    def parts_of(self, context: Context) -> Splits:
+        """The splits of a cell; those of `load`, unless the task `splits_by_seed`."""
+        return self.load()
+
     def score(self, outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
         """Metrics of a part, from outputs (N, outputs) in the targets' unit."""
         return score(outputs, targets, self.target, generator)
@@ -70,7 +74,7 @@ class PredictionTask(Task):
         """Load and encode the splits, and put a fresh head on the backbone's body. Raises TypeError for one without
         features.
         """
-        splits = subsample_train(self._limit(self.load(), context), context)
+        splits = subsample_train(self._limit(self.parts_of(context), context), context)
         body = load_backbone(context.generator("backbone-init"))
         if not isinstance(body, FeatureExtractor):
             raise TypeError(f"a backbone of a prediction task must be a FeatureExtractor, not {type(body).__name__}")
