@@ -10,9 +10,9 @@ an example is mean + seed + example + rest, and the variance of the mean is the 
 rest) and the part of the examples that all pairs share; both are estimated by the mean squares of the two-way random
 effects model (Searle, Casella & McCulloch 1992, chapter 4; for evaluations of language models Miller 2024,
 arXiv:2411.00640). Examples that were cut from one document count as one (`sampling`). One pair of rows that no seed
-changes has the examples alone. Where each seed has a split of its own, pairs are of one split, and what the splits of one
-set have in common is the part of the examples (`estimates`). Where no outcomes are kept, the test covers the seeds; for one pair the two standard
-errors stand in, as if the examples were not shared, which errs on the safe side.
+changes has the examples alone. Where each seed has a split of its own, a pair is of one split, and what splits of one
+set have in common is the part of the examples (`estimates`). Where no outcomes are kept, the test covers the seeds; for
+one pair the two standard errors stand in, as if the examples were not shared, which errs on the safe side.
 
 One pair of a row that a seed does change decides nothing, however many examples there are: how far another seed would
 be from it is not known ("one seed"). Ten such rows that are alike would give a "better" or "worse" in half of all

@@ -19,6 +19,7 @@ from ..contracts.task import Outcome, SplitSize
 from ..prediction.data import Examples, Splits
 from ..prediction.task import PredictionTask, Predictor
 
+
 @dataclass(frozen=True)
 class MoleculeTask(PredictionTask):
     """A table with a scaffold balanced split 8:1:1 for each seed of the cells: no scaffold is in two parts of a split.

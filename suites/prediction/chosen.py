@@ -38,6 +38,7 @@ from ..contracts.metrics import Scores
 from ..contracts.seeds import derive_seed
 from ..contracts.task import CostCall, Outcome, Setup
 from ..contracts.training_costs import TrainingLedger
+from ..contracts.traits import VALIDATION_PART
 from .data import Examples, Splits
 from .feature_extractor import FeatureExtractor
 from .passes import Passes
@@ -60,6 +61,7 @@ OWN_CHOICE = (
 class ChosenOnValidation(PredictionTask):
     """Base of the tasks with this protocol; a subclass states `target`, the sources and `load`, as of any task."""
 
+    gives = PredictionTask.gives - {VALIDATION_PART}
     rests: ClassVar[bool] = False
     """The last training has no validation part that stays out of it."""
     keeps_validation: ClassVar[bool] = False

@@ -19,7 +19,7 @@ from ..contracts.context import Context, Target
 from ..contracts.method import Method
 from ..contracts.metrics import Scores, score
 from ..contracts.task import CostCall, LoadBackbone, Outcome, Setup, Task
-from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA
+from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA, VALIDATION_PART
 from .data import Examples, Pairs, PredictionData, Splits, batch_rows, encode, subsample_train, targets_of
 from .feature_extractor import FeatureExtractor, LinearHeadModel
 from .look_ahead import AHEAD, look_ahead
@@ -42,7 +42,7 @@ class PredictionTask(Task):
     """Base of the prediction tasks; a subclass states `target`, the sources and `load`."""
 
     target: Target
-    gives: ClassVar[frozenset[str]] = frozenset({TRAINING_DATA, CALIBRATION_DATA, FEATURE_VECTORS})
+    gives: ClassVar[frozenset[str]] = frozenset({TRAINING_DATA, CALIBRATION_DATA, FEATURE_VECTORS, VALIDATION_PART})
     needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
     watches: ClassVar[bool] = True
     rests: ClassVar[bool] = True
