@@ -218,8 +218,8 @@ class Record:
     code which only measures costs; None in earlier records, whose `code` covers it, and without a score. `times` is in
     seconds. Where the seed chooses the split, `seeds` has "split_rows" and "split_test": its examples, and those of
     them that are tested. `curves` maps a name to (step, value) points; a name "y by x" says what else stands in the
-    place of the step. `details` has what methods noted and tasks found, by name. `examples` is the path, inside the result folder,
-    of the per-example outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold JSON values.
+    place of the step. `details` has what methods noted and tasks found, by name. `examples` is the path, inside the
+    result folder, of the per-example outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold JSON values.
 
     Raises:
         RecordError: a status without its reason, scores without a main metric, a number that is not finite.
