@@ -219,7 +219,8 @@ class Record:
     seconds. Where the seed chooses the split, `seeds` has "split_rows" and "split_test": its examples, and those of
     them that are tested. `curves` maps a name to (step, value) points; a name "y by x" says what else stands in the
     place of the step. `details` has what methods noted and tasks found, by name. `examples` is the path, inside the
-    result folder, of the per-example outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold JSON values.
+    result folder, of the per-example outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold
+    JSON values.
 
     Raises:
         RecordError: a status without its reason, scores without a main metric, a number that is not finite.
