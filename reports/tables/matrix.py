@@ -228,10 +228,9 @@ def _score(record: Record, name: str, examples: ExampleReader | None) -> Score:
 
 def _overlap(record: Record) -> float | None:
     """Test examples over the other ones of the split that the seed chose; None where all seeds share one."""
-    tested = record.seeds.get("split_test")
-    if tested is None:
-        return None
-    return tested / (record.seeds["split_rows"] - tested)
+    tested = record.seeds.get("split_test", 0)
+    others = record.seeds.get("split_rows", 0) - tested
+    return tested / others if tested > 0 and others > 0 else None
 
 
 def trials_of(metric: Metric) -> int | None:
