@@ -89,7 +89,7 @@ class CleanFeatures(Method):
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The model, whose body is in a `CleanedBody`."""
         model = cast(LinearHeadModel, backbone)
-        model.body = CleanedBody(model.body, self.bound)
+        model.body = CleanedBody(model.body, self.bound).to(context.device)
         return model
 
     def fit(self, model: nn.Module, data: PredictionData, context: Context) -> Curves:
