@@ -1,10 +1,6 @@
 """One electronic property of the molecules of QM9."""
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-from sparsebench.data.molecules.qm9 import Place, qm9_labels
-from sparsebench.data.molecules.table import MoleculeTable
 
 from ..contracts.context import Target
 from .task import MoleculeTask
@@ -21,10 +17,5 @@ class QM9Task(MoleculeTask):
     name: str
     column: str
 
-    place: ClassVar[Place]
     group = "quantum chemistry"
     target = Target("regression", 1)
-
-    def table(self) -> MoleculeTable:
-        """The molecules with that property, eV, D or bohr³."""
-        return qm9_labels(self.column, self.place)

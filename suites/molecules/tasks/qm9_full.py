@@ -1,9 +1,9 @@
 """Electronic properties of all molecules of QM9, from your own folder"""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from sparsebench.data.molecules.qm9 import Place
+from sparsebench.data.molecules.table import MoleculeTable
+from sparsebench.data.own.qm9 import own_qm9
 
 from ..qm9_task import QM9Task
 
@@ -22,6 +22,9 @@ class QM9Full(QM9Task):
     """One property of some 134,000 molecules. Raises `LocalFolderError` if the folder (`SPARSEBENCH_QM9_LABELS`) is not
     given, `DataError` for another file."""
 
-    place: ClassVar[Place] = "qm9-labels"
     version = "1"
     sources = ("qm9-labels",)
+
+    def table(self) -> MoleculeTable:
+        """The molecules with that property, in eV, D or bohr³."""
+        return own_qm9(self.column)

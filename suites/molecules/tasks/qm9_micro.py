@@ -1,9 +1,9 @@
 """Electronic properties of 1,006 molecules of QM9 that come with a package"""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from sparsebench.data.molecules.qm9 import Place
+from sparsebench.data.molecules.qm9 import qm9_labels
+from sparsebench.data.molecules.table import MoleculeTable
 
 from ..qm9_task import QM9Task
 
@@ -25,6 +25,9 @@ ROWS = (
 class QM9Micro(QM9Task):
     """One property of 1,006 molecules, 828 of them with nine heavy atoms: what a file of a package has of QM9."""
 
-    place: ClassVar[Place] = "graphium"
     version = "1"
     sources = ("graphium",)
+
+    def table(self) -> MoleculeTable:
+        """The molecules with that property, in eV, D or bohr³."""
+        return qm9_labels(self.column)

@@ -20,23 +20,6 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         qm9(tmp_path)
 
 
-def test_a_copy_of_the_user_s_has_its_energies_in_electronvolts(tmp_path: Path) -> None:
-    file = tmp_path / "qm9.csv"
-    file.write_text("mol_id,smiles,mu,homo,lumo,gap\ngdb_1,C,0,-0.3877,0.1171,0.5048\ngdb_2,C(,1,0,0,0\n")
-    table = qm9_labels("gap", "qm9-labels", tmp_path)
-    assert (table.smiles, table.units, table.target_names) == (["C"], ("eV",), ("gap",))
-    assert table.targets.tolist() == [[0.5048 * HARTREE]] and 13.7 < table.targets.item() < 13.8
-    assert [one.smiles for one in table.rejected] == ["C("]
-    assert qm9_labels("mu", "qm9-labels", tmp_path).targets.tolist() == [[0.0]]
-    with pytest.raises(DataError, match=r"qm9\.csv has no column alpha: it is not QM9"):
-        qm9_labels("alpha", "qm9-labels", tmp_path)
-    with pytest.raises(DataError, match="QM9 is read for mu, alpha, homo, lumo, gap, not for 'price'"):
-        qm9_labels("price", "qm9-labels", tmp_path)
-    file.unlink()
-    with pytest.raises(DataError, match=r"has no qm9\.csv"):
-        qm9_labels("gap", "qm9-labels", tmp_path)
-
-
 @pytest.mark.data
 def test_the_molecules_of_the_package_have_orbitals_that_give_the_gap() -> None:
     homo, lumo, gap = (qm9_labels(name) for name in ("homo", "lumo", "gap"))
