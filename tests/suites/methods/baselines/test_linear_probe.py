@@ -38,8 +38,10 @@ def test_penalty_and_head_are_those_of_both_parts() -> None:
     x = torch.randn(60, WIDTH, generator=generator) * torch.linspace(1, 9, WIDTH)
     y = x[:, :1] + 0.3 * torch.randn(60, 1, generator=generator)
     y[50:] = 5 * torch.randn(10, 1, generator=generator)
-    part = [PairedDataset(list(x[rows]), y[rows]) for rows in (slice(50), slice(50, 60), slice(0))]
-    data = PredictionData(Same(), torch.device("cpu"), TargetScaler(torch.tensor(0.0), torch.tensor(1.0)), *part)
+    train, val, test = [PairedDataset(list(x[rows]), y[rows]) for rows in (slice(50), slice(50, 60), slice(0))]
+    data = PredictionData(
+        Same(), torch.device("cpu"), TargetScaler(torch.tensor(0.0), torch.tensor(1.0)), train, val, test
+    )
     context = Context(
         suite="t", task="t", seed=0, budget=Budget(epochs=1, batch_size=16), target=Target("regression", 1)
     )

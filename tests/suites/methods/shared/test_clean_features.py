@@ -1,5 +1,6 @@
 """Features of very different sizes, with values that are none."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_bound_and_a_body_without_a_column_are_refused() -> None:
         CleanFeatures(bound=0)
 
     class Ones(Columns):
-        def encode(self, raw: list[str]) -> list[Tensor]:
+        def encode(self, raw: Sequence[str]) -> list[Tensor]:
             return [torch.ones(4) for _ in raw]
 
     with pytest.raises(FloatingPointError, match="none of the 4 columns"):
