@@ -13,7 +13,16 @@ BY_LISTS = ("vtab-1k",)
 """Folders with too many files to read each time: identified by their lists and the sums beside them. Records name the
 images that a cell read with their own sums."""
 LISTS = ("*/*.txt", "*/SHA256SUMS")
-BY_CONTENT = ("own-text", "own-images", "own-labelled-text", "own-molecules", "own-conversations", "cifar10", "glue")
+BY_CONTENT = (
+    "own-text",
+    "own-images",
+    "own-labelled-text",
+    "own-molecules",
+    "own-conversations",
+    "cifar10",
+    "glue",
+    "qm9-labels",
+)
 """Folders of the user's that are whatever the user puts there: identified by the content of all of their files; a zip
 file, by its own."""
 

@@ -85,12 +85,31 @@ def scaffold_split(
         MoleculeError: a string that cannot be read.
         ValueError: fractions that are not positive or do not sum to 1.
     """
+    return deal_groups(scaffold_groups(smiles, chirality), fractions, balanced)
+
+
+def deal_groups(
+    groups: list[list[int]], fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), balanced: int | None = None
+) -> SplitIndices:
+    """The split of `scaffold_split` from its groups, for whoever splits the same molecules again by another seed.
+
+    Args:
+        groups: what `scaffold_groups` gave.
+        fractions: of train, validation and test.
+        balanced: as for `scaffold_split`.
+
+    Returns:
+        The rows of each part.
+
+    Raises:
+        ValueError: fractions that are not positive or do not sum to 1.
+    """
     if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
         raise ValueError(f"fractions {fractions} must be positive and sum to 1")
-    groups = scaffold_groups(smiles, chirality)
+    rows = sum(map(len, groups))
     if balanced is not None:
-        groups = _shuffled(groups, balanced, len(smiles) * min(fractions[1:]) / 2)
-    return _deal(groups, fractions[0] * len(smiles), (fractions[0] + fractions[1]) * len(smiles))
+        groups = _shuffled(groups, balanced, rows * min(fractions[1:]) / 2)
+    return _deal(groups, fractions[0] * rows, (fractions[0] + fractions[1]) * rows)
 
 
 def _shuffled(groups: list[list[int]], seed: int, large: float) -> list[list[int]]:

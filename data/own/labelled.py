@@ -5,6 +5,7 @@ where the columns cannot be guessed, `columns.json`: {"input": "SMILES", "target
 fit` makes such a folder.
 """
 
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -84,6 +85,26 @@ def _read(kind: Kind, place: Path, content: str) -> OwnTable:
         given = read_columns(described)
     note_unpinned(SOURCES[kind], place, tables[0])
     return learnable(read_table(tables[0]), kind, given)
+
+
+@functools.lru_cache(maxsize=16)
+def dealt_again(table: OwnTable, number: int) -> OwnTable:
+    """The molecules of a table in the parts of another split by scaffold.
+
+    Args:
+        table: with parts that it does not name itself.
+        number: of the split, from 0, which is the one that the table has.
+
+    Returns:
+        The table with these parts.
+
+    Raises:
+        TableError: it names its parts, or none of twenty shuffles gives parts that can be learnt from.
+    """
+    if table.columns.split:
+        raise TableError(f"its column {table.columns.split!r} names the parts, and there is no other split of it")
+    targets = Targets(table.goal, table.values, table.classes, {})
+    return replace(table, parts=tuple(_by_scaffold(table.inputs, targets, f"split {number}", number)))
 
 
 def read_columns(file: Path) -> Columns:
@@ -225,14 +246,18 @@ def _parts(
     return _by_scaffold(inputs, targets, where)
 
 
-def _by_scaffold(inputs: Sequence[str], targets: Targets, where: str) -> list[Part]:
-    """No scaffold is in two parts; of classes, the first of twenty shuffles that has two in each part."""
-    from ..molecules.scaffold import scaffold_split
+def _by_scaffold(inputs: Sequence[str], targets: Targets, where: str, number: int = 0) -> list[Part]:
+    """No scaffold is in two parts; of classes, the first of twenty shuffles that has two in each part.
 
+    Each number has twenty shuffles of its own.
+    """
+    from ..molecules.scaffold import deal_groups, scaffold_groups
+
+    groups = scaffold_groups(inputs)
     found: list[Part] = []
-    for seed in range(SPLIT_SEEDS):
+    for seed in range(SPLIT_SEEDS * number, SPLIT_SEEDS * (number + 1)):
         found = ["train"] * len(inputs)
-        split = scaffold_split(inputs, (0.6, 0.2, 0.2), balanced=seed)
+        split = deal_groups(groups, (0.6, 0.2, 0.2), balanced=seed)
         for part, rows in zip(PARTS, split, strict=True):
             for row in rows:
                 found[row] = part

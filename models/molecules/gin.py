@@ -43,7 +43,7 @@ class GIN(nn.Module):
             self.bonds.append(CategoryEncoder(BOND_FEATURES, config.width))
             self.convs.append(GINEConv(_mlp(config.width)))
             self.norms.append(nn.BatchNorm1d(config.width))
-        _initialise(self, torch.Generator().manual_seed(config.seed))
+        initialise(self, torch.Generator().manual_seed(config.seed))
 
     def forward(self, graphs: Data) -> Tensor:
         """Mean of the atoms' states, (graphs, width), of a batch of `molecule_graphs`."""
@@ -74,12 +74,18 @@ def _mlp(width: int) -> nn.Sequential:
 
 
 @torch.no_grad()
-def _initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Embeddings Xavier-uniform, linear layers U(-1, 1) / sqrt(fan_in)."""
+def initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights of a graph network: embeddings Xavier-uniform, linear layers U(-1, 1) / sqrt(fan_in).
+
+    Args:
+        module: the network; its embeddings and linear layers are filled in place.
+        generator: gives the numbers.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Embedding):
             nn.init.xavier_uniform_(layer.weight, generator=generator)
         elif isinstance(layer, nn.Linear):
             bound = 1 / math.sqrt(layer.in_features)
             layer.weight.uniform_(-bound, bound, generator=generator)
-            layer.bias.uniform_(-bound, bound, generator=generator)
+            if layer.bias is not None:
+                layer.bias.uniform_(-bound, bound, generator=generator)

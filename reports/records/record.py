@@ -216,9 +216,11 @@ class Record:
     `id` is the hash of cell and code and the name of the file; `key` is the hash of the cell alone, so that two records
     of one key are the same work done by different code; `code` is the hash of that code. `costs_code` is that of the
     code which only measures costs; None in earlier records, whose `code` covers it, and without a score. `times` is in
-    seconds. `curves` maps a name to (step, value) points; a name "y by x" says what else stands in the place of the
-    step. `details` has what methods noted and tasks found, by name. `examples` is the path, inside the result folder,
-    of the per-example outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold JSON values.
+    seconds. Where the seed chooses the split, `seeds` has "split_rows" and "split_test": its examples, and those of
+    them that are tested. `curves` maps a name to (step, value) points; a name "y by x" says what else stands in the
+    place of the step. `details` has what methods noted and tasks found, by name. `examples` is the path, inside the
+    result folder, of the per-example outcomes. Free-form fields (`config`, `budget`, `details`, `environment`) hold
+    JSON values.
 
     Raises:
         RecordError: a status without its reason, scores without a main metric, a number that is not finite.

@@ -10,8 +10,9 @@ an example is mean + seed + example + rest, and the variance of the mean is the 
 rest) and the part of the examples that all pairs share; both are estimated by the mean squares of the two-way random
 effects model (Searle, Casella & McCulloch 1992, chapter 4; for evaluations of language models Miller 2024,
 arXiv:2411.00640). Examples that were cut from one document count as one (`sampling`). One pair of rows that no seed
-changes has the examples alone. Where no outcomes are kept, the test covers the seeds; for one pair the two standard
-errors stand in, as if the examples were not shared, which errs on the safe side.
+changes has the examples alone. Where each seed has a split of its own, a pair is of one split, and what splits of one
+set have in common is the part of the examples (`estimates`). Where no outcomes are kept, the test covers the seeds; for
+one pair the two standard errors stand in, as if the examples were not shared, which errs on the safe side.
 
 One pair of a row that a seed does change decides nothing, however many examples there are: how far another seed would
 be from it is not known ("one seed"). Ten such rows that are alike would give a "better" or "worse" in half of all
@@ -34,7 +35,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .estimates import ALPHA, Combined, Estimate, Stratum, combine, seeds_part
+from .estimates import ALPHA, Combined, Estimate, Stratum, combine, seeds_part, splits_part
 from .examples import ExampleScores, subtract
 from .intervals import Part, equivalence_p, half_width, p_value
 from .pairing import Pairing, Score
@@ -152,6 +153,11 @@ def difference(tasks: Sequence[Pairing], higher_is_better: bool = True, margin: 
 def _stratum(pairs: Sequence[tuple[Score, Score]], sign: float) -> tuple[Stratum, Examples]:
     """One task, and what is known of its examples."""
     mean, seeds = seeds_part([sign * (ours.value - theirs.value) for ours, theirs in pairs])
+    shared = splits_part([ours for ours, _ in pairs], seeds)
+    if shared is not None:
+        return Stratum(mean, len(pairs), seeds, shared), "unpaired"
+    if pairs[0][0].overlap is not None:  # one split, or several on which the rows agree to the last digit
+        pairs = pairs[:1]
     matched = _paired_examples(pairs)
     if matched is None:
         examples = None

@@ -5,6 +5,13 @@ The seeds are a sample, and so are the examples; the tasks are fixed. The error 
 seeds share. Taken together they count the noise of examples that seeds do not share twice, which errs on the safe side.
 Where only one of the two is known the interval covers only that, and says so (`covers`).
 
+Where each seed has a split of its own (`Score.overlap`) the spread between seeds holds that of their test examples. But
+splits of one set are no independent samples: their test parts have examples in common, and their training parts most of
+them. The variance of a mean over n splits is then s² (1 / n + o), s² the variance between them and o the test examples
+over the other ones (Nadeau & Bengio 2003, Inference for the generalization error, section 3.1; what they count with the
+number of training examples is here all that is not tested). The first part falls with the splits, the second, that of
+the examples, does not.
+
 A fraction of right answers near 0 or 1 has a standard error that says too little, none at all where every answer is
 right. Of one result the interval is Wilson's, whose ends are not equally far, with the correction for one to three
 answers that are not like the others (Wilson 1927; Brown, Cai & DasGupta 2001, section 4.1.1): the usual one covers
@@ -119,8 +126,8 @@ def estimate_mean(tasks: Sequence[Sequence[Score]]) -> Estimate:
 def _stratum(scores: Sequence[Score]) -> Stratum:
     mean, seeds = seeds_part([score.value for score in scores])
     known = [score.variance for score in scores if score.variance is not None]
-    examples = None
-    if len(known) == len(scores):
+    examples = splits_part(scores, seeds)
+    if examples is None and len(known) == len(scores):
         # The mean of the seeds' variances, not that over their number: all seeds were scored on the same examples.
         examples = Part(mean_of(known), math.inf)
     return Stratum(mean, len(scores), seeds, examples)
@@ -169,6 +176,22 @@ def seeds_part(values: Sequence[float]) -> tuple[float, Part | None]:
     if n == 1 or not spread > 1e-24 * max(1.0, square(mean)) / n:
         return mean, None
     return mean, Part(spread / (n - 1), n - 1)
+
+
+def splits_part(scores: Sequence[Score], seeds: Part | None) -> Part | None:
+    """The part of a mean's error that all splits of one set have in common, where each seed has a split of its own.
+
+    Args:
+        scores: of the seeds.
+        seeds: the part between them.
+
+    Returns:
+        The part; None where seeds share their test examples, or there is one split.
+    """
+    overlaps = [score.overlap for score in scores if score.overlap is not None]
+    if seeds is None or len(overlaps) < len(scores):
+        return None
+    return Part(mean_of(overlaps) * len(scores) * seeds.variance, seeds.df)
 
 
 def combine(strata: Sequence[Stratum]) -> Combined:

@@ -24,7 +24,12 @@ def mean_score(scores: Sequence[Score]) -> Score:
         return scores[0]
     errors = [score.stderr for score in scores if score.stderr is not None]
     stderr = mean_of(errors) if len(errors) == len(scores) else None
-    return Score(mean_of([score.value for score in scores]), stderr, read=partial(_mean_examples, scores))
+    return Score(
+        mean_of([score.value for score in scores]),
+        stderr,
+        read=partial(_mean_examples, scores),
+        overlap=scores[0].overlap,
+    )
 
 
 def change(score: Score, base: Score) -> Score:
@@ -40,7 +45,8 @@ def change(score: Score, base: Score) -> Score:
     stderr = None
     if score.stderr is not None and base.stderr is not None:
         stderr = score.stderr + base.stderr
-    return Score(score.value - base.value, stderr, read=partial(_change_examples, score, base))
+    read = partial(_change_examples, score, base)
+    return Score(score.value - base.value, stderr, read=read, overlap=score.overlap)
 
 
 def _mean_examples(scores: Sequence[Score]) -> ExampleScores | None:

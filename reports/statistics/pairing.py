@@ -20,6 +20,8 @@ class Score:
     trials: int | None = None
     read: Callable[[], ExampleScores | None] | None = field(default=None, compare=False, repr=False)
     """Reads what each example contributes, from the disk; None where nothing was kept."""
+    overlap: float | None = None
+    """Of a seed that has a split of its own: its test examples over all its other ones; None where seeds share them."""
 
     @property
     def variance(self) -> float | None:

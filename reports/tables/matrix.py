@@ -223,7 +223,14 @@ def _score(record: Record, name: str, examples: ExampleReader | None) -> Score:
     read = None
     if examples is not None:
         read = partial(examples.scores, record.id, name, metric.value)
-    return Score(metric.value, metric.stderr, trials_of(metric), read)
+    return Score(metric.value, metric.stderr, trials_of(metric), read, _overlap(record))
+
+
+def _overlap(record: Record) -> float | None:
+    """Test examples over the other ones of the split that the seed chose; None where all seeds share one."""
+    tested = record.seeds.get("split_test", 0)
+    others = record.seeds.get("split_rows", 0) - tested
+    return tested / others if tested > 0 and others > 0 else None
 
 
 def trials_of(metric: Metric) -> int | None:

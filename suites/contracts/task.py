@@ -33,6 +33,13 @@ class CostCall(NamedTuple):
     unit: str
 
 
+class SplitSize(NamedTuple):
+    """Examples of a split, and those of them that are tested."""
+
+    rows: int
+    test: int
+
+
 @dataclass(kw_only=True)
 class Outcome:
     """What one run of a task gives; the runner adds the cell, the environment and the provenance."""
@@ -47,6 +54,8 @@ class Outcome:
     times: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase: load, prepare, fit, evaluate, measure."""
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    split: SplitSize | None = None
+    """Of the split that the seed chose; None where all seeds share one."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Anything else worth keeping that is not a score, as JSON values."""
 

@@ -17,6 +17,7 @@ from sparsebench.models.anatomy import UnknownAnatomy, describe
 
 TRAINING_DATA = "training data"
 READY_HEAD = "ready head"
+VALIDATION_PART = "validation part"
 FEATURE_VECTORS = "feature vectors"
 CALIBRATION_DATA = "calibration data"
 GENERATION = "generation"
@@ -26,6 +27,7 @@ RELEASED_SETTINGS = "settings of releases"
 TASK_REASONS = {
     TRAINING_DATA: "this task does not train",
     READY_HEAD: "the head is random without training; the trained baseline is linear_probe",
+    VALIDATION_PART: "this task has no validation part, or it is training data in the end",
     FEATURE_VECTORS: "this task has no feature vectors",
     CALIBRATION_DATA: "this task has no calibration data",
     GENERATION: "this task generates nothing",
@@ -123,6 +125,9 @@ class TaskTraits:
     """Whether a budget may ask it to watch training (`Budget.watch`)."""
     rests: ClassVar[bool] = False
     """Whether a budget may train until the row rests (`Budget.rest`): it has a validation part that trains nothing."""
+    splits_by_seed: ClassVar[bool] = False
+    """Whether the seed of a cell chooses its training, validation and test part: rows of one seed share a split, and
+    each row has as many splits as the plan has seeds, whatever the method is."""
     draws: ClassVar[bool] = False
     """Whether the evaluation draws random numbers, so that seeds differ whatever the method is."""
 

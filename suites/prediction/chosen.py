@@ -38,6 +38,7 @@ from ..contracts.metrics import Scores
 from ..contracts.seeds import derive_seed
 from ..contracts.task import CostCall, Outcome, Setup
 from ..contracts.training_costs import TrainingLedger
+from ..contracts.traits import VALIDATION_PART
 from .data import Examples, Splits
 from .feature_extractor import FeatureExtractor
 from .passes import Passes
@@ -60,6 +61,7 @@ OWN_CHOICE = (
 class ChosenOnValidation(PredictionTask):
     """Base of the tasks with this protocol; a subclass states `target`, the sources and `load`, as of any task."""
 
+    gives = PredictionTask.gives - {VALIDATION_PART}
     rests: ClassVar[bool] = False
     """The last training has no validation part that stays out of it."""
     keeps_validation: ClassVar[bool] = False
@@ -78,7 +80,7 @@ class ChosenOnValidation(PredictionTask):
         """Choose, train once more on everything, and score the test part."""
         refuse_own_choice(chain)
         settled = settled_options(chain, self.published_as)
-        splits = self.load()
+        splits = self.parts_of(context)
         on_val = Splits(splits.train, splits.val, splits.val)
         whole = replace(context, budget=replace(context.budget, test_examples=None, watch=()))
         passes = Passes()
@@ -102,7 +104,7 @@ class ChosenOnValidation(PredictionTask):
         self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context
     ) -> tuple[Outcome, Predictor]:
         """The last training alone, with methods whose options are chosen: the outcome, and the model that it is of."""
-        last, outcome = self._train_last(self.load(), chain, load_backbone, context)
+        last, outcome = self._train_last(self.parts_of(context), chain, load_backbone, context)
         assert last.subject_scored is not None
         return outcome, last.subject_scored
 

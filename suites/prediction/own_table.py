@@ -62,7 +62,10 @@ class OwnTableTask(ChosenOnValidation):
 
     def load(self) -> Splits:
         """The three parts, in the order of the table."""
-        table = self.table()
+        return self.splits_of(self.table())
+
+    def splits_of(self, table: OwnTable) -> Splits:
+        """The three parts of a table, in its order."""
 
         def part(name: Part) -> Examples:
             rows = table.rows(name)
@@ -75,12 +78,13 @@ class OwnTableTask(ChosenOnValidation):
         if self.missing() is None:
             self.table()
 
-    def describe(self) -> dict[str, int]:
+    def describe(self, context: Context) -> dict[str, int]:
         """Rows by part, and those of no part."""
-        table = self.table()
-        return {part: len(table.rows(part)) for part in PARTS} | {"rejected": len(table.rejected)}
+        splits = self.parts_of(context)
+        counts = {part: len(getattr(splits, part).targets) for part in PARTS}
+        return counts | {"rejected": len(self.table().rejected)}
 
     def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
         """As every task with this protocol; the record says what became of the rows."""
         outcome = super().run(chain, load_backbone, context)
-        return replace(outcome, details={**outcome.details, "own data": self.describe()})
+        return replace(outcome, details={**outcome.details, "own data": self.describe(context)})

@@ -19,7 +19,7 @@ from ..contracts.context import Context, Target
 from ..contracts.method import Method
 from ..contracts.metrics import Scores, score
 from ..contracts.task import CostCall, LoadBackbone, Outcome, Setup, Task
-from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA
+from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA, VALIDATION_PART
 from .data import Examples, Pairs, PredictionData, Splits, batch_rows, encode, subsample_train, targets_of
 from .feature_extractor import FeatureExtractor, LinearHeadModel
 from .look_ahead import AHEAD, look_ahead
@@ -42,7 +42,7 @@ class PredictionTask(Task):
     """Base of the prediction tasks; a subclass states `target`, the sources and `load`."""
 
     target: Target
-    gives: ClassVar[frozenset[str]] = frozenset({TRAINING_DATA, CALIBRATION_DATA, FEATURE_VECTORS})
+    gives: ClassVar[frozenset[str]] = frozenset({TRAINING_DATA, CALIBRATION_DATA, FEATURE_VECTORS, VALIDATION_PART})
     needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
     watches: ClassVar[bool] = True
     rests: ClassVar[bool] = True
@@ -62,6 +62,10 @@ class PredictionTask(Task):
     def load(self) -> Splits:
         """The fixed splits."""
 
+    def parts_of(self, context: Context) -> Splits:
+        """The splits of a cell; those of `load`, unless the task `splits_by_seed`."""
+        return self.load()
+
     def score(self, outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
         """Metrics of a part, from outputs (N, outputs) in the targets' unit."""
         return score(outputs, targets, self.target, generator)
@@ -70,7 +74,7 @@ class PredictionTask(Task):
         """Load and encode the splits, and put a fresh head on the backbone's body. Raises TypeError for one without
         features.
         """
-        splits = subsample_train(self._limit(self.load(), context), context)
+        splits = subsample_train(self._limit(self.parts_of(context), context), context)
         body = load_backbone(context.generator("backbone-init"))
         if not isinstance(body, FeatureExtractor):
             raise TypeError(f"a backbone of a prediction task must be a FeatureExtractor, not {type(body).__name__}")

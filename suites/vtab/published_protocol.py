@@ -5,6 +5,7 @@ from torch import Tensor
 from sparsebench.data.vision.vtab1k import OWN_IMAGES, VtabTask, own_images
 
 from ..contracts.context import Target
+from ..contracts.traits import RELEASED_SETTINGS
 from ..prediction.chosen import ChosenOnValidation
 from ..prediction.data import Examples, Splits
 from ..prediction.feature_extractor import FeatureExtractor
@@ -41,6 +42,8 @@ class PublishedFolderTask(ChosenOnValidation, FolderTask):
 
 class PublishedVTAB1KTask(PublishedFolderTask, VTAB1KTask):
     """One of the nineteen tasks."""
+
+    gives = PublishedFolderTask.gives | {RELEASED_SETTINGS}
 
 
 class OwnImagesTask(PublishedFolderTask):

@@ -2,7 +2,8 @@
 
 The evaluation protocol of Alain and Bengio (arXiv 1610.01644), solved to convergence by scikit-learn instead of by
 gradient steps. The strength of the penalty is the one with the lowest loss on the validation part; the chosen head is
-not fitted again on both parts, so that it has seen the same labels as every other method.
+not fitted again on both parts, so that it has seen the same labels as every other method. With `folds` it is what who
+has a small table does: a penalty by cross-validation on the training and the validation part, and a head of both.
 """
 
 from collections.abc import Callable
@@ -12,11 +13,12 @@ from typing import ClassVar, cast
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold
 from torch import Tensor, nn
 
 from ...contracts.context import Context
-from ...contracts.method import Curves, Method
-from ...contracts.traits import FEATURE_VECTORS, TRAINING_DATA
+from ...contracts.method import Curves, Later, Method
+from ...contracts.traits import FEATURE_VECTORS, TRAINING_DATA, VALIDATION_PART
 from ...prediction.data import PredictionData, targets_of
 from ...prediction.feature_extractor import LinearHeadModel
 from ...prediction.task import forward_flops, predict, prediction_loss
@@ -37,17 +39,23 @@ class LinearProbe(Method):
     """Weights of the squared norm in addition to the mean loss, to choose from."""
     iterations: int = 2000
     """At most this many L-BFGS steps."""
+    folds: Later[int] = 0
+    """2 or more: the penalty is the one with the lowest loss in a cross-validation of so many parts, the same for every
+    seed, over the training and the validation part together, on which the head is then fitted."""
 
     stochastic: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.penalties or min(self.penalties) <= 0:
             raise ValueError(f"penalties must be one or more numbers above 0, not {self.penalties}")
+        if self.folds < 0 or self.folds == 1:
+            raise ValueError(f"folds must be 0 or 2 and more, not {self.folds}")
 
     @property
     def needs(self) -> frozenset[str]:
-        """One feature vector and one target per example."""
-        return frozenset({TRAINING_DATA, FEATURE_VECTORS})
+        """One feature vector and one target per example; with folds, a validation part that is not trained on yet."""
+        needed = frozenset({TRAINING_DATA, FEATURE_VECTORS})
+        return needed | {VALIDATION_PART} if self.folds else needed
 
     @property
     def trains(self) -> str | None:
@@ -73,35 +81,51 @@ class LinearProbe(Method):
 
         Raises:
             FloatingPointError: no penalty gives a finite validation loss.
+            ValueError: a column of targets has no label in what a head is fitted on.
         """
         model = cast(LinearHeadModel, model)
         start = data.clock()
         size = context.budget.batch_size
-        x = predict(model.body, data.train, data, size).double()
-        y = targets_of(data.train)
-        x_val = predict(model.body, data.val, data, size).double()
-        y_val = targets_of(data.val)
-        mean = x.mean(0)
-        std = x.std(0).clamp(min=1e-6)
-        standard = ((x - mean) / std).numpy()
-        curve = []
-        best = float("inf")
-        for penalty in sorted(self.penalties, reverse=True):
-            weight, bias = map(torch.from_numpy, self._solve(standard, y.numpy(), penalty, context))
-            weight = weight / std
-            bias = bias - weight @ mean
-            loss = prediction_loss(x_val @ weight.T + bias, y_val, context.target).item()
-            curve.append((penalty, loss))
-            if loss < best:
-                best = loss
-                _write(model.head, weight, bias)
-        if not np.isfinite(best):
+        x, y = predict(model.body, data.train, data, size).double(), targets_of(data.train)
+        x_val, y_val = predict(model.body, data.val, data, size).double(), targets_of(data.val)
+        penalties = sorted(self.penalties, reverse=True)
+        if self.folds:
+            name = "cross-validated loss by penalty"
+            x, y = torch.cat([x, x_val]), torch.cat([y, y_val])
+            losses = [self._cross_validated(x, y, penalty, context) for penalty in penalties]
+            heads = {}
+        else:
+            name = "val loss by penalty"
+            heads = {penalty: self._fitted(x, y, penalty, context) for penalty in penalties}
+            losses = [_loss(heads[penalty], x_val, y_val, context) for penalty in penalties]
+        curve = list(zip(penalties, losses, strict=True))
+        finite = [(loss, -penalty) for penalty, loss in curve if np.isfinite(loss)]
+        if not finite:
             raise FloatingPointError(f"no penalty gives a finite validation loss: {curve}")
+        best = -min(finite)[1]
+        _write(model.head, *(heads[best] if heads else self._fitted(x, y, best, context)))
         seconds = data.clock() - start
         operations = sum(forward_flops(model.body, part, data, size) for part in (data.train, data.val))
         context.ledger.count(model.head.parameters())
         context.ledger.add(seconds=seconds, flops=operations)
-        return {"val loss by penalty": curve}
+        return {name: curve}
+
+    def _fitted(self, x: Tensor, y: Tensor, penalty: float, context: Context) -> tuple[Tensor, Tensor]:
+        """Weight and bias for features (N, width) as they are; the penalty is that of standardised ones."""
+        mean = x.mean(0)
+        std = x.std(0).clamp(min=1e-6)
+        standard = ((x - mean) / std).numpy()
+        weight, bias = map(torch.from_numpy, self._solve(standard, y.numpy(), penalty, context))
+        weight = weight / std
+        return weight, bias - weight @ mean
+
+    def _cross_validated(self, x: Tensor, y: Tensor, penalty: float, context: Context) -> float:
+        """Mean loss of the examples that a head was not fitted on."""
+        total = 0.0
+        for fitted, held in KFold(self.folds, shuffle=True, random_state=0).split(np.arange(len(x))):
+            head = self._fitted(x[fitted], y[fitted], penalty, context)
+            total += _loss(head, x[held], y[held], context) * len(held)
+        return total / len(x)
 
     def _solve(self, x: np.ndarray, y: np.ndarray, penalty: float, context: Context) -> Affine:
         if context.target.kind == "classification":
@@ -139,6 +163,11 @@ class LinearProbe(Method):
 
     def _logistic(self, x: np.ndarray, y: np.ndarray, penalty: float) -> LogisticRegression:
         return LogisticRegression(C=1 / (penalty * len(x)), max_iter=self.iterations).fit(x, y)
+
+
+def _loss(head: tuple[Tensor, Tensor], x: Tensor, y: Tensor, context: Context) -> float:
+    weight, bias = head
+    return prediction_loss(x @ weight.T + bias, y, context.target).item()
 
 
 def _by_column(

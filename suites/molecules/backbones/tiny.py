@@ -2,7 +2,9 @@
 
 import torch
 
-from ..features.graph import GraphBody
+from sparsebench.models.molecules.gin import GIN, GINConfig
+
+from ..features.graph import GraphBody, seed_of
 
 SOURCES = ()
 RANDOM_WEIGHTS = True
@@ -13,4 +15,4 @@ def load(generator: torch.Generator, argument: str | None = None) -> GraphBody:
     """The network. Raises ValueError for an argument: there is nothing to choose."""
     if argument is not None:
         raise ValueError(f"backbone 'tiny' takes no argument, not {argument!r}")
-    return GraphBody(16, 2, generator)
+    return GraphBody(GIN(GINConfig(width=16, layers=2, seed=seed_of(generator))))

@@ -19,6 +19,13 @@ def morgan(molecules: Sequence[Chem.Mol], bits: int = BITS) -> np.ndarray:
     return np.array(rows, dtype=np.uint8).reshape(len(rows), bits)
 
 
+def morgan_counts(molecules: Sequence[Chem.Mol], bits: int = BITS) -> np.ndarray:
+    """How often each environment of radius 2 is there, int32 (molecules, bits); two that share a place are added."""
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=bits)
+    rows = [generator.GetCountFingerprintAsNumPy(molecule) for molecule in molecules]
+    return np.array(rows, dtype=np.int32).reshape(len(rows), bits)
+
+
 def shared_bits(rows: np.ndarray, columns: np.ndarray, order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Numbers of shared bits of fingerprints (N, bits) with (M, bits), a block of columns at a time.
 

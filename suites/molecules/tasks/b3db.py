@@ -10,7 +10,7 @@ from ..task import MoleculeTask
 class B3DB(MoleculeTask):
     """7,805 molecules that RDKit can read, 63 % of them BBB+."""
 
-    version = "2"
+    version = "3"
     group = "physiology"
     sources = ("b3db",)
     target = Target("multilabel", 1)

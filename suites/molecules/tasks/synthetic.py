@@ -12,7 +12,7 @@ from ..task import MoleculeTask
 class Synthetic(MoleculeTask):
     """Chains of 3 to 7 pieces, always the same; the target is computable, so a model that works must learn it."""
 
-    version = "2"
+    version = "3"
     group = "smoke test"
     target = Target("regression", 1)
 

@@ -162,8 +162,11 @@ def _check_brought(entries: tuple[Entry, ...]) -> None:
 
 
 def _success(cell: Cell, outcome: Outcome, started: str) -> Record:
+    common = _common(cell, started)
+    if outcome.split is not None:
+        common["seeds"] |= {"split_rows": outcome.split.rows, "split_test": outcome.split.test}
     return Record(
-        **_common(cell, started),
+        **common,
         costs_code=costs_hash(cell.parts.entries),
         status="ok",
         metrics=dict(outcome.metrics),

@@ -75,7 +75,8 @@ def _seeds(plan: SuitePlan, loaded: _LoadedRow, backbone: str, task: _LoadedTask
     known, *further = [entry.backbone(name) for entry, name in parts.backbones]
     reason = loaded.reason or reason_against(chain, task.task, known, further, [link.method for link in loaded.links])
     drawn = any(entry.constant("RANDOM_WEIGHTS", False) for entry, _ in parts.backbones)
-    stochastic = not reason and (task.task.draws or drawn or any(method.stochastic for method in chain))
+    by_seed = task.task.draws or task.task.splits_by_seed or drawn
+    stochastic = not reason and (by_seed or any(method.stochastic for method in chain))
     seeds = 1
     if stochastic:
         seeds = task.row.seeds or plan.row_seeds.get(loaded.row.label, plan.seeds)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data.errors import DataError
-from sparsebench.data.molecules.qm9 import qm9
+from sparsebench.data.molecules.qm9 import HARTREE, PROPERTIES, qm9, qm9_labels
 
 
 def test_the_folder_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,3 +18,12 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         file.write("smiles\nC\n")
     with pytest.raises(DataError, match="qm9"):
         qm9(tmp_path)
+
+
+@pytest.mark.data
+def test_the_molecules_of_the_package_have_orbitals_that_give_the_gap() -> None:
+    homo, lumo, gap = (qm9_labels(name) for name in ("homo", "lumo", "gap"))
+    assert len(gap) == 1006 and not gap.rejected
+    # Of four digits in hartree, each rounded by itself.
+    assert abs(lumo.targets - homo.targets - gap.targets).max() < 2 * 0.0001 * HARTREE
+    assert all(len(qm9_labels(name)) == 1006 for name in PROPERTIES)

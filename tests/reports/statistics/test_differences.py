@@ -32,6 +32,21 @@ def test_seeds_alone_are_tested_by_students_t_whatever_their_number(seeds: int) 
     assert result.p == pytest.approx(scipy.stats.ttest_rel(ours, theirs).pvalue)
 
 
+def test_pairs_on_splits_of_their_own_share_what_splits_have_in_common() -> None:
+    """The outcomes of one split are no draw of the next one's, even where the parts are of one size."""
+    values_SN = np.random.default_rng(0).normal(0.3, 1, (5, 12))
+    pairs = [replace(score_of(row), overlap=1 / 9) for row in values_SN]
+    zeros = [replace(score_of(0 * row), overlap=1 / 9) for row in values_SN]
+    result = difference([Pairing(tuple(zip(pairs, zeros, strict=True)), 5, stochastic=True)])
+    variance = np.var(values_SN.mean(axis=1), ddof=1) * (1 / 5 + 1 / 9)
+    assert (result.test, result.estimate.covers) == ("t", "seeds and examples")
+    assert result.estimate.half_width == pytest.approx(scipy.stats.t.ppf(0.975, 4) * math.sqrt(variance))
+    same = difference([Pairing(tuple(zip(pairs, pairs, strict=True)), 5, stochastic=True)])
+    assert same.outcome == "identical"
+    single = difference([Pairing(((pairs[0], zeros[0]),), 5, stochastic=True)])
+    assert (single.outcome, single.estimate.covers) == ("one seed", "examples")
+
+
 def test_more_seeds_of_one_kind_do_not_weaken_the_verdict() -> None:
     """R11: five equal-signed pairs had p = 7e-6, six of the same kind p = 0.031."""
     gains = [1.0, 1.02, 0.98, 1.01, 0.99, 1.0, 1.02, 0.98]

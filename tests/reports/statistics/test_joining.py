@@ -21,6 +21,8 @@ def test_a_mean_and_a_change_are_those_of_every_example():
     assert (lost.value, lost.stderr) == (1.0, 1.0)
     assert lost.read is not None and lost.read().values.tolist() == [-2, 0, 5]
     assert mean_score([first]) is first
+    own = Score(1.0, 0.5, overlap=0.1)
+    assert mean_score([own, own]).overlap == change(own, first).overlap == 0.1 and lost.overlap is None
 
 
 def test_other_examples_leave_the_scores_alone():

@@ -76,6 +76,12 @@ def test_a_side_knows_from_its_records_what_was_planned(make):
     assert alone.stochastic, "one planned seed is a choice of the plan, not a property of the row"
 
 
+def test_a_score_of_a_seed_with_its_own_split_knows_how_far_splits_overlap(make) -> None:
+    records = [make.record("a", seed=s, score=s / 9, seeds={"split_rows": 100, "split_test": 10}) for s in (0, 1)]
+    assert [score.overlap for score in side_of(records, "accuracy").scores.values()] == [1 / 9, 1 / 9]
+    assert side_of([make.record("a")], "accuracy").scores[0].overlap is None
+
+
 def test_of_older_records_the_number_says_it_failed_ones_included(make):
     """R10."""
     whole = make.record("a", seed=0)

@@ -9,9 +9,12 @@ from sparsebench.data.errors import LocalFolderError
 from sparsebench.data.molecules.scaffold import scaffold_of, scaffold_split
 from sparsebench.data.sources import source
 from sparsebench.suites.contracts.context import Target
+from sparsebench.suites.methods.baselines.constant import Constant
+from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.molecules import task
+from sparsebench.suites.molecules.backbones import ecfp4
 from sparsebench.suites.molecules.synthetic_molecules import COUNT
-from sparsebench.suites.molecules.task import SPLIT_SEED, MoleculeTask
+from sparsebench.suites.molecules.task import MoleculeTask
 from sparsebench.suites.molecules.tasks.b3db import B3DB
 from sparsebench.suites.molecules.tasks.freesolv import FreeSolv
 from sparsebench.suites.molecules.tasks.solubility import Solubility
@@ -49,12 +52,30 @@ def test_synthetic_is_fixed_and_split_by_scaffold():
     check_scaffolds(Synthetic().load())
 
 
-def test_the_split_is_the_balanced_one_with_one_seed():
+def test_each_seed_has_a_split_of_its_own_and_that_of_seed_0_is_the_one_of_before(make_context) -> None:
     smiles = Synthetic().table().smiles
-    expected = scaffold_split(smiles, balanced=SPLIT_SEED)
-    for part, rows in zip(parts(Synthetic().load()), expected, strict=True):
-        assert list(part.inputs) == [smiles[row] for row in rows]
-    assert not np.array_equal(expected.test, scaffold_split(smiles).test)
+    tested = []
+    for seed in (0, 1, 2):
+        found = Synthetic().parts_of(make_context(seed=seed))
+        expected = scaffold_split(smiles, balanced=seed)
+        for part, rows in zip(parts(found), expected, strict=True):
+            assert list(part.inputs) == [smiles[row] for row in rows]
+        check_scaffolds(found)
+        tested.append(frozenset(found.test.inputs))
+    assert Synthetic().load() is Synthetic().parts_of(make_context())
+    assert len(set(tested)) == 3 and tested[0] != frozenset(smiles[row] for row in scaffold_split(smiles).test)
+
+
+def test_rows_share_the_split_of_a_seed_and_the_record_knows_its_size(make_context) -> None:
+    """A row that no seed changes is another one on each split."""
+    context = make_context(seed=1, test_examples=9)
+    one, other, elsewhere = (
+        Synthetic().run([method], ecfp4.load, where)
+        for method, where in ((Constant(), context), (LinearProbe(), context), (Constant(), make_context(seed=2)))
+    )
+    assert one.examples["target"] == other.examples["target"] != elsewhere.examples["target"]
+    assert one.split == (COUNT, 9) and elsewhere.split is not None and elsewhere.split.test > 9
+    assert one.metrics["rmse"].value != elsewhere.metrics["rmse"].value
 
 
 MOLECULENET = {
@@ -84,14 +105,14 @@ def test_equal_tasks_are_split_once_and_rows_of_a_table_are_not_equal() -> None:
     assert one == again != other
     for name, (_, labels) in MOLECULENET.items():
         loaded = load_task(find("task", name, "molecules"))
-        assert isinstance(loaded, MoleculeTask) and loaded.target.outputs == labels and loaded.version == "2"
+        assert isinstance(loaded, MoleculeTask) and loaded.target.outputs == labels and loaded.version == "3"
 
 
 @pytest.mark.skipif("SPARSEBENCH_MOLECULENET" not in os.environ, reason="needs the user's folder")
 @pytest.mark.parametrize("name", ["bace", "clintox", "esol", "toxcast"])
 def test_moleculenet_splits(name: str):
     found = load_task(find("task", name, "molecules"))
-    assert isinstance(found, MoleculeTask) and found.version == "2"
+    assert isinstance(found, MoleculeTask) and found.version == "3"
     rows, labels = MOLECULENET[name]
     assert found.target.outputs == labels
     check_sizes(found.load(), rows)
@@ -109,7 +130,8 @@ def test_a_table_that_does_not_fit_its_task_is_refused():
 
 def test_moleculenet_without_the_folder_says_what_to_set(monkeypatch):
     monkeypatch.delenv("SPARSEBENCH_MOLECULENET", raising=False)
-    task._load.cache_clear()
+    task._read.cache_clear()  # type: ignore[attr-defined]
+    task._split.cache_clear()  # type: ignore[attr-defined]
     tox21 = load_task(find("task", "tox21", "molecules"))
     assert isinstance(tox21, MoleculeTask)
     with pytest.raises(LocalFolderError, match="SPARSEBENCH_MOLECULENET"):

@@ -27,3 +27,11 @@ def test_ecfp() -> None:
     assert fingerprints[0].sum() == 1 and fingerprints[2].sum() == 3  # methane; benzene: one bit per radius
     assert torch.equal(ecfp(["OCC"]), ecfp(["CCO"]))
     assert ecfp([]).shape == (0, 2048) and ecfp(["CCO"], bits=512).shape == (1, 512)
+
+
+def test_counts_say_how_often_and_bits_whether() -> None:
+    counts = features(ecfp4.load(generator(), "counts"), ["CCCCCC", *SMILES])
+    bits = features(ecfp4.load(generator()), ["CCCCCC", *SMILES])
+    assert torch.equal((counts > 0).float(), bits)
+    assert counts[0].max() == 4, "four methylene groups in hexane"
+    assert counts[3].sum() == 18 and counts[3].max() == 6, "benzene: six atoms, at each radius of 0 to 2"
