@@ -43,7 +43,7 @@ class GIN(nn.Module):
             self.bonds.append(CategoryEncoder(BOND_FEATURES, config.width))
             self.convs.append(GINEConv(_mlp(config.width)))
             self.norms.append(nn.BatchNorm1d(config.width))
-        _initialise(self, torch.Generator().manual_seed(config.seed))
+        initialise(self, torch.Generator().manual_seed(config.seed))
 
     def forward(self, graphs: Data) -> Tensor:
         """Mean of the atoms' states, (graphs, width), of a batch of `molecule_graphs`."""
@@ -74,8 +74,13 @@ def _mlp(width: int) -> nn.Sequential:
 
 
 @torch.no_grad()
-def _initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Embeddings Xavier-uniform, linear layers U(-1, 1) / sqrt(fan_in)."""
+def initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw weights, in place: embeddings Xavier-uniform, linear layers U(-1, 1) / sqrt(fan_in).
+
+    Args:
+        module: a network.
+        generator: where they come from.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Embedding):
             nn.init.xavier_uniform_(layer.weight, generator=generator)

@@ -42,7 +42,7 @@ def prunable(kind: Kind, backbone: nn.Module, *, rank: int, init: Any, **common:
 
 
 def _bottleneck(backbone: nn.Module, fields: dict[str, Any]) -> AdapterConfig:
-    kind = ConvConfig if describe(backbone).blocks[0].attention is None else BottleneckConfig
+    kind = ConvConfig if describe(backbone).blocks[0].convs else BottleneckConfig
     return kind(**fields)
 
 
