@@ -23,7 +23,7 @@ class MiniMolConfig:
 
     `layers` counts all layers of GINE, `width` is that of most of them, `entry` that of atoms before the first, `out`
     that of the fingerprint and `bonds` that of embedded bonds. `hidden_atoms` and `hidden_bonds` are those of the two
-    MLPs before the layers, `position` and `hidden_position` those of the encoders of positions. `seed` draws the weights.
+    MLPs before the layers, `position` and `hidden_position` those of the encoders of positions. `seed` draws weights.
     """
 
     layers: int = 16
