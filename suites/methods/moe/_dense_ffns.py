@@ -34,6 +34,6 @@ def check_has_neurons(model: nn.Module) -> None:
         linears = nn.ModuleList(site.get() for site in mlp.linears)
         if set(whole.parameters()) - set(linears.parameters()):
             raise NotApplicable(
-                f"{mlp.site.path} holds parameters outside its linear layers (a norm?), so that its neurons cannot be "
-                "cut apart; of MiniMol the backbone minimol:folded has MLPs of which they can"
+                f"{mlp.site.path} holds parameters outside its linear layers (a norm?): its neurons depend on each "
+                "other and cannot be cut apart"
             )
