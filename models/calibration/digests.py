@@ -100,10 +100,10 @@ def _add(content: Any, value: Any) -> None:
         content.update(f"list {len(value)} ".encode())
         for item in value:
             _add(content, item)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        _add(content, _fields(value))
     elif any(_named(cls) == _GRAPH for cls in type(value).__mro__):
         _add(content, value.to_dict())
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        _add(content, _fields(value))
     else:
         raise ModelError(f"the data hold a {type(value).__name__}, of which no digest is known")
 

@@ -1,5 +1,7 @@
 """Where an atom stands in its molecule: eigenvectors of the Laplacian, and returns of a random walk."""
 
+from typing import Any
+
 import networkx as nx
 import numpy as np
 import torch
@@ -43,7 +45,8 @@ def laplacian_positions(adjacency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _smallest(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    values, vectors = eig(matrix)  # complex, where rounding makes a pair of equal eigenvalues conjugate
+    found: Any = eig(matrix)  # complex, where rounding makes a pair of equal eigenvalues conjugate
+    values, vectors = found
     order = values.argsort()[:EIGENVECTORS]
     vectors = vectors[:, order]
     vectors = vectors / np.maximum(np.sqrt(np.sum(vectors**2, axis=0, keepdims=True)), 1e-4)
