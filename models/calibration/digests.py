@@ -18,10 +18,12 @@ from ..errors import ModelError
 HOME = Path(__file__).parents[1]
 """The folder of the models, all of whose code counts for what they compute."""
 FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
+_GRAPH = "torch_geometric.data.data.Data"
+"""What graphs and batches of them are, by name: that package takes long to import."""
 
 
 def content_digest(value: object) -> str:
-    """sha256 of tensors, numbers and texts inside mappings, lists, tuples and dataclasses, with how they are nested.
+    """sha256 of tensors, numbers, texts in mappings, lists, tuples, dataclasses and graphs, with how they are nested.
 
     Args:
         value: what is digested.
@@ -98,6 +100,8 @@ def _add(content: Any, value: Any) -> None:
         content.update(f"list {len(value)} ".encode())
         for item in value:
             _add(content, item)
+    elif any(_named(cls) == _GRAPH for cls in type(value).__mro__):
+        _add(content, value.to_dict())
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         _add(content, _fields(value))
     else:

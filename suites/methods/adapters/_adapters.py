@@ -42,7 +42,9 @@ def prunable(kind: Kind, backbone: nn.Module, *, rank: int, init: Any, **common:
 
 
 def _bottleneck(backbone: nn.Module, fields: dict[str, Any]) -> AdapterConfig:
-    kind = ConvConfig if describe(backbone).blocks[0].attention is None else BottleneckConfig
+    first = describe(backbone).blocks[0]
+    has_ffn = first.attention is not None or (first.mlp is not None and not first.convs)
+    kind = BottleneckConfig if has_ffn else ConvConfig
     return kind(**fields)
 
 

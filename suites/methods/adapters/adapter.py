@@ -25,5 +25,5 @@ class Adapter(AdapterMethod):
     """Both matrices N(0, 0.02²), as SparseAdapter has it and SNIP needs it; or the last one 0: no change at first."""
 
     def config(self, backbone: nn.Module, **common: Any) -> AdapterConfig:
-        """One bottleneck per block: linear in a transformer, 1x1 convolutions in a CNN."""
+        """One bottleneck per block: 1x1 convolutions in a CNN, else linear."""
         return prunable("bottleneck", backbone, rank=self.rank, init=self.init, **common)

@@ -17,7 +17,7 @@ from sparsebench.models.moe.splits.importance import importance
 from ...contracts.context import Context
 from ...contracts.traits import CALIBRATION_DATA, FFN
 from ..moe._calibration import calibration, split_seed
-from ..moe._dense_ffns import check_has_ffn
+from ..moe._dense_ffns import check_has_neurons
 from ..shared._tuned import TunedMethod
 
 ROLE = "control"
@@ -46,7 +46,7 @@ class NeuronPruning(TunedMethod):
     @torch.no_grad()
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Shrink every FFN in place."""
-        check_has_ffn(backbone)
+        check_has_neurons(backbone)
         mlps = [block.mlp for block in describe(backbone).blocks if block.mlp is not None]
         scores = self._scores(mlps, backbone, context)
         for mlp, score in zip(mlps, scores, strict=True):

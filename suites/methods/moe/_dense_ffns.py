@@ -21,3 +21,19 @@ def check_has_ffn(model: nn.Module) -> None:
         raise NotApplicable(f"{type(model).__name__} is a mixture of experts already")
     if not kinds - {"conv"}:
         raise NotApplicable(f"{type(model).__name__} has no feed-forward layer to cut")
+
+
+def check_has_neurons(model: nn.Module) -> None:
+    """As `check_has_ffn`, and raise `NotApplicable` where hidden neurons depend on each other by a norm among them."""
+    check_has_ffn(model)
+    for block in describe(model).blocks:
+        mlp = block.mlp
+        if mlp is None or mlp.kind not in ("gated", "plain"):
+            continue
+        whole = nn.ModuleList(site.get() for site in mlp.parts)
+        linears = nn.ModuleList(site.get() for site in mlp.linears)
+        if set(whole.parameters()) - set(linears.parameters()):
+            raise NotApplicable(
+                f"{mlp.site.path} holds parameters outside its linear layers (a norm?): its neurons depend on each "
+                "other and cannot be cut apart"
+            )

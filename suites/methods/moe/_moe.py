@@ -19,7 +19,7 @@ from ..shared._balance_bias import BalanceBias
 from ..shared._tuned import TunedMethod
 from ._calibration import calibration, split_seed
 from ._common_router import with_common_router
-from ._dense_ffns import check_has_ffn
+from ._dense_ffns import check_has_neurons
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class MoEMethod(TunedMethod):
 
     def transform(self, backbone: nn.Module, context: Context) -> nn.Module:
         """Convert in place. Raises `NotApplicable` for a model that cannot be converted so."""
-        check_has_ffn(backbone)
+        check_has_neurons(backbone)
         config = self.conversion(split_seed(context))
         seen = calibration(backbone, context, gradients="gradients" in config.needs) if config.needs else None
         try:

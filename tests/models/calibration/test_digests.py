@@ -46,6 +46,17 @@ def test_other_data_have_another_digest(other: Any) -> None:
     assert content_digest(batch) != content_digest(other)
 
 
+def test_graphs_are_what_they_hold() -> None:
+    from torch_geometric.data import Batch, Data
+
+    def batch(edge: int, x: float) -> Batch:
+        graph = Data(x=torch.full((2, 1), x), edge_index=torch.tensor([[0, 1], [1, edge]]))
+        return Batch.from_data_list([graph, graph])
+
+    digests = {content_digest(batch(edge, x)) for edge in (0, 1) for x in (0.0, 1.0)}
+    assert len(digests) == 4 and content_digest(batch(0, 0.0)) in digests
+
+
 def test_nesting_counts() -> None:
     assert content_digest([[1, 2], [3]]) != content_digest([[1], [2, 3]])
     assert content_digest(["a", "b"]) != content_digest(["ab", ""])
