@@ -2,7 +2,7 @@
 
 A condition (a scaffold, properties, nothing) is encoded into words, from which the decoder samples. This is how the
 bare model samples, too, and molecules that should have a scaffold start as it. The options are controls: `redraws: 0`
-repairs an edge that is not allowed, where by default the molecule is drawn again,
+repairs an edge that is not allowed at once, where by default the molecule is drawn again,
 `use_condition: false` ignores what is asked for, `scaffold_prefix: false` lets the scaffold steer alone, `constrained:
 false` lets the model write molecules that do not exist.
 """
