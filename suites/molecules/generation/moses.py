@@ -53,8 +53,7 @@ def training_part() -> list[str]:
 def validation_set() -> list[str]:
     """10,000 random molecules of the training part, on which temperatures are chosen.
 
-    The baseline `char_rnn` never saw them. GraphsGPT's pre-training kept nothing back, and saw each molecule of MOSES
-    at most once, so that about half of these are among what it was trained on.
+    The baseline `char_rnn` never saw them. GraphsGPT's pre-training kept nothing back, so that it may have seen some.
     """
     return _cut_training_set()[1]
 
