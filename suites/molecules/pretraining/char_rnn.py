@@ -54,7 +54,7 @@ def main(
         seconds = fit(model, molecules, settings, learning_rate, out)
     except OtherTrainingError as error:
         raise typer.BadParameter(str(error), param_hint="OUT") from error
-    write_model(out, model, settings, learning_rate, seconds)
+    write_model(out, model, settings, learning_rate, seconds, steps * batch_size)
 
 
 class ProcessSeconds(Callback):
@@ -113,8 +113,10 @@ def fit(model: CharRNN, molecules: Sequence[str], settings: TrainSettings, learn
     return clock.seconds
 
 
-def write_model(folder: Path, model: CharRNN, settings: TrainSettings, learning_rate: float, seconds: float) -> None:
-    """Write the weights in float16, and the card, whose figures are of the rounded weights."""
+def write_model(
+    folder: Path, model: CharRNN, settings: TrainSettings, learning_rate: float, seconds: float, seen: int
+) -> None:
+    """Write the weights in float16, and the card, whose figures are of the rounded weights; `seen` are molecules."""
     model.half().save(folder)
     rounded = CharRNN.load(folder)
     written = rounded.sample(MEASURED, generator=torch.Generator().manual_seed(settings.seed))
@@ -122,7 +124,7 @@ def write_model(folder: Path, model: CharRNN, settings: TrainSettings, learning_
     found = {
         "model": "CharRNN: SMILES strings by characters, LSTM",
         "parameters": sum(weight.numel() for weight in rounded.parameters()),
-        "molecules": {"in the corpus": len(training_part()), "seen": settings.steps * settings.batch_size},
+        "molecules": {"in the corpus": len(training_part()), "seen": seen},
         "settings": {**asdict(settings), "learning_rate": learning_rate, "weight_decay": 0.01},
         "core seconds": round(seconds),
         "threads": torch.get_num_threads(),

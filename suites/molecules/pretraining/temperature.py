@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 import typer
-from torch import nn
 
 from sparsebench.data.sources import path
 from sparsebench.models.molecules.chemnet import ChemNet, load_chemnet
@@ -56,7 +55,7 @@ def main(
     typer.echo(f"lowest: {min(means, key=means.__getitem__)}")
 
 
-def sampler(model: Which, temperature: float) -> nn.Module:
+def sampler(model: Which, temperature: float) -> Sampler | StringSampler:
     """The packaged generator as the task samples it, at another temperature."""
     if model == "graphsgpt":
         return Sampler(load_small(), SamplingConfig(temperature=temperature))

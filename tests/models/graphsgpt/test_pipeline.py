@@ -120,13 +120,11 @@ def test_what_would_be_repaired_is_drawn_again_row_by_row() -> None:
     repaired = pipe.decode(words, DecodingConfig(**hot), seeds[0])
     again = pipe.decode(words, DecodingConfig(**hot, redraws=40), seeds[1])
     assert any(one.repaired for one in repaired) and {one.draws for one in repaired} == {1}
-    # What needed no repair is what it was; the others were drawn from their own words until they needed none.
-    for first, one, own in zip(repaired, again, words, strict=True):
-        assert (one.draws == 1) == first.as_drawn or not one.as_drawn
+    # What needed no repair is what it was; the others were drawn again until they needed none.
+    for first, one in zip(repaired, again, strict=True):
+        assert (one.draws == 1) == first.as_drawn and (one.as_drawn or one.draws == 41)
         if first.as_drawn:
             assert one.smiles == first.smiles
-        elif one.as_drawn:
-            assert one.log_prob == pytest.approx(float(pipe.score([one.smiles], own[None])), abs=1e-2)
     assert sum(one.as_drawn for one in again) > sum(one.as_drawn for one in repaired)
     few = pipe.decode(words, DecodingConfig(**hot, redraws=1), seeds[2])
     assert max(one.draws for one in few) == 2 and all(one.smiles for one in few), "what is left is repaired"

@@ -39,8 +39,9 @@ def test_training_goes_on_where_it_was_and_its_seconds_add_up(tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt):
         fit(stopped, SMILES, settings(), 0.03, tmp_path / "parts")
     monkeypatch.undo()
-    seconds = fit(stopped, SMILES, settings(), 0.03, tmp_path / "parts")
-    assert seconds > 0 and all(map(torch.equal, whole.state_dict().values(), stopped.state_dict().values()))
+    resumed = model()
+    seconds = fit(resumed, SMILES, settings(), 0.03, tmp_path / "parts")
+    assert seconds > 0 and all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
     with pytest.raises(OtherTrainingError):
         fit(model(), SMILES[:7], settings(), 0.03, tmp_path / "parts")
 
@@ -51,7 +52,7 @@ def test_what_is_written_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(char_rnn, "MEASURED", 20)
     trained = model().eval()
     nats = -trained.half().float().log_likelihood(SMILES[:2]).mean().item()
-    write_model(tmp_path, trained, settings(), 0.03, 1.4)
+    write_model(tmp_path, trained, settings(), 0.03, 1.4, 48)
     card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
     assert card["core seconds"] == 1 and card["molecules"] == {"in the corpus": 8, "seen": 48}
     assert card["nats a molecule of the validation set"] == pytest.approx(nats, abs=1e-3)
