@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from transformers import AutoModel
 from ..errors import ModelError
 from ..length_batches import length_batches
 from .conditioning import RequestWarning, conditional_words, notes_on_request
-from .decoding.config import DecodingConfig
+from .decoding.config import GREEDY, SAMPLED, DecodingConfig
 from .decoding.decode import decode
 from .decoding.kv_cache import CachedDecoder
 from .decoding.output import Decoded
@@ -29,9 +30,6 @@ from .tokens.batch import MoleculeTokens
 from .tokens.tokenizer import TokenisedMolecules, Tokenizer
 
 # Shapes: N molecules, K words, D width.
-
-GREEDY = DecodingConfig()
-SAMPLED = DecodingConfig(temperature=1.0)
 
 
 class GraphsGPTPipeline:
@@ -101,6 +99,8 @@ class GraphsGPTPipeline:
     ) -> list[Generated]:
         """One molecule for each row of words (N, K', D); a row that is not finite gets none. See `DecodingConfig`.
 
+        Its `redraws` are for each row by itself, and `Generated.draws` says how many molecules that took.
+
         All molecules begin with the tokens `prefix` (4, L), if there is one.
         """
         words = torch.as_tensor(words)
@@ -108,12 +108,14 @@ class GraphsGPTPipeline:
         if words.ndim != 3 or words.shape[2] != width:
             raise ModelError(f"words of shape {tuple(words.shape)} are not (molecules, words, {width})")
         result = [no_words("these words are not finite")] * len(words)
-        good = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
-        for rows in good.split(self.batch_size):
-            batch = words[rows].to(self.model.device, self.model.dtype)
-            made = decode(self._cached, batch, None, config, generator, prefix)
-            for row, one in zip(rows.tolist(), made, strict=True):
-                result[row] = read(one, self.vocabulary)
+        wanted = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
+        for drawn in range(1, 2 + config.redraws):
+            for rows in wanted.split(self.batch_size):
+                batch = words[rows].to(self.model.device, self.model.dtype)
+                made = decode(self._cached, batch, None, config, generator, prefix)
+                for row, one in zip(rows.tolist(), made, strict=True):
+                    result[row] = replace(read(one, self.vocabulary), draws=drawn)
+            wanted = torch.tensor([row for row in wanted.tolist() if not result[row].as_drawn], dtype=torch.long)
         return result
 
     def read(self, tokens: MoleculeTokens) -> Generated:
@@ -138,8 +140,9 @@ class GraphsGPTPipeline:
         """`n` new molecules.
 
         With `reference` few-shot: the words of these molecules, in turn, with Gaussian noise of standard deviation
-        `noise` on every number, decoded greedily. Otherwise by request, drawn at temperature 1: molecules that have
-        `scaffold` and `properties`, each one value or `n` values in its unit; what is omitted is not asked for.
+        `noise` on every number, decoded greedily. Otherwise by request, drawn at temperature 0.9, and drawn again where
+        an edge would have to be repaired (`SAMPLED`; `config=DecodingConfig(temperature=1.0)` repairs): molecules that
+        have `scaffold` and `properties`, each one value or `n` values in its unit; what is omitted is not asked for.
         Properties steer and do not force. Molecules start as the scaffold and grow from there, unless `scaffold_prefix`
         is False: then it only steers, too. `config` replaces the way of decoding; `generator` draws, or a new one with
         `seed`. Raises `ModelError` for a scaffold or reference that cannot be read, an unknown property, and where both

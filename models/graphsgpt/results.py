@@ -49,7 +49,8 @@ class Generated:
 
     `smiles` (canonical, without stereo) and `mol` are None where `status` is not "ok" or "truncated" (a limit on atoms
     or edges cut it short); `reason` says why. `log_prob`: log-likelihood given the words, in nats. `repaired`: edges
-    that the model proposed, that were not allowed and were replaced.
+    that the model proposed, that were not allowed and were replaced. `draws`: how many molecules were drawn until this
+    one was kept (`DecodingConfig.redraws`).
     """
 
     status: Literal["ok", "truncated", "invalid"]
@@ -59,10 +60,16 @@ class Generated:
     log_prob: float
     repaired: int
     reason: str = ""
+    draws: int = 1
 
     def __repr__(self) -> str:
         facts = [repr(self.smiles), self.status, *([self.reason] if self.reason else [])]
         return f"Generated({', '.join(facts)}, log_prob={self.log_prob:.2f}, repaired={self.repaired})"
+
+    @property
+    def as_drawn(self) -> bool:
+        """Whether this is a whole molecule just as the model wrote it: nothing repaired, nothing cut short."""
+        return self.status == "ok" and not self.repaired
 
     def to_data(self) -> Data:
         """The molecule as a graph of torch-geometric, which `encode` reads again.

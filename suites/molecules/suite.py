@@ -8,7 +8,8 @@ SUITE = Suite(
     title="Molecules",
     description=(
         "Property prediction on scaffold splits: no scaffold of the test part was seen in training. Molecules written "
-        "by GraphsGPT: new ones, held-out ones from their own words, and ones with a wanted property or scaffold."
+        "by GraphsGPT, and by a SMILES LSTM as baseline: new ones, held-out ones from their own words, and ones with a "
+        "wanted property or scaffold."
     ),
     baseline="linear_probe",
     unit="molecule",

@@ -20,7 +20,9 @@ class DecodingConfig:
     `temperature` 0 takes the most likely class, end and atom; above, each is drawn, from the `top_k` most likely if
     given. `constrained`: an edge that the molecule does not allow is replaced by one that it does; without it a
     molecule ends as "invalid" where an edge repeats a bond, ends where it begins or exceeds the atoms, and valences are
-    not checked. `max_atoms`, `max_edges` cut a molecule short.
+    not checked. `max_atoms`, `max_edges` cut a molecule short. `redraws`: how often the pipeline draws a molecule again
+    that has a replaced edge, is "invalid" or was cut short, before it takes it as it is; 0 repairs at once. A repair
+    changes what the model would have written: on the packaged weights it costs 0.8 of FCD at 1,000 molecules.
 
     With a vocabulary in faithful mode only the class of a bond is drawn, and constrained decoding ends with a repair of
     the aromatic bonds (`constrained`). Without constraints these are the published choices: `rules` "strict" ends a
@@ -28,7 +30,8 @@ class DecodingConfig:
     rules check valences too (`strict`); `fix_aromatic` makes aromatic bonds outside a ring single on finishing,
     and a molecule that RDKit then does not sanitise "invalid" (`aromatic`).
 
-    Raises `ModelError` for values that cannot work, and for published choices with `constrained`.
+    Raises `ModelError` for values that cannot work, `redraws` at temperature 0, which would give the same molecule
+    again, and published choices with `constrained`.
     """
 
     constrained: bool = True
@@ -36,6 +39,7 @@ class DecodingConfig:
     top_k: int | None = None
     max_atoms: int = 128
     max_edges: int = 256
+    redraws: int = 0
     rules: Rules = "strict"
     valence_check: bool = False
     fix_aromatic: bool = False
@@ -44,6 +48,8 @@ class DecodingConfig:
         top_k = 1 if self.top_k is None else self.top_k
         if self.temperature < 0 or min(self.max_atoms, self.max_edges, top_k) < 1:
             raise ModelError(f"{self}: the temperature must not be negative, limits and top_k at least 1")
+        if self.redraws < 0 or (self.redraws and not self.temperature):
+            raise ModelError(f"redraws={self.redraws} must be 0 or more, and 0 at temperature 0, which draws nothing")
         check_choice("rules", self.rules, get_args(Rules))
         chosen = self.faithful_choices
         if self.constrained and chosen:
@@ -66,6 +72,14 @@ class DecodingConfig:
             if getattr(self, name) != default:
                 chosen.append(f"{name}={getattr(self, name)!r}")
         return ", ".join(chosen)
+
+
+GREEDY = DecodingConfig()
+"""How words of molecules are decoded."""
+SAMPLED = DecodingConfig(temperature=0.9, redraws=10)
+"""How new molecules are sampled. Of 0.8, 0.85 and 0.9 this temperature has the lowest FCD to 10,000 molecules of the
+training part of MOSES, which has no validation part (`python -m sparsebench.suites.molecules.pretraining.temperature`).
+"""
 
 
 def check(model: GraphsGPT, vocabulary: Vocabulary, decoding: DecodingConfig, prefix: MoleculeTokens | None) -> None:

@@ -43,6 +43,9 @@ class GraphsGPTOutput(ModelOutput):
 class GraphsGPT(GraphsGPTPreTrainedModel):
     """`encoder` (`Graph2Seq`), `decoder` (`GraphGPT`) and `heads`."""
 
+    core_seconds: float | None = None
+    """What its training took, where it is known; not part of what is saved."""
+
     def __init__(self, config: GraphsGPTConfig) -> None:
         super().__init__(config)
         self.encoder = Graph2Seq(config)

@@ -5,7 +5,7 @@ import torch
 from sparsebench.models.graphsgpt import GraphsGPT
 
 SOURCES = ()
-TRAITS = ("parameters", "writes molecules", "blocks", "attention", "ffn")
+TRAITS = ("parameters", "writes molecules", "graph words", "blocks", "attention", "ffn")
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> GraphsGPT:

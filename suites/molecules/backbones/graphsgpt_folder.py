@@ -5,7 +5,7 @@ import torch
 from sparsebench.models.graphsgpt import GraphsGPT
 
 SOURCES = ()
-TRAITS = ("parameters", "writes molecules", "blocks", "attention", "ffn")
+TRAITS = ("parameters", "writes molecules", "graph words", "blocks", "attention", "ffn")
 NEEDS_ARGUMENT = True
 
 

@@ -12,7 +12,7 @@ from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, Vocabulary
 from ..random_weights import random_model
 
 SOURCES = ()
-TRAITS = ("parameters", "writes molecules", "blocks", "attention", "ffn")
+TRAITS = ("parameters", "writes molecules", "graph words", "blocks", "attention", "ffn")
 RANDOM_WEIGHTS = True
 HEAD = 32
 

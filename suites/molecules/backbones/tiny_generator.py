@@ -6,7 +6,7 @@ from sparsebench.models.graphsgpt import GraphsGPT
 
 SOURCES = ()
 RANDOM_WEIGHTS = True
-TRAITS = ("parameters", "writes molecules", "blocks", "attention", "ffn")
+TRAITS = ("parameters", "writes molecules", "graph words", "blocks", "attention", "ffn")
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> GraphsGPT:

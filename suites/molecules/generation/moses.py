@@ -13,6 +13,8 @@ from .task import GenerationTask
 
 SHOWN = 12
 """Molecules that the report shows of a set."""
+VALIDATION = 10_000
+"""Molecules of the training part that choices are made on: MOSES has no validation part."""
 
 
 class MosesTask(GenerationTask):
@@ -34,6 +36,26 @@ def test_set() -> list[str]:
     everything = moses("test")
     order = torch.randperm(len(everything), generator=torch.Generator().manual_seed(0))
     return [everything[row] for row in order.tolist()]
+
+
+@cached_reads()
+def _cut_training_set() -> tuple[list[str], list[str]]:
+    everything = _training_set()
+    order = torch.randperm(len(everything), generator=torch.Generator().manual_seed(0)).tolist()
+    return [everything[row] for row in order[VALIDATION:]], [everything[row] for row in order[:VALIDATION]]
+
+
+def training_part() -> list[str]:
+    """The training molecules without the `validation_set`, in a fixed random order."""
+    return _cut_training_set()[0]
+
+
+def validation_set() -> list[str]:
+    """10,000 random molecules of the training part, on which temperatures are chosen.
+
+    The baseline `char_rnn` never saw them. GraphsGPT's pre-training kept nothing back, so that it may have seen some.
+    """
+    return _cut_training_set()[1]
 
 
 def grid(title: str, molecules: Sequence[Generated]) -> MoleculeSet:

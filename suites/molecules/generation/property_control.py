@@ -16,6 +16,8 @@ from ...contracts.metrics import Scores, correlations
 
 TARGETS = (-1.5, -0.75, 0.0, 0.75, 1.5)
 """Standard deviations from the mean of the training molecules."""
+LEAST = "least spearman"
+"""The correlation of the property that follows least: a mean would hide one that does not follow at all."""
 UNITS = {"logp": "", "qed": "", "sa": "", "mw": "Da"}
 
 # Shapes: T targets, N molecules for each of them.
@@ -41,7 +43,8 @@ def follow_targets(sampler: Any, count: int, context: Context) -> Scores:
         controls[name] = Control(UNITS[name], tuple(map(_aim, targets, achieved_TN)))
     for kind in ("spearman", "MAE", "rising"):
         metrics[kind] = _mean([metrics[f"{kind} {name}"] for name in PROPERTIES])
-    return Scores("spearman", metrics, {}, to_details(controls))
+    metrics[LEAST] = min((metrics[f"spearman {name}"] for name in PROPERTIES), key=lambda metric: metric.value)
+    return Scores(LEAST, metrics, {}, to_details(controls))
 
 
 def _achieved(sampler: Any, name: str, target: float, count: int, generator: torch.Generator) -> np.ndarray:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from sparsebench.models.graphsgpt import DecodingConfig, Generated, GraphsGPT, GraphsGPTPipeline, TokenBatch
+from sparsebench.models.graphsgpt.decoding.config import SAMPLED
 from sparsebench.reports.records.record import Metric
 
 from ...contracts.method import NotApplicable
@@ -18,7 +19,8 @@ from ..metrics.fraction import fraction
 class SamplingConfig:
     """What a `Sampler` does.
 
-    Without `noise` it samples at `temperature`, by default 1, from a condition: a scaffold, properties, or nothing.
+    Without `noise` it samples at `temperature` from a condition: a scaffold, properties, or nothing. A molecule with an
+    edge that is not allowed is drawn again up to `redraws` times, and repaired after that; 0 repairs at once.
     `use_condition` False ignores what is asked for; `scaffold_prefix` has molecules start as the scaffold. With `noise`
     it samples few-shot: Gaussian noise of that standard deviation is added to the words of reference molecules, and the
     sum is decoded greedily, unless a temperature is given.
@@ -26,6 +28,7 @@ class SamplingConfig:
 
     noise: float | None = None
     temperature: float | None = None
+    redraws: int = SAMPLED.redraws
     constrained: bool = True
     num_words: int | None = None
     use_condition: bool = True
@@ -43,6 +46,15 @@ class Sampler(nn.Module):
     def forward(self, batch: TokenBatch) -> Any:
         """What the model says of molecules and their own words."""
         return self.model(batch)
+
+    @property
+    def core_seconds(self) -> float | None:
+        """What the training of the model took, where it is known."""
+        return self.model.core_seconds
+
+    def without_prefix(self) -> "Sampler":
+        """The sampler whose molecules do not start as the scaffold that is asked for: it only steers."""
+        return Sampler(self.model, replace(self.config, scaffold_prefix=False))
 
     def pipeline(self) -> GraphsGPTPipeline:
         """The pipeline with the words of this sampler."""
@@ -70,25 +82,33 @@ class Sampler(nn.Module):
         return self.pipeline().generate(
             n,
             scaffold_prefix=self.config.scaffold_prefix,
-            config=self._decoding(temperature=1.0),
+            config=self.decoding(),
             generator=generator,
             **condition,
         )
 
     def _few_shot(self, n: int, references: Sequence[str], noise: float, generator: torch.Generator) -> list[Generated]:
-        config = self._decoding(temperature=0.0)
+        config = self.decoding(temperature=0.0)
         return self.pipeline().generate(n, reference=references, noise=noise, config=config, generator=generator)
 
-    def _decoding(self, temperature: float) -> DecodingConfig:
-        """With `temperature` where the configuration gives none."""
+    def decoding(self, temperature: float = SAMPLED.temperature) -> DecodingConfig:
+        """How words are decoded, at `temperature` where the configuration gives none."""
         if self.config.temperature is not None:
             temperature = self.config.temperature
-        return DecodingConfig(constrained=self.config.constrained, temperature=temperature)
+        redraws = self.config.redraws if temperature else 0
+        return DecodingConfig(constrained=self.config.constrained, temperature=temperature, redraws=redraws)
 
 
 def valid_fraction(generated: Sequence[Generated]) -> Metric:
     """Fraction of the molecules that can be read and were not cut short."""
     return fraction(sum(one.status == "ok" for one in generated), len(generated))
+
+
+def draws_per_kept(generated: Sequence[Generated]) -> Metric:
+    """Mean number of molecules drawn until one was kept: lower is better, 1 where each was taken as it came."""
+    draws = torch.tensor([float(one.draws) for one in generated])
+    stderr = float(draws.std() / len(draws) ** 0.5) if len(draws) > 1 else None
+    return Metric(value=float(draws.mean()), stderr=stderr, n=len(draws), higher_is_better=False, unit="")
 
 
 def repaired_fraction(generated: Sequence[Generated]) -> Metric:

@@ -1,4 +1,4 @@
-"""Sample molecules for scaffolds that training never saw, and look whether they hold them."""
+"""Sample molecules for scaffolds that training never saw, and look whether the request steers to them."""
 
 from typing import Any
 
@@ -20,26 +20,34 @@ from .moses import SHOWN
 SCAFFOLDS = 20
 
 
-def hold_scaffolds(sampler: Any, count: int, context: Context) -> Scores:
-    """Scores, with the molecules to be drawn, of `count` molecules for each scaffold."""
-    generator = context.task_generator("sampling")
-    generated: list[Generated] = []
-    holds: list[bool] = []
-    exact: list[bool] = []
-    for scaffold in held_out_scaffolds():
-        for one in sampler.sample(count, (), generator, scaffold=scaffold):
-            generated.append(one)
-            holds.append(_holds(one, scaffold))
-            exact.append(_has_exactly(one, scaffold))
+def score_scaffolds(sampler: Any, count: int, context: Context) -> Scores:
+    """Scores, with the molecules to be drawn, of `count` molecules for each scaffold.
+
+    "steers": the fraction that hold the scaffold where nothing but the words asks for it. A molecule that starts as the
+    scaffold holds it by construction, which says nothing of the model, so molecules are sampled once more without.
+    "exact scaffold" is of molecules as the sampler makes them, "different" of those among them that hold it.
+    """
+    steered = _sampled(sampler.without_prefix(), count, context.task_generator("steering"))
+    made = _sampled(sampler, count, context.task_generator("sampling"))
+    steers = [_holds(one, scaffold) for one, scaffold in steered]
+    exact = [_has_exactly(one, scaffold) for one, scaffold in made]
     metrics: dict[str, Metric] = {
-        "holds": fraction(sum(holds), len(holds)),
+        "steers": fraction(sum(steers), len(steers)),
         "exact scaffold": fraction(sum(exact), len(exact)),
     }
-    holding = [one.smiles for one, good in zip(generated, holds, strict=True) if good]
+    holding = [one.smiles for one, scaffold in made if _holds(one, scaffold)]
     if holding:
         metrics["different"] = fraction(len(set(holding)), len(holding))
-    drawn = _drawn(held_out_scaffolds()[0], generated[: min(count, SHOWN - 1)])
-    return Scores("holds", metrics, {"holds": holds}, to_details([drawn]))
+    drawn = _drawn(held_out_scaffolds()[0], [one for one, _ in made[: min(count, SHOWN - 1)]])
+    return Scores("steers", metrics, {"steers": steers}, to_details([drawn]))
+
+
+def _sampled(sampler: Any, count: int, generator: torch.Generator) -> list[tuple[Generated, str]]:
+    """`count` molecules for each scaffold, with it."""
+    made = []
+    for scaffold in held_out_scaffolds():
+        made += [(one, scaffold) for one in sampler.sample(count, (), generator, scaffold=scaffold)]
+    return made
 
 
 @cached_reads()

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from ...contracts.context import Context
-from ...contracts.traits import GENERATION, TRAINING_DATA
+from ...contracts.traits import GENERATION, GRAPH_WORDS, TRAINING_DATA
 from ...training.method import TrainedMethod
 
 
@@ -25,8 +25,8 @@ class GraphWords(TrainedMethod):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Only tasks that train a generator."""
-        return frozenset({GENERATION, TRAINING_DATA})
+        """Only tasks that train a generator, and generators that write from words."""
+        return frozenset({GENERATION, TRAINING_DATA, GRAPH_WORDS})
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
         """The backbone without its further words; conditions, which this task does not use, stay as they are."""

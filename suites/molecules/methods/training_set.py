@@ -15,7 +15,7 @@ from sparsebench.models.graphsgpt import Generated
 
 from ...contracts.context import Context
 from ...contracts.method import Method
-from ...contracts.traits import GENERATION, REFERENCES
+from ...contracts.traits import GENERATION, GRAPH_WORDS, REFERENCES
 from ..generation.sampler import Sampler
 
 ROLE = "ceiling"
@@ -26,6 +26,11 @@ FORMER_NAMES = ("training_copies",)
 
 class ReferenceSampler(Sampler):
     """Gives the reference molecules; the model is there for the costs alone."""
+
+    @property
+    def core_seconds(self) -> float | None:
+        """None: nothing was trained for this."""
+        return None
 
     def sample(
         self,
@@ -49,8 +54,8 @@ class TrainingSet(Method):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Only tasks that ask for new molecules and for nothing else."""
-        return frozenset({GENERATION, REFERENCES})
+        """Only tasks that ask for new molecules and for nothing else, and generators that write from words."""
+        return frozenset({GENERATION, REFERENCES, GRAPH_WORDS})
 
     def prepare(self, backbone: Any, context: Context) -> nn.Module:
         """The sampler that gives its references."""

@@ -52,6 +52,12 @@ METRIC_NAMES = (
 """What `moses_metrics` gives against the test part; the star stands for a number of molecules."""
 
 
+def moves_with_number(name: str) -> bool:
+    """Whether a metric moves with the number of molecules, so that only equal numbers are compared: FCD, Frag, Scaf and
+    the four distances do; SNN does not, and fractions say of what they are."""
+    return name.partition("/")[0] in ("FCD", "Frag", "Scaf", *UNITS)
+
+
 def moses_metrics(
     generated: Sequence[str | None],
     reference: Reference = "test",

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rdkit import Chem, rdBase
 
@@ -62,6 +62,16 @@ def novelty(smiles: Sequence[str], training: Collection[str]) -> Metric:
     known = training if isinstance(training, AbstractSet) else set(training)
     distinct = set(smiles)
     return fraction(len(distinct - known), len(distinct))
+
+
+def copies(smiles: Sequence[str], training: AbstractSet[str]) -> Metric:
+    """Fraction of the generated molecules, repeated ones too, that are in ``training``: lower is better.
+
+    Of a sampler that never repeats itself it is 1 - `novelty`, and strings are compared as there. Raises ValueError
+    without molecules.
+    """
+    found = fraction(sum(text in training for text in smiles), len(smiles))
+    return replace(found, higher_is_better=False)
 
 
 def unique(smiles: Sequence[str], k: int) -> Metric:

@@ -54,6 +54,9 @@ def main(
         int, typer.Option(help="Molecules whose scaffold and properties are computed; 0: none.")
     ] = 300_000,
     condition_fraction: Annotated[float, typer.Option(help="Fraction of the steps that learn conditions.")] = 0.3,
+    free_fraction: Annotated[
+        float, typer.Option(help="Fraction of the steps that learn to draw where nothing is asked for.")
+    ] = 0.0,
     grow: Annotated[float, typer.Option(help="Fraction of the steps in which molecules grow to their length.")] = 0.4,
     workers: Annotated[int, typer.Option(help="Processes that prepare the molecules.")] = 2,
     threads: Annotated[int, typer.Option(help="Threads of each training process.")] = 1,
@@ -64,12 +67,17 @@ def main(
     state = PartialState(cpu=not torch.cuda.is_available())
     if not conditions:
         condition_fraction = 0.0
+    if (free_fraction and not conditions) or condition_fraction + free_fraction > 1:
+        raise typer.BadParameter(
+            "it needs --conditions, and at most 1 together with --condition-fraction", param_hint="--free-fraction"
+        )
     settings = Settings(
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
         matrix_rate=matrix_rate,
         condition_fraction=condition_fraction,
+        free_fraction=free_fraction,
         word_dropout=word_dropout,
         grow=grow,
         seed=seed,
@@ -97,6 +105,7 @@ def main(
         word_dropout=word_dropout,
         seed=seed,
         grow=round(grow * steps),
+        free_fraction=free_fraction,
     )
     with _errors_in_a_line():
         model, seconds = pretrain(fresh, batches, settings, out)

@@ -26,7 +26,7 @@ NO_PROPERTY = 0.25
 EACH_PROPERTY = 0.5
 """How often each property is asked for in the other conditions."""
 NO_TOKENS = np.zeros((4, 0), dtype=np.int16)
-Kind = Literal["own", "properties", "scaffold"]
+Kind = Literal["own", "properties", "scaffold", "nothing"]
 
 
 class Step(NamedTuple):
@@ -42,8 +42,8 @@ class Step(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class Batches:
     """Molecules are to be written from their own words, or, in `condition_fraction` of the steps, from a condition:
-    properties, or a scaffold, with which the molecule then begins, and properties. All processes have the same kind of
-    step and the same K'.
+    properties, or a scaffold, with which the molecule then begins, and properties; in `free_fraction` of the steps from
+    a condition that asks for nothing, of all molecules. All processes have the same kind of step and the same K'.
 
     In the first `grow` steps molecules to be written are cut: to the first 9 tokens at the start, to all at the end.
     Short beginnings teach how atoms are found by their number; without, the loss after 600 steps on MOSES is that of
@@ -57,6 +57,7 @@ class Batches:
     word_dropout: float
     seed: int
     grow: int = 0
+    free_fraction: float = 0.0
 
     def step(self, step: int, rank: int = 0, processes: int = 1) -> Step:
         """What process `rank` sees at `step`; every epoch takes each molecule once, in batches of similar length."""
@@ -68,6 +69,10 @@ class Batches:
         if kind == "own":
             batch = self.corpus.molecules.batch(rows)
             return Step(self._beginning(batch, step), None, None, num_words)
+        if kind == "nothing":
+            unwanted = torch.full((len(rows), self.corpus.values.shape[1]), torch.nan)
+            batch = self.corpus.molecules.batch(rows)
+            return Step(self._beginning(batch, step), collate([NO_TOKENS] * len(rows)), unwanted, num_words)
         wanted = self._wanted(rows, np.random.default_rng(derive_seed(self.seed, "request", step, rank)))
         if kind == "scaffold":
             source = self.corpus.scaffolds.batch(rows)
@@ -78,14 +83,13 @@ class Batches:
         return Step(self._beginning(batch, step), source, wanted, num_words)
 
     def _kind(self, rng: np.random.Generator) -> Kind:
-        if not self.condition_fraction:
+        if not self.condition_fraction + self.free_fraction:
             return "own"
-        place = rng.random() / self.condition_fraction  # below 1 in that fraction of the steps, uniform there
-        if place >= 1:
-            return "own"
-        if place < WITH_SCAFFOLD:
-            return "scaffold"
-        return "properties"
+        place = rng.random()
+        if place < self.condition_fraction:
+            # Uniform from 0 to 1 among these steps.
+            return "scaffold" if place / self.condition_fraction < WITH_SCAFFOLD else "properties"
+        return "nothing" if place < self.condition_fraction + self.free_fraction else "own"
 
     def _num_words(self, rng: np.random.Generator) -> int | None:
         if rng.random() >= self.word_dropout:
@@ -113,17 +117,17 @@ class Batches:
         return torch.from_numpy(values_BP)
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)
 def _lengths(batches: Batches, kind: Kind) -> np.ndarray:
     corpus = batches.corpus
     if kind == "scaffold":
         return corpus.grown.lengths
-    if kind == "own":
+    if kind in ("own", "nothing"):
         return corpus.molecules.lengths
     return corpus.molecules.lengths[corpus.rows]
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)
 def _epoch(batches: Batches, kind: Kind, epoch: int) -> list[np.ndarray]:
     """The batches of an epoch; of each kind one is kept."""
     generator = torch.Generator().manual_seed(derive_seed(batches.seed, "order", kind, epoch))

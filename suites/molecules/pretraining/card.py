@@ -74,7 +74,8 @@ def samples(model: GraphsGPT, seed: int) -> dict[str, float]:
         return found
     for name, constrained in (("free", False), ("constrained", True)):
         generator = torch.Generator().manual_seed(seed)
-        generated = Sampler(model, SamplingConfig(constrained=constrained)).sample(SAMPLES, (), generator)
+        config = SamplingConfig(constrained=constrained, temperature=1.0, redraws=0)
+        generated = Sampler(model, config).sample(SAMPLES, (), generator)
         valid = [one.smiles for one in generated if one.status == "ok"]
         found[f"valid, {name}"] = len(valid) / len(generated)
         found[f"unique, {name}"] = len(set(valid)) / max(1, len(valid))

@@ -40,6 +40,7 @@ class Settings:
     warmup: float = 0.02
     clip: float = 1.0
     condition_fraction: float = 0.3
+    free_fraction: float = 0.0
     word_dropout: float = 0.3
     grow: float = 0.4
     save_every: int = 500
@@ -130,9 +131,10 @@ class Steps:
     def fingerprint(self) -> str:
         """Which molecules these are, and what is made of them."""
         batches = self.batches
+        free = f"nothing asked in {batches.free_fraction}, " if batches.free_fraction else ""
         return (
             f"molecules {batches.corpus.source}, {len(batches.corpus.scaffolds)} conditions, "
-            f"batches of {batches.batch_size}, conditions in {batches.condition_fraction}, "
+            f"batches of {batches.batch_size}, conditions in {batches.condition_fraction}, {free}"
             f"{batches.num_words} words, fewer in {batches.word_dropout}, grow {batches.grow}, seed {batches.seed}"
         )
 

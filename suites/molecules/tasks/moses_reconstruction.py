@@ -7,6 +7,7 @@ from sparsebench.reports.panels.molecules import Drawn, MoleculeSet, to_details
 
 from ...contracts.context import Context
 from ...contracts.metrics import Scores
+from ...contracts.traits import GRAPH_WORDS
 from ..generation.moses import MosesTask, test_set
 from ..generation.reconstruction import reconstruct
 
@@ -22,6 +23,7 @@ class MosesReconstruction(MosesTask):
     metric_names = ("exact", "exact K=*")
     group = "reconstruction"
     sources = ("moses",)
+    needs = MosesTask.needs | {GRAPH_WORDS}
 
     def evaluate(self, subject: Any, context: Context) -> Scores:
         """Fraction of the molecules that come back, with all words and with 1, 2, 4, 8 of them; a path between two."""

@@ -11,11 +11,12 @@ from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import DecodingConfig
 from sparsebench.models.graphsgpt.conditioning import RequestWarning, notes_on_request
+from sparsebench.models.graphsgpt.decoding.config import SAMPLED
 
 from .common import Progress, Summary, pipeline_of
 from .outputs import check_new, csv_rows
 
-COLUMNS = ("row", "smiles", "status", "reason", "log_prob", "repaired", *PROPERTIES)
+COLUMNS = ("row", "smiles", "status", "reason", "log_prob", "repaired", "draws", *PROPERTIES)
 
 
 def generate_file(
@@ -23,14 +24,15 @@ def generate_file(
     out: Path,
     *,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: float = SAMPLED.temperature,
+    repair: bool = False,
     wanted: Mapping[str, float] | None = None,
     scaffold: str | None = None,
     model: Path | None = None,
     batch_size: int = 256,
     progress: Progress | None = None,
 ) -> tuple[Summary, list[str]]:
-    """Write `out`: `n` new molecules, a row each: status, reason, log-likelihood, repaired edges, four properties.
+    """Write `out`: `n` new molecules, a row each: status, log-likelihood, repaired edges, draws, four properties.
 
     The properties are those that RDKit computes (`sparsebench.data.molecules.properties`), so that they can be compared
     with what was wanted. The same seed and batch size give the same molecules on the same machine.
@@ -40,6 +42,7 @@ def generate_file(
         out: a new .csv file.
         seed: of the drawing.
         temperature: how freely; 0 takes the most likely edge each time.
+        repair: replace an edge that is not allowed at once, instead of drawing the molecule again.
         wanted: values by property; they steer and do not force.
         scaffold: SMILES from which every molecule grows.
         model: folder of a GraphsGPT; None is the packaged one.
@@ -57,7 +60,8 @@ def generate_file(
     if n < 1 or not (math.isfinite(temperature) and temperature >= 0):
         raise ModelError(f"n={n} must be 1 or more, and temperature={temperature} finite and 0 or more")
     pipeline = pipeline_of(model, batch_size)
-    config = DecodingConfig(temperature=temperature)
+    redraws = SAMPLED.redraws if temperature and not repair else 0
+    config = DecodingConfig(temperature=temperature, redraws=redraws)
     generator = torch.Generator(pipeline.model.device).manual_seed(seed)
     notes = notes_on_request(pipeline.model, scaffold, wanted)
     summary = Summary()
@@ -72,7 +76,7 @@ def generate_file(
                 smiles = one.smiles or ""
                 summary.add(done, smiles, one.status, one.reason)
                 row = {"row": done, "smiles": smiles, "status": one.status, "reason": one.reason}
-                row |= {"log_prob": f"{one.log_prob:.6g}", "repaired": one.repaired}
+                row |= {"log_prob": f"{one.log_prob:.6g}", "repaired": one.repaired, "draws": one.draws}
                 measured = zip(PROPERTIES, properties(smiles).tolist(), strict=True)
                 writer.writerow(row | {name: "" if math.isnan(value) else f"{value:.6g}" for name, value in measured})
             if progress is not None:

@@ -54,7 +54,10 @@ def generate(
     n: Annotated[int, typer.Argument(metavar="N", min=1, help="How many.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new .csv file.")],
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the drawing.")] = 0,
-    temperature: Annotated[float, typer.Option(min=0, help="How freely; 0: the most likely edge each time.")] = 1.0,
+    temperature: Annotated[float, typer.Option(min=0, help="How freely; 0: the most likely edge each time.")] = 0.9,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Replace an edge that is not allowed; else the molecule is drawn again.")
+    ] = False,
     property_: Annotated[
         list[str] | None,
         typer.Option("--property", metavar="NAME=VALUE", help="Wanted, as logp=2.5 (may be repeated)."),
@@ -63,7 +66,7 @@ def generate(
     model: ModelOption = None,
     batch_size: BatchOption = 256,
 ) -> None:
-    """New molecules, as CSV: row, smiles, status, reason, log_prob, repaired, and logp, qed, sa, mw as RDKit has them.
+    """New molecules, as CSV: row, smiles, status, reason, log_prob, repaired, draws, and logp, qed, sa, mw of RDKit.
 
     Properties (the packaged model knows logp, qed, sa, mw) steer and do not force; a value outside of three standard
     deviations of the training molecules is warned of. A scaffold loses its stereo, which is said. The packaged model
@@ -79,6 +82,7 @@ def generate(
             out,
             seed=seed,
             temperature=temperature,
+            repair=repair,
             wanted=wanted,
             scaffold=scaffold,
             model=model,

@@ -112,6 +112,24 @@ def test_every_molecule_that_is_made_can_be_read() -> None:
     assert any(m.smiles is None and m.reason for m in free)
 
 
+def test_what_would_be_repaired_is_drawn_again_row_by_row() -> None:
+    pipe = pipeline()
+    words = pipe.encode(SMILES).words
+    hot = {"temperature": 1.0, "max_atoms": 20}
+    seeds = [torch.Generator().manual_seed(0) for _ in range(3)]
+    repaired = pipe.decode(words, DecodingConfig(**hot), seeds[0])
+    again = pipe.decode(words, DecodingConfig(**hot, redraws=40), seeds[1])
+    assert any(one.repaired for one in repaired) and {one.draws for one in repaired} == {1}
+    # What needed no repair is what it was; the others were drawn again until they needed none.
+    for first, one in zip(repaired, again, strict=True):
+        assert (one.draws == 1) == first.as_drawn and (one.as_drawn or one.draws == 41)
+        if first.as_drawn:
+            assert one.smiles == first.smiles
+    assert sum(one.as_drawn for one in again) > sum(one.as_drawn for one in repaired)
+    few = pipe.decode(words, DecodingConfig(**hot, redraws=1), seeds[2])
+    assert max(one.draws for one in few) == 2 and all(one.smiles for one in few), "what is left is repaired"
+
+
 def test_requests_draw_by_the_generator_alone() -> None:
     pipe = pipeline()
     drawn = [pipe.generate(8, properties={"qed": 0.9}, generator=torch.Generator().manual_seed(s)) for s in (0, 0, 1)]

@@ -1,5 +1,6 @@
 """The packaged model: float32, as its configuration says, and refused if its file is another."""
 
+import json
 import re
 from pathlib import Path
 
@@ -17,6 +18,12 @@ def test_it_is_the_model_of_its_configuration() -> None:
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
     assert 2.0e6 < sum(weight.numel() for weight in model.parameters()) < 2.2e6
+
+
+def test_what_training_took_is_what_the_card_says() -> None:
+    card = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))
+    stages = [card, card["went on from"]]
+    assert load_small().core_seconds == sum(stage["seconds"] * stage["processes"] for stage in stages)
 
 
 def test_the_molecules_of_the_guide_come_back() -> None:

@@ -47,6 +47,12 @@ def test_numbers_that_cannot_work(fields: dict[str, float]) -> None:
         DecodingConfig(**fields)
 
 
+@pytest.mark.parametrize("fields", [{"redraws": -1, "temperature": 1.0}, {"redraws": 2}])
+def test_drawing_again_needs_something_to_draw(fields: dict[str, float]) -> None:
+    with pytest.raises(ModelError, match="must be 0 or more, and 0 at temperature 0"):
+        DecodingConfig(**fields)
+
+
 def test_what_repairs() -> None:
     assert DecodingConfig().repairs and DecodingConfig(constrained=False, rules="flexible").repairs
     assert not DecodingConfig(constrained=False).repairs

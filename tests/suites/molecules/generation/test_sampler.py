@@ -7,10 +7,19 @@ import torch
 from rdkit import Chem
 
 from sparsebench.models.graphsgpt import Generated, Tokenizer
+from sparsebench.models.graphsgpt.decoding.config import SAMPLED
 from sparsebench.models.graphsgpt.model.configuration import own_vocabulary
+from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.molecules.backbones import graphsgpt, graphsgpt_random, tiny_generator
-from sparsebench.suites.molecules.generation.sampler import Sampler, SamplingConfig, repaired_fraction, valid_fraction
+from sparsebench.suites.molecules.generation.sampler import (
+    Sampler,
+    SamplingConfig,
+    draws_per_kept,
+    repaired_fraction,
+    valid_fraction,
+)
+from sparsebench.suites.molecules.methods.sampling import Sampling
 
 
 def draws(seed: int = 0) -> torch.Generator:
@@ -22,7 +31,7 @@ def test_constraints_and_requests_of_a_sampler() -> None:
     model = tiny_generator.load(draws())
     made = Sampler(model).sample(20, (), draws())
     assert all(one.smiles for one in made)
-    free = Sampler(model, SamplingConfig(constrained=False)).sample(20, (), draws())
+    free = Sampler(model, SamplingConfig(constrained=False, redraws=0)).sample(20, (), draws())
     assert not all(one.smiles for one in free)
     deaf = Sampler(model, SamplingConfig(use_condition=False))
     heard, ignored = (s.sample(9, (), draws(), properties={"logp": 9.0}) for s in (Sampler(model), deaf))
@@ -38,9 +47,18 @@ def test_constraints_and_requests_of_a_sampler() -> None:
     assert shots[0].smiles == shots[2].smiles and shots[1].smiles == shots[3].smiles
 
 
-def test_most_molecules_of_the_packaged_model_need_no_constraints() -> None:
-    made = Sampler(graphsgpt.load(draws()), SamplingConfig(constrained=False)).sample(100, (), draws())
-    assert sum(one.status == "ok" for one in made) >= 60
+def test_most_molecules_of_the_packaged_model_are_kept_at_once_and_none_is_repaired() -> None:
+    made = Sampler(graphsgpt.load(draws())).sample(100, (), draws())
+    assert all(one.as_drawn for one in made) and sum(one.draws == 1 for one in made) >= 60
+    assert 1 < draws_per_kept(made).value < 1.6 and draws_per_kept(made).n == 100
+    free = Sampler(graphsgpt.load(draws()), SamplingConfig(constrained=False, redraws=0)).sample(50, (), draws())
+    assert 30 <= sum(one.status == "ok" for one in free) < 50
+
+
+def test_the_method_samples_as_the_bare_model_does() -> None:
+    backbone = tiny_generator.load(draws())
+    method = Sampling().prepare(backbone, Context(suite="molecules", task="moses_generation", seed=0))
+    assert isinstance(method, Sampler) and method.decoding() == Sampler(backbone).decoding() == SAMPLED
 
 
 def test_fractions_of_what_was_sampled(generated: Callable[..., Generated]) -> None:

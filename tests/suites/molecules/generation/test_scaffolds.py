@@ -1,4 +1,4 @@
-"""Scores of molecules that should hold a scaffold, and the choice of scaffolds."""
+"""Scores of molecules that a scaffold is asked of, and the choice of scaffolds."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,7 +9,7 @@ from sparsebench.models.graphsgpt import Generated
 from sparsebench.reports.panels.molecules import PANEL
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.molecules.generation import scaffolds
-from sparsebench.suites.molecules.generation.scaffolds import held_out_scaffolds, hold_scaffolds
+from sparsebench.suites.molecules.generation.scaffolds import held_out_scaffolds, score_scaffolds
 
 PHENYL, RING = "c1ccccc1", "C1CCCC1"
 Make = Callable[..., Generated]
@@ -23,10 +23,14 @@ def fresh_scaffolds() -> Iterator[None]:
 
 
 class Fixed:
-    """The same molecules for every scaffold."""
+    """The same molecules for every scaffold; others where the request only steers."""
 
-    def __init__(self, made: list[Generated]) -> None:
+    def __init__(self, made: list[Generated], steered: list[Generated]) -> None:
         self.made = made
+        self.steered = steered
+
+    def without_prefix(self) -> "Fixed":
+        return Fixed(self.steered, self.steered)
 
     def sample(self, n: int, references: Sequence[str], generator: torch.Generator, scaffold: str) -> list[Generated]:
         assert not references and len(self.made) == n
@@ -45,12 +49,13 @@ def test_scaffolds_are_different_ones_in_a_fixed_order(monkeypatch: pytest.Monke
 def test_scores(monkeypatch: pytest.MonkeyPatch, generated: Make) -> None:
     monkeypatch.setattr(scaffolds, "moses", lambda split: [PHENYL, RING])
     made = [generated(text) for text in (PHENYL, "Cc1ccccc1", "Cc1ccccc1", "c1ccccc1C1CCCC1", "")]
+    steered = [generated(text) for text in (PHENYL, "CCO", "CCC", "c1ccccc1C1CCCC1", "")]
     context = Context(suite="molecules", task="scaffold_generation", seed=0)
-    scores = hold_scaffolds(Fixed(made), 5, context)
+    scores = score_scaffolds(Fixed(made, steered), 5, context)
     order = held_out_scaffolds()
-    by_scaffold = {PHENYL: [True, True, True, True, False], RING: [False, False, False, True, False]}
-    assert scores.examples["holds"] == [*by_scaffold[order[0]], *by_scaffold[order[1]]]
-    assert scores.metrics["holds"].value == 0.5
+    by_scaffold = {PHENYL: [True, False, False, True, False], RING: [False, False, False, True, False]}
+    assert scores.main == "steers" and scores.examples["steers"] == [*by_scaffold[order[0]], *by_scaffold[order[1]]]
+    assert scores.metrics["steers"].value == 0.3, "molecules that start as the scaffold say nothing of this"
     assert scores.metrics["exact scaffold"].value == 0.3, "the biphenyl-like one has another scaffold"
     assert scores.metrics["different"].value == 3 / 5 and scores.metrics["different"].n == 5
     items = scores.details[PANEL.key][0]["items"]
@@ -60,5 +65,6 @@ def test_scores(monkeypatch: pytest.MonkeyPatch, generated: Make) -> None:
 def test_nothing_holds(monkeypatch: pytest.MonkeyPatch, generated: Make) -> None:
     monkeypatch.setattr(scaffolds, "moses", lambda split: [PHENYL])
     context = Context(suite="molecules", task="scaffold_generation", seed=0)
-    scores = hold_scaffolds(Fixed([generated("CCO"), generated("")]), 2, context)
-    assert scores.metrics["holds"].value == 0 and "different" not in scores.metrics
+    nothing = [generated("CCO"), generated("")]
+    scores = score_scaffolds(Fixed(nothing, nothing), 2, context)
+    assert scores.metrics["steers"].value == 0 and "different" not in scores.metrics

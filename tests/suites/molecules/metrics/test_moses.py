@@ -12,7 +12,7 @@ from sparsebench.models.molecules.chemnet import ChemNet, load_chemnet
 from sparsebench.suites.molecules.metrics.counters import fragments, scaffolds
 from sparsebench.suites.molecules.metrics.distributions import gaussian, property_values
 from sparsebench.suites.molecules.metrics.fingerprints import morgan
-from sparsebench.suites.molecules.metrics.moses import moses_metrics
+from sparsebench.suites.molecules.metrics.moses import METRIC_NAMES, moses_metrics, moves_with_number
 
 REFERENCE = ["Oc1ccccc1-c1cccc2cnccc12", "COc1cccc(NC(=O)Cc2coc3ccc(OC)cc23)c1"]
 GENERATED = ["CNC", REFERENCE[0], "INVALID", "CCCP", "Cc1noc(C)c1CN(C)C(=O)Nc1cc(F)cc(F)c1"]
@@ -108,3 +108,9 @@ def test_the_row_of_the_training_set(chemnet: ChemNet, packaged: dict[str, Any])
     assert values["Scaf/Test"] == pytest.approx(0.627, abs=0.15)
     assert values["logP"] < 0.1 and values["SA"] < 0.05 and values["QED"] < 0.02 and values["weight"] < 4
     assert list(values)[3:7] == ["SNN/Test", "Frag/Test", "Scaf/Test", "IntDiv"]
+
+
+def test_which_metrics_move_with_the_number_of_molecules() -> None:
+    moving = {name for name in (*METRIC_NAMES, "FCD/TestSF", "logP/TestSF") if moves_with_number(name)}
+    distances = {"logP", "SA", "QED", "weight", "logP/TestSF"}
+    assert moving == {"FCD/Test", "FCD/TestSF", "Frag/Test", "Scaf/Test", *distances}

@@ -1,6 +1,6 @@
 import pytest
 
-from sparsebench.suites.molecules.metrics.reading import novelty, read, unique, validity
+from sparsebench.suites.molecules.metrics.reading import copies, novelty, read, unique, validity
 
 
 def test_valid_entries_are_canonical_and_in_order(capfd: pytest.CaptureFixture):
@@ -30,6 +30,13 @@ def test_nothing_known_and_nothing_generated():
     assert novelty(["C"], []).value == 1
     with pytest.raises(ValueError, match="not defined"):
         novelty([], {"C"})
+
+
+def test_copies_are_of_all_molecules_repeated_ones_too():
+    metric = copies(["C", "CC", "C", "CCC", "CCC"], {"C", "N"})
+    assert metric.value == 2 / 5 and metric.n == 5 and not metric.higher_is_better
+    with pytest.raises(ValueError, match="not defined"):
+        copies([], {"C"})
 
 
 def test_only_the_first_k_count():

@@ -56,3 +56,15 @@ def test_requests_ask_for_some_properties_or_for_a_scaffold_that_comes_first(
         same = (step.batch.tokens[:, : source.tokens.shape[1]] == source.tokens) | ~source.mask
         assert same.all() and (step.batch.lengths >= source.lengths).all()
     assert all(step.batch.lengths.all() for step in seen)
+
+
+def test_steps_that_ask_for_nothing_take_all_molecules(corpus: Corpus, make_batches: Callable[..., Batches]) -> None:
+    some = make_batches(condition_fraction=0.25, free_fraction=0.5, num_words=1)
+    seen = [some.step(step) for step in range(60)]
+    free = [step for step in seen if step.wanted is not None and step.wanted.isnan().all() and len(step.batch) > 1]
+    assert 20 <= len(free) <= 48 and any(step.wanted is None for step in seen)
+    assert {step.num_words for step in seen} == {None, 1}, "a model of one word"
+    only = make_batches(condition_fraction=0.0, free_fraction=1.0)
+    epoch = [only.step(step) for step in range(7)]
+    assert sum(len(step.batch) for step in epoch) == 27 > len(corpus.rows), "also those without a condition"
+    assert not any(step.source.lengths.any() for step in epoch if step.source is not None)

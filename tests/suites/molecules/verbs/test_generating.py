@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparsebench.data.molecules.properties import properties
+from sparsebench.models.graphsgpt.decoding.config import SAMPLED
 from sparsebench.suites.molecules.verbs.generating import generate_file
 
 
@@ -27,4 +28,5 @@ def test_a_seed_gives_the_same_molecules_that_grow_from_the_scaffold(model_folde
     assert "logp=50 is outside" in notes[0] and "loses its stereo" in notes[1]
     with (tmp_path / "a.csv").open(newline="") as lines:
         row = next(iter(csv.DictReader(lines)))
+    assert 1 <= int(row["draws"]) <= 1 + SAMPLED.redraws
     assert float(row["logp"]) == pytest.approx(properties(row["smiles"])[0], rel=1e-5, abs=1e-5)
