@@ -23,6 +23,9 @@ class OwnMoleculesSplits(OwnMolecules):
     A table that names its parts has no other split: not applicable.
     """
 
+    version = "1"
+    group = "own"
+    sources = ("own-molecules",)
     splits_by_seed: ClassVar[bool] = True
 
     def parts_of(self, context: Context) -> Splits:

@@ -50,7 +50,7 @@ OTHERS = (
     *("vpt_deep", "vpt_shallow", "gist", "label_smoothing", "linear_probe", "full_tuning", "dense", "tune"),
     *("random_forest", "constant", "few_shot", "graph_mixup", "graph_words", "sampling", "training_set"),
     *("continual_pretraining", "dpo", "instruction_tuning", "two_stage", "dynamic_conv", "dynamic_linear"),
-    *("kernel_warehouse", "top_neurons", "fd_conv", "random_features"),
+    *("kernel_warehouse", "top_neurons", "fd_conv", "random_features", "clean_features"),
 )
 """Methods of no module: baselines, tuning, and what one suite alone has."""
 
