@@ -110,6 +110,8 @@ class GraphsGPTPipeline:
         result = [no_words("these words are not finite")] * len(words)
         wanted = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
         for drawn in range(1, 2 + config.redraws):
+            if not len(wanted):
+                break
             for rows in wanted.split(self.batch_size):
                 batch = words[rows].to(self.model.device, self.model.dtype)
                 made = decode(self._cached, batch, None, config, generator, prefix)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.nn import global_max_pool
 
-from .network import MiniMol, MiniMolConfig, pooled
+from .network import MiniMol, MiniMolConfig
 
 OUTPUTS = {
     "l1000_vcap": ("graph", 2934),
@@ -45,7 +46,8 @@ class PretrainedMiniMol(nn.Module):
     def forward(self, graphs: Data) -> dict[str, Tensor]:
         """Predictions by data set: (molecules, outputs), of `pcqm4m_n4` (atoms, 4); logits and standardised values."""
         atoms, links = self.trunk.atom_states(graphs)
-        levels = {"graph": self.shared["graph"](pooled(atoms, links)), "node": self.shared["node"](atoms)}
+        fingerprints = global_max_pool(atoms, links.molecule, len(links.sizes))
+        levels = {"graph": self.shared["graph"](fingerprints), "node": self.shared["node"](atoms)}
         return {name: self.heads[name](levels[level]) for name, (level, _) in OUTPUTS.items()}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.nn import global_max_pool
 
 from ...errors import ModelError
 from ..gin import initialise
@@ -77,7 +78,7 @@ class MiniMol(nn.Module):
     def forward(self, graphs: Data) -> Tensor:
         """Fingerprints (G, width) of a batch of graphs."""
         atoms, links = self.atom_states(graphs)
-        return pooled(atoms, links)
+        return global_max_pool(atoms, links.molecule, len(links.sizes))
 
     def atom_states(self, graphs: Data) -> tuple[Tensor, Links]:
         """States of the atoms after the last layer, (N, width), and what the layers read of the batch."""
@@ -128,13 +129,6 @@ class LaplacianEncoder(nn.Module):
     def forward(self, values: Tensor, vectors: Tensor) -> Tensor:
         """Encoded positions (N, out) of eigenvalues and eigenvectors, (N, P) each."""
         return self.sum(self.each(torch.stack([values, vectors], dim=2)).sum(dim=1))
-
-
-def pooled(atoms: Tensor, links: Links) -> Tensor:
-    """The largest over the atoms of each molecule, (G, D), of (N, D)."""
-    index = links.molecule.unsqueeze(1).expand_as(atoms)
-    empty = atoms.new_zeros(len(links.sizes), atoms.shape[1])
-    return empty.scatter_reduce(0, index, atoms, "amax", include_self=False)
 
 
 def _dense(width: int, out: int, activation: nn.Module | None = None) -> list[nn.Module]:

@@ -7,6 +7,7 @@ import re
 
 import torch
 
+from ..features.graph import seed_of
 from ..features.minimol import MiniMolBody
 
 SOURCES = ()
@@ -21,5 +22,5 @@ def load(generator: torch.Generator, argument: str | None = None) -> MiniMolBody
     match = re.fullmatch(r"([1-9]\d*)x([3-9]|[1-9]\d+)", argument or "336x16")
     if match is None:
         raise ValueError(f"backbone 'minimol_random' wants width x layers (3 or more), as in 336x16, not {argument!r}")
-    seed = int(torch.randint(2**31 - 1, (), generator=generator))
-    return MiniMolBody(MiniMol(MiniMolConfig(width=int(match[1]), layers=int(match[2]), seed=seed)))
+    config = MiniMolConfig(width=int(match[1]), layers=int(match[2]), seed=seed_of(generator))
+    return MiniMolBody(MiniMol(config))

@@ -51,6 +51,8 @@ class StringSampler(nn.Module):
         kept: list[Generated | None] = [None] * n
         for drawn in range(1, 2 + self.redraws):
             again = [row for row, one in enumerate(kept) if one is None or one.status != "ok"]
+            if not again:
+                break
             written = self.model.sample(len(again), temperature=self.temperature, generator=generator)
             for row, one in zip(again, written, strict=True):
                 kept[row] = read_string(one, drawn)

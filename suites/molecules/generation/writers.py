@@ -141,13 +141,12 @@ class StringWriter(Writer):
 
     def batches(self, smiles: Sequence[str], size: int, device: torch.device) -> list[Any]:
         """Characters, as `StringBatch`."""
-        known = [text for text in smiles if set(text) <= set(self.model.config.characters)]
+        known = self._known(smiles)
         return [self.model.batch(known[start : start + size]).to(device) for start in range(0, len(known), size)]
 
     def data(self, smiles: Sequence[str], device: torch.device) -> Strings:
         """`Strings` of those that the alphabet can write."""
-        characters = set(self.model.config.characters)
-        return Strings(self.model, [text for text in smiles if set(text) <= characters], device)
+        return Strings(self.model, self._known(smiles), device)
 
     def loss(self, model: nn.Module, batch: StringBatch) -> Tensor:
         """Mean over characters and ends."""
@@ -160,6 +159,11 @@ class StringWriter(Writer):
     def tokens(self, batch: StringBatch) -> int:
         """Characters and ends."""
         return int((batch.targets >= 0).sum())
+
+    def _known(self, smiles: Sequence[str]) -> list[str]:
+        """Those that the alphabet can write."""
+        characters = set(self.model.config.characters)
+        return [text for text in smiles if set(text) <= characters]
 
 
 @writer_of.register
