@@ -8,6 +8,9 @@ if WORKERS > 1:
     # Before torch is imported; programs that tests start inherit it.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
 
+# Numbers that tests compare must not hang on a clock; tests of measured forms ask for them.
+os.environ.setdefault("SPARSEBENCH_FORMS", "rules")
+
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 

@@ -79,7 +79,7 @@ def _built(source: Path, flags: list[str]) -> Path:
         raise NotAvailableError("there is no C++ compiler (g++ or clang++; CXX names another)")
     text = (source.read_bytes(), HEADER.read_bytes())
     content = repr((compiler, flags, text)).encode()
-    path = _folder() / f"{source.parent.name}-{hashlib.sha256(content).hexdigest()[:16]}.so"
+    path = kernel_folder() / f"{source.parent.name}-{hashlib.sha256(content).hexdigest()[:16]}.so"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_foreign(path)
@@ -148,7 +148,8 @@ def _compile(compiler: str, source: Path, flags: list[str], path: Path) -> None:
         digest.replace(_digest_file(path))
 
 
-def _folder() -> Path:
+def kernel_folder() -> Path:
+    """The user's folder of kernels, and of what was measured of them, in the cache."""
     chosen = os.environ.get("SPARSEBENCH_CACHE")
     shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     cache = Path(chosen) if chosen else Path(shared) / "sparsebench"

@@ -48,6 +48,7 @@ def _findings() -> list[FindingDocument]:
     found += [_problem(line) for line in plugin_problems()]
     found.append(_note(_experts()))
     found.append(_note(_packed_weights()))
+    found.append(_note(_forms()))
     found.append(_note(f"matrix speed: bfloat16 is {_bf16_ratio():.1f} times as fast as float32 on one thread"))
     return found
 
@@ -70,6 +71,13 @@ def _experts() -> str:
 def _packed_weights() -> str:
     """Whether the C++ products of packed weights are in use, likewise."""
     from sparsebench.models.compression.quantisation.packed.kernels.native import status
+
+    return status()
+
+
+def _forms() -> str:
+    """What was measured here of exact forms."""
+    from sparsebench.models.native.forms import status
 
     return status()
 

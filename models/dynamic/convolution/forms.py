@@ -6,13 +6,15 @@ dynamic convolution; its static part is one ordinary convolution that all sample
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...native.forms import Class, fastest, octave
 from ..layer import DynamicLayer
 from .factors import Factors
 from .geometry import Geometry
@@ -151,21 +153,50 @@ def by_fastest_form(problem: Dynamic) -> Tensor:
 
 
 def choose_form(problem: Dynamic) -> str:
-    """The name in `FORMS` of what was fastest for such shapes, by measurement (tests/speed/test_dynamic_conv_speed.py).
+    """The name in `FORMS` of what is fastest for such shapes, where more than one can be: measured here, or by rule.
 
-    One multiplication per position for pointwise kernels. On small maps the weights of all samples are many times the
-    features: they are made and used sample by sample, so that they stay in the cache. With a backward pass, which needs
-    all of them, and in bfloat16 a product with the columns is faster on the smallest maps. Else one grouped
-    convolution. In an exported graph the number of samples is open, and so it cannot be one of groups.
+    One multiplication per position for pointwise kernels. In an exported graph the number of samples is open, and so it
+    cannot be one of groups.
     """
     geometry = problem.geometry
     if geometry.is_pointwise or torch.compiler.is_exporting():
         return "columns"
     if geometry.groups > 1 or problem.x.shape[0] == 1:
         return "groups"
+    rule = _form_by_rule(problem)
+    if torch.compiler.is_compiling() or not problem.x.is_cpu:  # a graph cannot hold what a clock decides
+        return rule
+    names = ("groups", "columns") if problem.needs_gradient else ("groups", "columns", "samples")
+    return fastest(_class_of(problem), {name: partial(_run, problem, name) for name in names}, rule)
+
+
+def _form_by_rule(problem: Dynamic) -> str:
+    """What was fastest on one processor (tests/speed/test_dynamic_conv_speed.py).
+
+    On small maps the weights of all samples are many times the features: they are made and used sample by sample, so
+    that they stay in the cache. With a backward pass, which needs all of them, and in bfloat16 a product with the
+    columns is faster on the smallest maps. Else one grouped convolution.
+    """
     if problem.needs_gradient or problem.bank.dtype == torch.bfloat16:
         return "columns" if problem.positions <= FEW_POSITIONS else "groups"
     return "samples" if problem.positions <= SOME_POSITIONS else "groups"
+
+
+def _class_of(problem: Dynamic) -> Class:
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else problem.x.dtype
+    way = "forward and backward" if problem.needs_gradient else "forward"
+    where = (*problem.geometry.kernel, *problem.geometry.stride, *problem.geometry.dilation)
+    size = (*problem.bank.shape[:3], *problem.x.shape[2:], octave(problem.x.shape[0]))
+    return ("dynamic convolution", way, str(dtype), *where, *size)
+
+
+def _run(problem: Dynamic, form: str) -> None:
+    """Once forward, and backward where a gradient will be wanted, on tensors apart from those of the model."""
+    tensors = [problem.x, problem.bank, problem.fractions]
+    x, bank, fractions = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
+    result = FORMS[form](replace(problem, x=x, bank=bank, fractions=fractions))
+    if problem.needs_gradient:
+        result.backward(torch.ones_like(result))
 
 
 def by_groups(problem: Dynamic) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from ...native.watching import are_operators_watched
 from .eager import Weights, loop_experts
 from .graph_experts import evaluated, swiglu_experts, trained_swiglu_experts
 from .grouped_product import grouped_mm, grouped_product
@@ -54,7 +54,7 @@ def run_experts(
     down = weights.down
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in (x_TD, weight_TK, gate_up, down))
     dtype = _product_type(x_TD, weights, trains)
-    watched = _watched()
+    watched = are_operators_watched()
     if dtype is None or not _plain(x_TD, weights) or not _in_memory(index_TK, weight_TK) or watched:
         few_shapes = x_TD.is_cpu and not watched and _narrow(x_TD, weights)
         return loop_experts(x_TD, index_TK, weight_TK, weights, few_shapes=few_shapes)
@@ -115,7 +115,7 @@ def _between_graphs(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: 
 
 def kernels(x_TD: Tensor, weight: Tensor) -> Native | None:
     """The C++ kernels if they can take these tensors, nobody wants a gradient and nobody looks into the operators."""
-    if not _in_memory(x_TD, weight) or x_TD.dtype != weight.dtype or len(x_TD) == 0 or _watched():
+    if not _in_memory(x_TD, weight) or x_TD.dtype != weight.dtype or len(x_TD) == 0 or are_operators_watched():
         return None
     if torch.is_autocast_enabled("cpu"):
         return None
@@ -174,16 +174,6 @@ def _is_silu(activation: Callable[[Tensor], Tensor]) -> bool:
     kind = type(activation)
     name = f"{kind.__module__}.{kind.__qualname__}"
     return activation is F.silu or kind is nn.SiLU or name == "transformers.activations.SiLUActivation"
-
-
-def _watched() -> bool:
-    """Whether somebody looks into the operators: a compiler, a counter of operations, vmap, forward mode."""
-    return (
-        torch.compiler.is_compiling()
-        or is_in_torch_dispatch_mode()
-        or torch.autograd.forward_ad._current_level >= 0
-        or torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
-    )
 
 
 def _library(dtype: torch.dtype) -> Native | None:

@@ -29,12 +29,12 @@ def evaluated(
     x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor, library: Native | None
 ) -> Tensor:
     """SwiGLU experts where nobody wants a gradient, by the fastest way for so many tokens; contiguous tensors."""
-    if library is not None and library.suits(x_TD.dtype, index_TK.numel() / len(down)):
-        return library.experts(x_TD, index_TK, weight_TK, gate_up, down)
+    if library is not None:
+        return library.evaluated(x_TD, index_TK, weight_TK, gate_up, down)
     # A token or two while decoding: sorting pairs would take longer than their products.
-    if library is None and index_TK.numel() <= FEW_PAIRS:
+    if index_TK.numel() <= FEW_PAIRS:
         return few_experts(x_TD, index_TK, weight_TK, Weights(gate_up, down, None, True, F.silu))
-    return (library or _TORCH).forward(x_TD, index_TK, weight_TK, gate_up, down)[0]
+    return _TORCH.forward(x_TD, index_TK, weight_TK, gate_up, down)[0]
 
 
 @torch.library.custom_op("sparsebench::swiglu_experts", mutates_args=())

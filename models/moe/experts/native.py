@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ...native.build import Built, NotAvailableError, library
+from ...native.forms import fastest, octave
 from .operators import Operators, Plan
 
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons, S (token, expert) pairs.
@@ -18,7 +20,7 @@ from .operators import Operators, Plan
 SOURCE = Path(__file__).with_name("kernel.cpp")
 RULES = ("softmax of chosen", "softmax of all", "equal", "sigmoid", "sigmoid share")
 MATRIX_ROWS = 64
-"""Rows per expert from which a processor with a matrix unit takes ordinary products (not measured: a guess)."""
+"""By rule, rows per expert from which bfloat16 goes to a matrix unit, in ordinary products."""
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {
     "experts": [_POINTER] * 6 + [_INT] * 5,
@@ -47,9 +49,32 @@ class Native(Operators):
             for dtype in self.dtypes
         }
 
-    def suits(self, dtype: torch.dtype, rows: float) -> bool:
-        """Whether `experts` is the fastest for so many rows per expert: many in bfloat16 go to a matrix unit."""
-        return rows <= MATRIX_ROWS or dtype == torch.float32 or not self.matrix_unit
+    def evaluated(self, *tensors: Tensor) -> Tensor:
+        """The layer (T, D) in the faster of two forms: `experts`, or ordinary products of sorted rows."""
+        forms = {"kernel": self.experts, "products": self._by_products}
+        return forms[self._faster("experts", forms, tensors)](*tensors)
+
+    def forward(
+        self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor
+    ) -> tuple[Tensor, Tensor, Plan]:
+        """The same with what a way back needs, as `Operators.forward` says."""
+        tensors = (x_TD, index_TK, weight_TK, gate_up, down)
+        forms = {"kernel": self._kept, "products": super().forward}
+        return forms[self._faster("experts to be trained", forms, tensors)](*tensors)
+
+    def _faster(self, what: str, forms: Mapping[str, Callable[..., object]], tensors: Sequence[Tensor]) -> str:
+        x_TD, index_TK, _, _, down = tensors
+        rows = index_TK.numel() / len(down)
+        # One row or so: the kernel reads each weight once, and products would be sorted for nothing.
+        if rows <= 1:
+            return "kernel"
+        products_by_rule = rows > MATRIX_ROWS and x_TD.dtype is torch.bfloat16 and self.matrix_unit
+        rule = "products" if products_by_rule else "kernel"
+        kind = (what, str(x_TD.dtype), *down.shape, index_TK.shape[1], octave(rows))
+        return fastest(kind, {name: partial(form, *tensors) for name, form in forms.items()}, rule)
+
+    def _by_products(self, *tensors: Tensor) -> Tensor:
+        return super().forward(*tensors)[0]
 
     def experts(self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
         """The whole layer: sum of weight times W_down (silu(W_gate x) * (W_up x)), (T, D)."""
@@ -59,12 +84,10 @@ class Native(Operators):
         self._typed["experts", x_TD.dtype](*[tensor.data_ptr() for tensor in tensors], *sizes)
         return out
 
-    def forward(
+    def _kept(
         self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor
     ) -> tuple[Tensor, Tensor, Plan]:
         """The whole layer in C++, as `Operators.forward` says."""
-        if not self.suits(x_TD.dtype, index_TK.numel() / len(down)):
-            return super().forward(x_TD, index_TK, weight_TK, gate_up, down)
         pairs = index_TK.numel()
         out = torch.empty_like(x_TD)
         inward = x_TD.new_empty(pairs, 2 * down.shape[2])

@@ -18,13 +18,16 @@ RESULTS = ":(exclude)reports/results"
 
 
 def environment() -> dict[str, Any]:
-    """Python, libraries, processor, memory, accelerator, threads and the commit of the source tree."""
+    """Python, libraries, processor, memory, accelerator, threads, who chooses between forms, and the commit."""
     import torch
+
+    from sparsebench.models.native.forms import is_by_rules
 
     accelerator = None
     if torch.cuda.is_available():
         accelerator = torch.cuda.get_device_name()  # of the one that this process sees, or the first
-    return {**machine(), "threads": torch.get_num_threads(), "accelerator": accelerator}
+    forms = "rules" if is_by_rules() else "measured"
+    return {**machine(), "threads": torch.get_num_threads(), "forms": forms, "accelerator": accelerator}
 
 
 @functools.cache

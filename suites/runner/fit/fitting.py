@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import torch
 from rich.console import Console
 
 from sparsebench.data.own.columns import Columns
@@ -30,6 +29,7 @@ from ..discovery.loading import load_parts
 from ..discovery.parts import parts_of
 from ..errors import UsageError
 from ..execution.executors.interface import Options
+from ..execution.isolation.settle import as_in_a_worker
 from ..execution.placement import default_workers
 from ..execution.scoring import score
 from ..planning.plan_file import planned_records, planned_roles
@@ -234,12 +234,8 @@ def _train_again(record: Record) -> _Again:
     task = cast("ChosenOnValidation | OwnConversationsTask", loaded.task)
     chain = with_options(loaded.chain, record.details["choice"]["chosen"])
     last = _Last(task)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in the worker that made the record: sums in another order are other sums
-    try:
+    with as_in_a_worker():
         outcome = score(info, chain, cast("Task", last), loaded.loaders, str(record.environment["device"]))
-    finally:
-        torch.set_num_threads(threads)
     links = [Link(method=link.method, config=asdict(one)) for link, one in zip(info.links, chain, strict=True)]
     assert last.subject is not None
     probes = task.parts("test") if isinstance(task, OwnConversationsTask) else task.load().test.inputs

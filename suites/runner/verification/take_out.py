@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sparsebench.models import save
 from sparsebench.models.hub.atomic_folder import check_free
 
@@ -22,6 +20,7 @@ from ..discovery.loading import load_parts
 from ..discovery.parts import parts_of
 from ..errors import UsageError
 from ..execution.execute import CHECKPOINTS
+from ..execution.isolation.settle import as_in_a_worker
 from ..execution.scoring import score
 from .lookup import find_records
 from .rebuild import cell_of
@@ -59,12 +58,8 @@ def take_out(results: Path, record_id: str, out: Path, say: Callable[[str], None
     cell = cell_of(record)
     loaded = load_parts(parts_of(cell.info), cell.info.links)
     subjects = _subjects_of(loaded.task)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in the worker that made the record: sums in another order are other sums
-    try:
+    with as_in_a_worker():
         found = score(cell.info, loaded.chain, loaded.task, loaded.loaders, cell.device, place)
-    finally:
-        torch.set_num_threads(threads)
     (subject,) = subjects
     if not isinstance(subject, CausalLM):
         raise UsageError(f"record {record.id} is of no language model: `sparsebench fit` keeps models of other kinds")

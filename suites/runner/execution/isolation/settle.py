@@ -1,6 +1,10 @@
 """Threads, memory and accelerator of a process that runs cells."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ...identity.switches import OF_CELLS
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Read by the libraries when they are loaded."""
@@ -21,6 +25,8 @@ def settle(threads: int, memory: int | None, device: str | None) -> None:
         device: the one accelerator that it sees, as `CUDA_VISIBLE_DEVICES` names it; None: as it is.
     """
     os.environ.update(thread_environment(threads))
+    for name, value in OF_CELLS.items():
+        os.environ.setdefault(name, value)
     if device is not None:
         os.environ[VISIBLE_DEVICES] = device
     if memory is not None:
@@ -32,3 +38,19 @@ def settle(threads: int, memory: int | None, device: str | None) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+@contextmanager
+def as_in_a_worker() -> Iterator[None]:
+    """Within it sums are added in the order of a worker with one thread, so that scores are those of its records."""
+    import torch
+
+    from sparsebench.models.native.forms import by_rules
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with by_rules():
+            yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,6 +1,9 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 
+from sparsebench.models.dynamic.convolution import forms
 from sparsebench.models.dynamic.convolution.forms import FORMS, Dynamic, choose_form, sharing_pays
 from sparsebench.models.dynamic.convolution.geometry import Geometry
 
@@ -136,3 +139,23 @@ def test_a_relaxed_mask_gives_the_gradient_of_a_switch(batch: int) -> None:
 def test_an_input_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"takes \(batch, 6, h, w\)"):
         dynamic("plain")(torch.zeros(1, 5, 9, 9, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_what_is_measured_leaves_no_trace(train: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forms run on tensors apart, in training with their way back, and the gradient is that of the one call."""
+    names = set()
+
+    def fastest(what: tuple[str | int, ...], forms: dict[str, Callable[[], object]], rule: str) -> str:
+        names.update(forms)
+        for form in forms.values():
+            form()
+        return "groups"
+
+    monkeypatch.setattr(forms, "fastest", fastest)
+    layer, x = dynamic("plain"), images()
+    with torch.set_grad_enabled(train):
+        result = layer(x)
+    assert names == {"groups", "columns"} | (set() if train else {"samples"})
+    assert layer.bank.grad is None and x.grad is None
+    assert largest_difference(result, by_hand(layer, x, plain("plain"))) < 1e-12

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from sparsebench.models.moe.experts import native
 from sparsebench.models.moe.experts.dispatch import run_experts
 from sparsebench.models.moe.experts.native import Native
 from sparsebench.models.moe.experts.operators import Operators
@@ -189,3 +190,34 @@ def test_defaults_of_torch_do_not_matter(case: Cases, library: Native) -> None:
     finally:
         torch.set_default_dtype(before)
     torch.testing.assert_close(found, expected, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("faster", ["kernel", "products"])
+def test_the_form_that_the_clock_prefers_is_taken(
+    case: Cases, library: Native, faster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fastest(what: tuple[str | int, ...], forms: dict[str, Callable[[], object]], rule: str) -> str:
+        asked.append((what[:2], rule))
+        for form in forms.values():
+            form()
+        return faster
+
+    monkeypatch.setattr(native, "fastest", fastest)
+    made = case(40, 24, 16, 4, 2, seed=0)
+    of_kernel, of_products = library.experts(*made), in_parts(library, made)
+    assert torch.equal(library.evaluated(*made), of_kernel if faster == "kernel" else of_products)
+    assert_right(library.forward(*made)[0], made)
+    assert asked == [
+        (("experts", "torch.float32"), "kernel"),
+        (("experts to be trained", "torch.float32"), "kernel"),
+    ]
+
+
+def test_a_row_or_so_for_each_expert_asks_no_clock(
+    case: Cases, library: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "fastest", None)
+    made = case(2, 24, 16, 4, 2, seed=0)
+    assert_right(library.evaluated(*made), made)

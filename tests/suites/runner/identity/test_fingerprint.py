@@ -192,6 +192,18 @@ def test_the_kernel_switch_belongs_to_the_rows_with_kernels(home: Path, before: 
     assert stale(before, hashes(Tree(home))) == set()
 
 
+def test_rules_choose_between_forms_unless_somebody_says_else(
+    home: Path, before: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in (None, "rules"):
+        monkeypatch.delenv("SPARSEBENCH_FORMS", raising=False)
+        if value is not None:
+            monkeypatch.setenv("SPARSEBENCH_FORMS", value)
+        assert stale(before, hashes(Tree(home))) == set()
+    monkeypatch.setenv("SPARSEBENCH_FORMS", "measured")
+    assert stale(before, hashes(Tree(home))) >= MIXTURES
+
+
 def test_device_and_library_versions_belong_to_every_row(home: Path, before: dict[str, str]) -> None:
     assert stale(before, hashes(Tree(home), "cuda")) == ALL
     assert code_hash(entries_of("dense"), {"torch": "2"}, "cpu", Tree(home)) != before["dense"]

@@ -8,8 +8,8 @@ from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from .....native.watching import are_operators_watched
 from ...grid import Grid
 from .codes import Codes, misfit
 from .graph_products import experts_in_a_graph, linear_in_a_graph
@@ -108,7 +108,7 @@ def _library(x: Tensor, weight: Codes) -> PackedKernels | None:
         return None
     if torch.is_grad_enabled() and x.requires_grad:
         return None
-    if torch.is_autocast_enabled("cpu") or _watched():
+    if torch.is_autocast_enabled("cpu") or are_operators_watched():
         return None
     library = kernels()
     return library if library is not None and x.dtype in library.dtypes else None
@@ -134,13 +134,3 @@ def _plain(tensor: Tensor, dtype: torch.dtype | None = None) -> bool:
     """Whether this is an ordinary dense tensor of the CPU, whose memory a pointer reaches, of this type if given."""
     fits = dtype is None or tensor.dtype == dtype
     return fits and tensor.is_cpu and type(tensor) in _ORDINARY and tensor.layout == torch.strided
-
-
-def _watched() -> bool:
-    """Whether somebody looks into the operators: a compiler, a counter of operations, vmap, forward mode."""
-    return (
-        torch.compiler.is_compiling()
-        or is_in_torch_dispatch_mode()
-        or torch.autograd.forward_ad._current_level >= 0
-        or torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
-    )
