@@ -33,19 +33,26 @@ class NotAvailableError(RuntimeError):
 
 
 class Built(NamedTuple):
-    """The compiled library, its sha256, whether it has bfloat16, whether the processor has a matrix unit for that."""
+    """The compiled library, its sha256, whether it has bfloat16, whether the processor has a matrix unit for that, and
+    which of the optional features it was built with."""
 
     path: Path
     sha256: str
     bf16: bool
     matrix_unit: bool
+    features: tuple[str, ...] = ()
 
 
-def library(source: Path, more: Sequence[str] = ()) -> Built:
+def library(source: Path, more: Sequence[str] = (), optional: Sequence[str] = ()) -> Built:
     """Compile a source, or find what was compiled before.
 
-    `more`: what the processor has to have in addition to `NEEDED`, by its names there ("avx512_vnni"). Raises
-    `NotAvailableError`.
+    Args:
+        source: the C++ file.
+        more: what the processor has to have in addition to `NEEDED`, by its names there ("avx512_vnni").
+        optional: what the library is built with where the processor and the compiler know all of it.
+
+    Raises:
+        NotAvailableError: with the reason.
     """
     if os.environ.get(SWITCH) == "0":
         raise NotAvailableError(f"{SWITCH}=0")
@@ -55,11 +62,25 @@ def library(source: Path, more: Sequence[str] = ()) -> Built:
     if missing:
         raise NotAvailableError(f"the processor has no {', '.join(missing)}")
     bf16 = "avx512_bf16" in found
-    flags = [*FLAGS, *(f"-m{name.replace('_', '')}" for name in needed)]
+    flags = [*FLAGS, *map(_flag, needed)]
     if bf16:
         flags.append("-mavx512bf16")
-    path = _built(source, flags)
-    return Built(path, _digest_file(path).read_text(encoding="utf-8"), bf16, "amx_bf16" in found)
+    features = tuple(name for name in optional if name in found)
+    try:
+        path = _built(source, [*flags, *map(_flag, features)])
+    except NotAvailableError:
+        if not features:
+            raise
+        features = ()  # a compiler older than the processor
+        path = _built(source, flags)
+    return Built(path, _digest_file(path).read_text(encoding="utf-8"), bf16, "amx_bf16" in found, features)
+
+
+def _flag(feature: str) -> str:
+    """The compiler's name of a feature that the system calls "avx512_vbmi" or "amx_int8"."""
+    if feature.startswith("amx_"):
+        return f"-m{feature.replace('_', '-')}"
+    return f"-m{feature.replace('_', '')}"
 
 
 def _processor() -> frozenset[str]:

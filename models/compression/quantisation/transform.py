@@ -161,7 +161,7 @@ def _warn_slow(targets: Sequence[Target]) -> None:
             f"no kernel multiplies weights of {grid.bits} bits in groups of {grid.group_size or 'a row'} as they are "
             f"({reason}): the dense weight is made at each use, so that a product of one token takes about "
             f"{slowdown(grid)} times as long as with dense bfloat16 weights, one of hundreds some 10 to 50 times; take "
-            "4 or 8 bits in groups of a multiple of 64, or `dequantise(model)` to compute with",
+            "groups of a multiple of 32, or `dequantise(model)` to compute with",
             SlowGridWarning,
             stacklevel=4,
         )

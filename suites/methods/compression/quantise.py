@@ -2,8 +2,8 @@
 
 GPTQ (Frantar et al., arXiv 2210.17323) rounds column by column and lets later columns make up for the errors; AWQ (Lin
 et al., arXiv 2306.00978) scales columns up before rounding, with the router among what reads the scaled inputs. The
-router stays as it is otherwise, unless it is named in `parts`. Memory and files shrink. Weights of 4 or 8 bits in
-groups of a multiple of 64 columns are multiplied as they are, by inputs rounded to 8 bits, where the processor can
+router stays as it is otherwise, unless it is named in `parts`. Memory and files shrink. Weights in
+groups of a multiple of 32 columns are multiplied as they are, by inputs rounded to 8 bits, where the processor can
 (AVX-512 VNNI); others make the dense weight for each use, which is slower than no quantisation.
 """
 

@@ -65,6 +65,20 @@ def test_each_processor_and_text_has_a_library_of_its_own(
     assert library(source).path != plain.path
 
 
+def test_what_is_optional_is_built_with_where_processor_and_compiler_know_it(
+    source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert library(source, (), ("amx_int8",)).features == ()
+    monkeypatch.setattr(build, "_processor", lambda: ABLE | {"amx_int8", "avx512vbmi"})
+    flags = tmp_path / "flags"
+    monkeypatch.setenv("CXX", compiler(tmp_path, f'echo "$@" > {flags}\n{WRITES}'))
+    assert library(source, (), ("avx512vbmi", "amx_int8", "amx_tile")).features == ("avx512vbmi", "amx_int8")
+    assert "-mavx512vbmi -mamx-int8" in flags.read_text()
+    monkeypatch.setenv("CXX", compiler(tmp_path, f'case "$*" in *amx*) exit 1;; esac\n{WRITES}'))
+    source.write_text("int two() { return 2; }")
+    assert library(source, (), ("amx_int8",)).features == ()
+
+
 def test_what_the_processor_lacks_is_named(source: Path) -> None:
     with pytest.raises(NotAvailableError, match="the processor has no amx_int8"):
         library(source, ("amx_int8",))

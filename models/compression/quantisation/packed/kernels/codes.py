@@ -12,8 +12,9 @@ from ...grid import Grid
 # Shapes: N experts (there may be no such dimension), O outputs, I inputs, G groups, W words of a row.
 
 CHUNK = 64
-"""Columns that share a scale of the inputs; the groups of weights have to be multiples of it."""
-BITS = (4, 8)
+"""Columns that share a scale of the inputs."""
+HALF = 32
+"""Groups of weights have to be multiples of so many columns."""
 
 
 class Codes(NamedTuple):
@@ -32,10 +33,9 @@ class Codes(NamedTuple):
 
     @property
     def layout(self) -> tuple[int, int, int]:
-        """Bytes of a row, groups of a row, chunks of a group."""
+        """Bytes of a row, groups of a row, halves of chunks of a group."""
         groups = self.scale.shape[-1]
-        chunks = -(-self.columns // CHUNK)
-        return 4 * self.words.shape[-1], groups, chunks if groups == 1 else self.grid.size(self.columns) // CHUNK
+        return 4 * self.words.shape[-1], groups, -(-self.grid.size(self.columns) // HALF)
 
     @property
     def pointers(self) -> tuple[int, int, int | None]:
@@ -67,9 +67,7 @@ def slowdown(grid: Grid) -> int:
 @functools.cache
 def misfit(grid: Grid, columns: int) -> str | None:
     """Why no kernel takes matrices on this grid with so many columns; None: one does."""
-    if grid.bits not in BITS:
-        return f"codes of {grid.bits} bits do not fill bytes: 4 and 8 do"
     size = grid.size(columns)
-    if size < columns and size % CHUNK:
-        return f"groups of {size} columns are no multiples of {CHUNK}"
+    if size < columns and size % HALF:
+        return f"groups of {size} columns are no multiples of {HALF}"
     return None

@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from .....native.build import Built, NotAvailableError, library
+from ...grid import LEAST_BITS, MOST_BITS
 from .codes import Codes
 
 # Shapes: R rows, I inputs, O outputs; T tokens, D width, K chosen experts, N experts, M hidden neurons.
 
 SOURCE = Path(__file__).with_name("packed.cpp")
 NEEDED = ("avx512_vnni",)
+OPTIONAL = ("avx512vbmi", "amx_tile", "amx_int8")
+"""For codes that do not fill halves of bytes, and the matrix unit."""
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {"linear": [_POINTER] * 6 + [_INT] * 7, "experts": [_POINTER] * 10 + [_INT] * 12}
 
@@ -32,6 +35,10 @@ class PackedKernels:
         self.built = built
         self.used = False
         self.dtypes = (torch.float32, torch.bfloat16) if built.bf16 else (torch.float32,)
+        self.bits = tuple(range(LEAST_BITS, MOST_BITS + 1)) if "avx512vbmi" in built.features else (4, 8)
+        self._use_matrix_unit = loaded.sparsebench_matrix_unit
+        self._use_matrix_unit.argtypes = [_INT]
+        self.matrix_unit = self.use_matrix_unit(True)
         self._typed = {}
         for name, signature in _SIGNATURES.items():
             for dtype in self.dtypes:
@@ -39,6 +46,10 @@ class PackedKernels:
                 function.argtypes = signature
                 function.restype = None
                 self._typed[name, dtype] = function
+
+    def use_matrix_unit(self, wanted: bool) -> bool:
+        """Whether products of many rows go to the matrix unit from now on; their results are the same to the bit."""
+        return bool(self._use_matrix_unit(int(wanted)))
 
     def linear(self, x_RI: Tensor, weight: Codes, bias: Tensor | None = None) -> Tensor:
         """x W^T + bias, (R, O)."""
@@ -68,7 +79,7 @@ class PackedKernels:
 @functools.cache
 def _load() -> PackedKernels | str:
     try:
-        return PackedKernels(library(SOURCE, NEEDED))
+        return PackedKernels(library(SOURCE, NEEDED, OPTIONAL))
     except NotAvailableError as error:
         return str(error)
     except OSError as error:
@@ -84,13 +95,15 @@ def kernels() -> PackedKernels | None:
     return loaded
 
 
-def obstacle(dtype: torch.dtype = torch.float32) -> str | None:
-    """Why the kernels cannot be had here for numbers of this type; None: they can."""
+def obstacle(dtype: torch.dtype = torch.float32, bits: int = 8) -> str | None:
+    """Why the kernels cannot be had here for numbers of this type and codes of so many bits; None: they can."""
     loaded = _load()
     if isinstance(loaded, str):
         return loaded
     if dtype not in loaded.dtypes:
         return f"there are no kernels for {str(dtype).removeprefix('torch.')} here"
+    if bits not in loaded.bits:
+        return f"no AVX-512 VBMI (of the processor, or the compiler), which codes of {bits} bits need"
     return None
 
 
@@ -108,4 +121,8 @@ def status() -> str:
     why = obstacle()
     if why is not None:
         return f"C++ products of packed weights: not in use ({why}); dense weights are made instead"
-    return "C++ products of packed weights: in use, AVX-512 VNNI for 4 and 8 bits"
+    loaded = _load()
+    assert isinstance(loaded, PackedKernels)
+    unit = ", a matrix unit for many rows" if loaded.matrix_unit else ""
+    bits = "4 and 8" if len(loaded.bits) == 2 else f"{loaded.bits[0]} to {loaded.bits[-1]}"
+    return f"C++ products of packed weights: in use, AVX-512 VNNI for {bits} bits{unit}"

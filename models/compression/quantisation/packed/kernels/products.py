@@ -43,7 +43,7 @@ def why_dense(weight: Codes) -> str | None:
         return found
     if not weight.words.is_cpu:
         return f"there are no kernels for {weight.words.device.type}"
-    return obstacle(weight.scale.dtype)
+    return obstacle(weight.scale.dtype, weight.grid.bits)
 
 
 def linear(x: Tensor, weight: Codes, bias: Tensor | None = None) -> Tensor | None:
@@ -111,7 +111,9 @@ def _library(x: Tensor, weight: Codes) -> PackedKernels | None:
     if torch.is_autocast_enabled("cpu") or are_operators_watched():
         return None
     library = kernels()
-    return library if library is not None and x.dtype in library.dtypes else None
+    if library is None or x.dtype not in library.dtypes or weight.grid.bits not in library.bits:
+        return None
+    return library
 
 
 def _in_a_graph(x: Tensor, weight: Codes, bias: Tensor | None = None) -> bool:
@@ -127,7 +129,7 @@ def _in_a_graph(x: Tensor, weight: Codes, bias: Tensor | None = None) -> bool:
 
 @torch.compiler.assume_constant_result  # a compiler cannot look into the building of a library
 def _kernel_for(grid: Grid, columns: int, dtype: torch.dtype) -> bool:
-    return misfit(grid, columns) is None and obstacle(dtype) is None
+    return misfit(grid, columns) is None and obstacle(dtype, grid.bits) is None
 
 
 def _plain(tensor: Tensor, dtype: torch.dtype | None = None) -> bool:

@@ -13,8 +13,10 @@ from sparsebench.models.compression.quantisation.packed.packed_tensor import Pac
 GRIDS = [
     Grid(bits=4, group_size=64),
     Grid(bits=8, group_size=None),
-    Grid(bits=4, group_size=None, symmetric=False),
+    Grid(bits=4, group_size=32, symmetric=False),
     Grid(bits=8, group_size=128, symmetric=False),
+    Grid(bits=3, group_size=96, symmetric=False),
+    Grid(bits=2, group_size=None, symmetric=False),
 ]
 DTYPES = [torch.float32, torch.bfloat16]
 

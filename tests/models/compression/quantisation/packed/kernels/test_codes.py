@@ -14,9 +14,9 @@ from .oracles import drawn, packed
         (Grid(bits=4, group_size=64), 576, None),
         (Grid(bits=8, group_size=None), 7, None),
         (Grid(bits=4, group_size=48), 48, None),
-        (Grid(bits=3, group_size=64), 576, "codes of 3 bits do not fill bytes: 4 and 8 do"),
-        (Grid(bits=4, group_size=32), 576, "groups of 32 columns are no multiples of 64"),
-        (Grid(bits=8, group_size=100), 101, "groups of 100 columns are no multiples of 64"),
+        (Grid(bits=3, group_size=32), 576, None),
+        (Grid(bits=4, group_size=16), 576, "groups of 16 columns are no multiples of 32"),
+        (Grid(bits=8, group_size=100), 101, "groups of 100 columns are no multiples of 32"),
     ],
 )
 def test_which_grids_fit(grid: Grid, columns: int, reason: str | None) -> None:
@@ -24,9 +24,9 @@ def test_which_grids_fit(grid: Grid, columns: int, reason: str | None) -> None:
 
 
 def test_bytes_groups_and_chunks_of_a_row() -> None:
-    assert packed(drawn(3, 130), Grid(bits=4, group_size=64)).codes.layout == (4 * 17, 3, 1)
-    assert packed(drawn(3, 300), Grid(bits=8, group_size=128)).codes.layout == (300, 3, 2)
-    assert packed(drawn(3, 130), Grid(bits=8, group_size=None)).codes.layout == (132, 1, 3)
+    assert packed(drawn(3, 130), Grid(bits=4, group_size=64)).codes.layout == (4 * 17, 3, 2)
+    assert packed(drawn(3, 300), Grid(bits=8, group_size=96)).codes.layout == (300, 4, 3)
+    assert packed(drawn(3, 130), Grid(bits=8, group_size=None)).codes.layout == (132, 1, 5)
 
 
 def test_one_expert_of_a_stack() -> None:

@@ -16,9 +16,10 @@ SHAPES = [(5, 7), (33, 64), (40, 200), (64, 130), (17, 1), (100, 576)]
 ROWS = [1, 2, 3, 4, 5, 8, 9, 31, 600]
 
 
-def usable(library: PackedKernels, dtype: torch.dtype) -> None:
-    if dtype not in library.dtypes:
-        pytest.skip(f"this processor has no {dtype} kernels")
+def usable(library: PackedKernels, dtype: torch.dtype, grid: Grid) -> None:
+    reason = native.obstacle(dtype, grid.bits)
+    if reason is not None:
+        pytest.skip(reason)
 
 
 def rounding(dtype: torch.dtype) -> float:
@@ -32,7 +33,7 @@ def rounding(dtype: torch.dtype) -> float:
 def test_linear_is_exact_but_for_the_rounding_of_its_inputs(
     library: PackedKernels, shape: tuple[int, int], grid: Grid, dtype: torch.dtype
 ) -> None:
-    usable(library, dtype)
+    usable(library, dtype, grid)
     outputs, inputs = shape
     weight = packed(drawn(outputs, inputs).to(dtype), grid)
     bias = drawn(outputs, seed=1).to(dtype)
@@ -67,6 +68,41 @@ def test_a_row_does_not_see_the_others(library: PackedKernels, grid: Grid) -> No
         torch.testing.assert_close(library.linear(x[row : row + 1], weight.codes)[0], together[row])
 
 
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("size", [32, 64, None])
+def test_codes_of_any_width_are_read_as_they_were_written(library: PackedKernels, bits: int, size: int | None) -> None:
+    """Inputs of one 1 among zeros are exact in 8 bits, so that each product is one weight."""
+    grid = Grid(bits=bits, group_size=size, symmetric=bits % 2 == 0)
+    usable(library, torch.float32, grid)
+    weight = packed(drawn(9, 131), grid)
+    torch.testing.assert_close(
+        library.linear(torch.eye(131), weight.codes).double().T, exact(weight), rtol=1e-6, atol=0
+    )
+    for column in (0, 31, 32, 130):
+        one = library.linear(torch.eye(131)[column : column + 1], weight.codes)[0]
+        torch.testing.assert_close(one.double(), exact(weight)[:, column], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_the_matrix_unit_changes_no_bit(library: PackedKernels, grid: Grid) -> None:
+    usable(library, torch.float32, grid)
+    if not library.use_matrix_unit(True):
+        pytest.skip("this processor has no matrix unit for bytes, or the system does not give it")
+    weight = packed(drawn(50, 200), grid)
+    for rows in (9, 16, 33):
+        x = drawn(rows, 200, seed=rows)
+        with_it = library.linear(x, weight.codes)
+        library.use_matrix_unit(False)
+        assert torch.equal(library.linear(x, weight.codes), with_it)
+        library.use_matrix_unit(True)
+    x, index, mixing, gate_up, down = layer(grid, torch.float32, 60, 130, 70)
+    with_it = library.experts(x, index, mixing, gate_up.codes, down.codes)  # pyright: ignore[reportAttributeAccessIssue]
+    library.use_matrix_unit(False)
+    without = library.experts(x, index, mixing, gate_up.codes, down.codes)  # pyright: ignore[reportAttributeAccessIssue]
+    library.use_matrix_unit(True)
+    assert torch.equal(without, with_it)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("rows", [1, 20])
 def test_what_is_not_finite_is_not_hidden(library: PackedKernels, value: float, rows: int) -> None:
@@ -98,7 +134,7 @@ def layer(grid: Grid, dtype: torch.dtype, tokens: int, width: int, hidden: int) 
 def test_experts_against_the_loop_in_float64(
     library: PackedKernels, shape: tuple[int, int, int], grid: Grid, dtype: torch.dtype
 ) -> None:
-    usable(library, dtype)
+    usable(library, dtype, grid)
     x, index, weight, gate_up, down = layer(grid, dtype, *shape)
     y = library.experts(x, index, weight, gate_up.codes, down.codes).double()  # pyright: ignore[reportAttributeAccessIssue]
     wanted = mixture(x, index, weight, exact(gate_up), exact(down))  # pyright: ignore[reportArgumentType]
@@ -145,5 +181,15 @@ def test_where_they_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_status_in_use(library: PackedKernels) -> None:
-    assert native.status() == "C++ products of packed weights: in use, AVX-512 VNNI for 4 and 8 bits"
+    assert native.status().startswith("C++ products of packed weights: in use, AVX-512 VNNI for ")
+    assert native.status().endswith("a matrix unit for many rows") == library.matrix_unit
     assert native.obstacle(torch.float64) == "there are no kernels for float64 here"
+
+
+def test_without_bytes_put_anywhere_half_bytes_and_bytes_are_left(
+    library: PackedKernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "bits", (4, 8))
+    assert native.obstacle(bits=4) is native.obstacle(bits=8) is None
+    assert native.obstacle(bits=3) == "no AVX-512 VBMI (of the processor, or the compiler), which codes of 3 bits need"
+    assert "for 4 and 8 bits" in native.status()

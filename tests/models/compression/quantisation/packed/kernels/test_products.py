@@ -36,7 +36,7 @@ def test_where_the_dense_weight_is_made(library: PackedKernels) -> None:
     assert linear(x.double(), weight) is None
     assert linear(x[:0], weight) is None
     assert linear(x, weight, drawn(10).double()) is None
-    assert linear(x, packed(drawn(10, 70), Grid(bits=3)).codes) is None
+    assert linear(x, packed(drawn(10, 70), Grid(group_size=16)).codes) is None
     assert linear(x[:, :69], weight) is None
     with dense_products():
         assert linear(x, weight) is None
@@ -48,10 +48,10 @@ def test_where_the_dense_weight_is_made(library: PackedKernels) -> None:
 
 
 def test_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert why_dense(packed(drawn(4, 130), Grid(bits=5)).codes) == "codes of 5 bits do not fill bytes: 4 and 8 do"
+    assert why_dense(packed(drawn(4, 70), Grid(group_size=16)).codes) == "groups of 16 columns are no multiples of 32"
     meta = packed(drawn(4, 64), GRIDS[0]).map(lambda part: part.to("meta"))
     assert why_dense(meta.codes) == "there are no kernels for meta"
-    monkeypatch.setattr(products, "obstacle", lambda dtype: "no compiler")
+    monkeypatch.setattr(products, "obstacle", lambda dtype, bits: "no compiler")
     assert why_dense(packed(drawn(4, 64), GRIDS[0]).codes) == "no compiler"
 
 
