@@ -50,7 +50,7 @@ def fastest(what: Class, forms: Mapping[str, Callable[[], object]], rule: str) -
     """The name of the form to take.
 
     Args:
-        what: the class of shapes; the number of threads is added to it.
+        what: the class of shapes; the names of the forms and the number of threads are added to it.
         forms: each computes the same; they are called where the class was not measured here yet.
         rule: the form that a fixed rule takes, where nothing is to be measured.
 
@@ -62,7 +62,7 @@ def fastest(what: Class, forms: Mapping[str, Callable[[], object]], rule: str) -
     """
     if is_by_rules():
         return rule
-    key = (*what, torch.get_num_threads())
+    key = (*what, *forms, torch.get_num_threads())
     if not _chosen:
         _chosen.update(_read())
     found = _chosen.get(key, "")

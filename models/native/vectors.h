@@ -1,5 +1,5 @@
-// What our C++ sources share: scratch memory, vectors of both number formats, the sigmoid, sums of lanes, and pairs
-// sorted by expert. For x86 processors with AVX-512.
+// What our C++ sources share: scratch memory, vectors of both number formats, the sigmoid, sums of lanes,
+// transposition, the matrix unit's shapes, and pairs sorted by expert. For x86 processors with AVX-512.
 #pragma once
 #include <immintrin.h>
 #include <omp.h>
@@ -11,6 +11,11 @@
 #include <cstring>
 #include <memory>
 #include <vector>
+
+#ifdef __AMX_TILE__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace {
 
@@ -96,6 +101,45 @@ inline __m128 sums(__m512 a, __m512 b, __m512 c, __m512 d) {
   const __m256 h = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
   return _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
 }
+
+// 16 vectors of 16 numbers, as columns.
+inline void transpose(__m512i* v) {
+  __m512i t[16], u[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4)
+    for (int h = 0; h < 2; ++h) {
+      u[i + 2 * h] = _mm512_unpacklo_epi64(t[i + h], t[i + h + 2]);
+      u[i + 2 * h + 1] = _mm512_unpackhi_epi64(t[i + h], t[i + h + 2]);
+    }
+  for (int j = 0; j < 4; ++j) {
+    const __m512i a = _mm512_shuffle_i32x4(u[j], u[4 + j], 0x88), b = _mm512_shuffle_i32x4(u[8 + j], u[12 + j], 0x88);
+    const __m512i c = _mm512_shuffle_i32x4(u[j], u[4 + j], 0xdd), d = _mm512_shuffle_i32x4(u[8 + j], u[12 + j], 0xdd);
+    v[j] = _mm512_shuffle_i32x4(a, b, 0x88);
+    v[4 + j] = _mm512_shuffle_i32x4(c, d, 0x88);
+    v[8 + j] = _mm512_shuffle_i32x4(a, b, 0xdd);
+    v[12 + j] = _mm512_shuffle_i32x4(c, d, 0xdd);
+  }
+}
+
+constexpr int64_t TILE = 16;  // rows of a tile of the matrix unit
+
+#ifdef __AMX_TILE__
+// As the processor reads it: rows, and bytes of each, of eight tiles.
+struct Tiles {
+  uint8_t palette = 1, start = 0, reserved[14] = {};
+  uint16_t bytes[16] = {};
+  uint8_t rows[16] = {};
+};
+
+// Whether the system lets this process use the matrix unit; it has to be asked.
+inline bool may_use_tiles() {
+  constexpr long request = 0x1023, data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, request, data) == 0;
+}
+#endif
 
 // Whether an index names one of N experts: a negative one is a very large number without its sign.
 inline bool is_expert(int64_t index, int64_t experts) {

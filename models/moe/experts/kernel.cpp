@@ -163,7 +163,214 @@ void experts(const typename F::type* x, const float* weight, const typename F::t
   }
 }
 
-// The same in passes: their scratch memory stays small however many tokens there are.
+#if defined(__AMX_BF16__) && defined(__AVX512BF16__)
+// The same for the matrix unit. It multiplies TILE rows of weights, read where they lie, with the inputs of TILE pairs,
+// which are put side by side before: two columns of each pair, then the next two. Products so come out as
+// (outputs, pairs), which the hidden layer keeps as inputs of the down projection.
+constexpr int64_t DEPTH = 32;             // columns that the unit takes at once
+constexpr int64_t SIDE = 2 * TILE;        // numbers of two columns of all pairs of a tile
+constexpr int64_t NEAR = 1024 * 1024;     // bytes of inputs that stay in the second-level cache while weights pass by
+
+struct Part {
+  int64_t expert, begin, count, tile;
+  int64_t tiles() const { return (count + TILE - 1) / TILE; }
+};
+
+inline void shape_tiles() {
+  Tiles shape;
+  for (int i = 0; i < 8; ++i) shape.rows[i] = TILE, shape.bytes[i] = 64;
+  _tile_loadconfig(&shape);
+}
+
+// Up to TILE rows, `depth` long, side by side; zeros for those that are missing.
+inline void side_by_side(const bf16* const* rows, int64_t count, int64_t depth, bf16* to) {
+  for (int64_t k = 0; k < depth; k += DEPTH) {
+    const int64_t n = std::min(DEPTH, depth - k);
+    __m512i v[TILE];
+    for (int64_t r = 0; r < TILE; ++r)
+      v[r] = r < count ? (__m512i)BFloat16::load(rows[r] + k, n) : _mm512_setzero_si512();
+    transpose(v);
+    for (int64_t i = 0; i < n / 2; ++i) _mm512_storeu_si512(to + (k / 2 + i) * SIDE, v[i]);
+  }
+}
+
+// Rows of weights that are multiplied, `stride` numbers apart, and those that are needed next.
+struct TwoBlocks {
+  const bf16 *first, *second, *next_first, *next_second;
+  int64_t stride;
+};
+
+// (TILE outputs, TILE pairs) of both blocks of weights and one or two tiles of pairs, each `depth / 2 * SIDE` numbers.
+template <int TILES>
+inline void product(const TwoBlocks& w, const bf16* pairs, int64_t depth, float (*out)[TILE * TILE]) {
+  const bf16* more = pairs + depth / 2 * SIDE;
+  const int64_t bytes = w.stride * 2, whole = depth / DEPTH * DEPTH;
+  _tile_zero(0);
+  _tile_zero(1);
+  if (TILES == 2) {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (int64_t k = 0; k < whole; k += DEPTH) {
+    _tile_loadd(4, w.first + k, bytes);
+    _tile_loadd(6, pairs + k / 2 * SIDE, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(5, w.second + k, bytes);
+    _tile_dpbf16ps(1, 5, 6);
+    if (TILES == 2) {
+      _tile_loadd(7, more + k / 2 * SIDE, 64);
+      _tile_dpbf16ps(2, 4, 7);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+    for (int64_t r = 0; r < TILE; ++r) {
+      _mm_prefetch(reinterpret_cast<const char*>(w.next_first + r * w.stride + k), _MM_HINT_T1);
+      _mm_prefetch(reinterpret_cast<const char*>(w.next_second + r * w.stride + k), _MM_HINT_T1);
+    }
+  }
+  _tile_stored(0, out[0], 64);
+  _tile_stored(1, out[1], 64);
+  if (TILES == 2) {
+    _tile_stored(2, out[2], 64);
+    _tile_stored(3, out[3], 64);
+  }
+  for (int64_t k = whole; k < depth; k += 2)
+    for (int block = 0; block < 2; ++block) {
+      const bf16* weights = (block ? w.second : w.first) + k;
+      for (int64_t r = 0; r < TILE; ++r) {
+        int32_t two;
+        std::memcpy(&two, weights + r * w.stride, sizeof(two));
+        for (int tile = 0; tile < TILES; ++tile) {
+          float* place = out[2 * tile + block] + r * TILE;
+          const __m512bh inputs = (__m512bh)_mm512_loadu_si512((tile ? more : pairs) + k / 2 * SIDE);
+          _mm512_storeu_ps(place, _mm512_dpbf16_ps(_mm512_loadu_ps(place), (__m512bh)_mm512_set1_epi32(two), inputs));
+        }
+      }
+    }
+}
+
+inline void product(int64_t tiles, const TwoBlocks& w, const bf16* pairs, int64_t depth, float (*out)[TILE * TILE]) {
+  tiles > 1 ? product<2>(w, pairs, depth, out) : product<1>(w, pairs, depth, out);
+}
+
+// The numbers of one pair each, from those of one output each.
+inline void by_pair(const float* product, __m512* to) {
+  __m512i v[TILE];
+  for (int64_t i = 0; i < TILE; ++i) v[i] = _mm512_castps_si512(_mm512_loadu_ps(product + i * TILE));
+  transpose(v);
+  for (int64_t i = 0; i < TILE; ++i) to[i] = _mm512_castsi512_ps(v[i]);
+}
+
+inline __m512i widened(__m512 v) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v)); }
+
+// Both widths even, M at least TILE, D at least COLUMNS.
+void matrix_experts(const bf16* x, const float* weight, const bf16* gate_up, const bf16* down, bf16* out, bf16* inward,
+                    const Plan& plan, int64_t T, int64_t D, int64_t K, int64_t N, int64_t M) {
+  static thread_local Scratch scratch;
+  const int64_t most = std::max<int64_t>(2, NEAR / (D * SIDE * 2)) * SIDE;
+  std::vector<Part> parts;
+  int64_t tiles = 0;
+  for (int64_t e = 0; e < N; ++e)
+    for (int64_t p = plan.start[e]; p < plan.start[e + 1]; p += most) {
+      parts.push_back({e, p, std::min(most, plan.start[e + 1] - p), tiles});
+      tiles += parts.back().tiles();
+    }
+  const int64_t of_x = D / 2 * SIDE, of_hidden = M / 2 * SIDE;  // numbers of a tile
+  char* memory = scratch.need(tiles * ((of_x + of_hidden) * sizeof(bf16) + TILE * sizeof(float)) + 64);
+  bf16* inputs = reinterpret_cast<bf16*>(memory);
+  bf16* hidden = inputs + tiles * of_x;
+  float* share = reinterpret_cast<float*>(hidden + tiles * of_hidden);
+  const int64_t blocks = (M + TILE - 1) / TILE, tasks = static_cast<int64_t>(parts.size()) * blocks;
+
+#pragma omp parallel
+  {
+    std::unique_ptr<float[]> local(new float[COLUMNS * T]);
+    float(*found)[TILE * TILE] = static_cast<float(*)[TILE * TILE]>(std::aligned_alloc(64, 4 * TILE * TILE * sizeof(float)));
+    shape_tiles();
+#pragma omp for schedule(dynamic, 1)
+    for (size_t i = 0; i < parts.size(); ++i)
+      for (int64_t r = 0; r < parts[i].count; r += TILE) {
+        const int64_t tile = parts[i].tile + r / TILE, count = std::min(TILE, parts[i].count - r);
+        const bf16* rows[TILE];
+        for (int64_t j = 0; j < TILE; ++j) {
+          const int64_t pair = plan.pair[parts[i].begin + r + std::min(j, count - 1)];
+          rows[j] = x + pair / K * D;
+          share[tile * TILE + j] = j < count ? weight[pair] : 0.f;
+        }
+        side_by_side(rows, count, D, inputs + tile * of_x);
+      }
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t task = 0; task < tasks; ++task) {
+      const Part& part = parts[task / blocks];
+      const int64_t block = task % blocks * TILE, first = std::min(block, M - TILE), from = block - first;
+      const bf16* g = gate_up + part.expert * 2 * M * D + first * D;
+      const bf16* next = gate_up + part.expert * 2 * M * D + std::min(first + TILE, M - TILE) * D;
+      const TwoBlocks w{g, g + M * D, next, next + M * D, D};
+      for (int64_t tile = 0; tile < part.tiles(); tile += 2) {
+        const int64_t both = std::min<int64_t>(2, part.tiles() - tile);
+        product(both, w, inputs + (part.tile + tile) * of_x, D, found);
+        for (int64_t t = 0; t < both; ++t) {
+          const float *gate = found[2 * t], *up = found[2 * t + 1];
+          const __m512 by = _mm512_loadu_ps(share + (part.tile + tile + t) * TILE);
+          bf16* to = hidden + (part.tile + tile + t) * of_hidden + first / 2 * SIDE;
+          for (int64_t n = from; n < TILE; n += 2) {
+            const auto acted = [&](int64_t m) {
+              const __m512 h = _mm512_mul_ps(silu(_mm512_loadu_ps(gate + m * TILE)), _mm512_loadu_ps(up + m * TILE));
+              return widened(_mm512_mul_ps(h, by));
+            };
+            _mm512_storeu_si512(to + n / 2 * SIDE, _mm512_or_si512(acted(n), _mm512_slli_epi32(acted(n + 1), 16)));
+          }
+          if (!inward) continue;
+          const int64_t begin = part.begin + (tile + t) * TILE, count = std::min(TILE, part.begin + part.count - begin);
+          const __mmask16 mine = static_cast<__mmask16>(0xffff << from);
+          for (int half = 0; half < 2; ++half) {
+            __m512 rows[TILE];
+            by_pair(half ? up : gate, rows);
+            for (int64_t r = 0; r < count; ++r)
+              _mm256_mask_storeu_epi16(inward + ((begin + r) * 2 + half) * M + first, mine,
+                                       (__m256i)_mm512_cvtneps_pbh(rows[r]));
+          }
+        }
+      }
+    }
+    // A task owns columns of the output: experts add up in a fixed order, in float32, without locks.
+    float* total = local.get();
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t block = 0; block < D; block += COLUMNS) {
+      const int64_t first = std::min(block, D - COLUMNS);
+      std::fill(total, total + T * COLUMNS, 0.f);
+      for (size_t i = 0; i < parts.size(); ++i) {
+        const Part& part = parts[i];
+        const bool more = i + 1 < parts.size();
+        const bf16* rows = down + (part.expert * D + first) * M;
+        const bf16* next = down + (parts[more ? i + 1 : 0].expert * D + (more ? first : std::min(first + COLUMNS, D - COLUMNS))) * M;
+        const TwoBlocks w{rows, rows + TILE * M, next, next + TILE * M, M};
+        for (int64_t tile = 0; tile < part.tiles(); tile += 2) {
+          const int64_t both = std::min<int64_t>(2, part.tiles() - tile);
+          product(both, w, hidden + (part.tile + tile) * of_hidden, M, found);
+          for (int64_t t = 0; t < both; ++t)
+            for (int half = 0; half < 2; ++half) {
+              __m512 columns[TILE];
+              by_pair(found[2 * t + half], columns);
+              const int64_t begin = part.begin + (tile + t) * TILE, count = std::min(TILE, part.begin + part.count - begin);
+              for (int64_t r = 0; r < count; ++r) {
+                float* place = total + plan.pair[begin + r] / K * COLUMNS + half * TILE;
+                _mm512_storeu_ps(place, _mm512_add_ps(_mm512_loadu_ps(place), columns[r]));
+              }
+            }
+        }
+      }
+      for (int64_t t = 0; t < T; ++t)
+        for (int64_t c = 0; c < COLUMNS; c += TILE)
+          _mm256_mask_storeu_epi16(out + t * D + first + c, static_cast<__mmask16>(c + TILE <= block - first ? 0 : 0xffff << std::max<int64_t>(0, block - first - c)),
+                                   (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(total + t * COLUMNS + c)));
+    }
+    _tile_release();
+    std::free(found);
+  }
+}
+#endif
+
+// `experts` in passes: their scratch memory stays small however many tokens there are.
 template <class F>
 void experts_in_passes(const typename F::type* x, const int64_t* index, const float* weight,
                        const typename F::type* gate_up, const typename F::type* down, typename F::type* out, int64_t T,
@@ -344,5 +551,33 @@ void sparsebench_gather(const char* from, const int64_t* order, char* to, int64_
 SPARSEBENCH(Float, float32)
 #ifdef __AVX512BF16__
 SPARSEBENCH(BFloat16, bfloat16)
+#endif
+
+// Whether there is a matrix unit for bfloat16, and the system lets us use it.
+int sparsebench_matrix_unit() {
+#if defined(__AMX_BF16__) && defined(__AVX512BF16__)
+  return may_use_tiles();
+#else
+  return 0;
+#endif
+}
+
+#if defined(__AMX_BF16__) && defined(__AVX512BF16__)
+void sparsebench_matrix_experts(const bf16* x, const int64_t* index, const float* weight, const bf16* gate_up,
+                                const bf16* down, bf16* out, int64_t T, int64_t D, int64_t K, int64_t N, int64_t M) {
+  for (int64_t t = 0; t < T; t += TOKENS) {
+    const int64_t count = std::min(TOKENS, T - t);
+    const Plan plan(index + t * K, count * K, N);
+    matrix_experts(x + t * D, weight + t * K, gate_up, down, out + t * D, nullptr, plan, count, D, K, N, M);
+  }
+}
+
+void sparsebench_kept_matrix_experts(const bf16* x, const int64_t* index, const float* weight, const bf16* gate_up,
+                                     const bf16* down, bf16* out, bf16* inward, int64_t* counts, int64_t* order,
+                                     int64_t* place, int64_t T, int64_t D, int64_t K, int64_t N, int64_t M) {
+  const Plan plan(index, T * K, N);
+  write(plan, T * K, N, counts, order, place);
+  matrix_experts(x, weight, gate_up, down, out, inward, plan, T, D, K, N, M);
+}
 #endif
 }

@@ -18,7 +18,11 @@ from .operators import Operators, Plan
 # Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons, S (token, expert) pairs.
 
 SOURCE = Path(__file__).with_name("kernel.cpp")
+OPTIONAL = ("amx_tile", "amx_bf16")
+"""The matrix unit for bfloat16."""
 RULES = ("softmax of chosen", "softmax of all", "equal", "sigmoid", "sigmoid share")
+LEAST_WIDTH, LEAST_HIDDEN = 32, 16
+"""Of what the matrix unit takes: the output columns, and the hidden neurons, of one task in `kernel.cpp`."""
 MATRIX_ROWS = 64
 """By rule, rows per expert from which bfloat16 goes to a matrix unit, in ordinary products."""
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
@@ -41,6 +45,12 @@ class Native(Operators):
         self.used = False
         self.dtypes = (torch.float32, torch.bfloat16) if built.bf16 else (torch.float32,)
         self.matrix_unit = built.matrix_unit
+        self._matrix = {}
+        if set(OPTIONAL) <= set(built.features) and loaded.sparsebench_matrix_unit():
+            for name in ("experts", "kept_experts"):
+                self._matrix[name] = _function(
+                    loaded, f"sparsebench_{name.replace('experts', 'matrix_experts')}", _SIGNATURES[name]
+                )
         self._plan = _function(loaded, "sparsebench_plan", [_POINTER, _INT, _INT, _POINTER, _POINTER, _POINTER])
         self._gather = _function(loaded, "sparsebench_gather", [_POINTER] * 3 + [_INT] * 3)
         self._typed = {
@@ -50,19 +60,30 @@ class Native(Operators):
         }
 
     def evaluated(self, *tensors: Tensor) -> Tensor:
-        """The layer (T, D) in the faster of two forms: `experts`, or ordinary products of sorted rows."""
-        forms = {"kernel": self.experts, "products": self._by_products}
-        return forms[self._faster("experts", forms, tensors)](*tensors)
+        """The layer (T, D) in the fastest form: `experts`, ordinary products of sorted rows, or the matrix unit."""
+        forms: dict[str, Callable[..., Tensor]] = {"kernel": self.experts, "products": self._by_products}
+        if self.takes_matrix_unit(tensors[0], tensors[-1]):
+            forms["matrix unit"] = self.matrix_experts
+        return forms[self._fastest("experts", forms, tensors)](*tensors)
 
     def forward(
         self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor
     ) -> tuple[Tensor, Tensor, Plan]:
         """The same with what a way back needs, as `Operators.forward` says."""
         tensors = (x_TD, index_TK, weight_TK, gate_up, down)
+        forms: dict[str, Callable[..., tuple[Tensor, Tensor, Plan]]]
         forms = {"kernel": self._kept, "products": super().forward}
-        return forms[self._faster("experts to be trained", forms, tensors)](*tensors)
+        if self.takes_matrix_unit(x_TD, down):
+            forms["matrix unit"] = self._kept_by_matrix_unit
+        return forms[self._fastest("experts to be trained", forms, tensors)](*tensors)
 
-    def _faster(self, what: str, forms: Mapping[str, Callable[..., object]], tensors: Sequence[Tensor]) -> str:
+    def takes_matrix_unit(self, x_TD: Tensor, down: Tensor) -> bool:
+        """Whether there is a matrix unit, and `matrix_experts` has a place for such sizes: even, not too few."""
+        _, width, hidden = down.shape
+        fits = width % 2 == hidden % 2 == 0 and width >= LEAST_WIDTH and hidden >= LEAST_HIDDEN
+        return bool(self._matrix) and x_TD.dtype is torch.bfloat16 and fits
+
+    def _fastest(self, what: str, forms: Mapping[str, Callable[..., object]], tensors: Sequence[Tensor]) -> str:
         x_TD, index_TK, _, _, down = tensors
         rows = index_TK.numel() / len(down)
         # One row or so: the kernel reads each weight once, and products would be sorted for nothing.
@@ -78,27 +99,20 @@ class Native(Operators):
 
     def experts(self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
         """The whole layer: sum of weight times W_down (silu(W_gate x) * (W_up x)), (T, D)."""
-        out = torch.empty_like(x_TD)
-        tensors = (x_TD, index_TK, weight_TK, gate_up, down, out)
-        sizes = (*x_TD.shape, index_TK.shape[1], len(down), down.shape[2])
-        self._typed["experts", x_TD.dtype](*[tensor.data_ptr() for tensor in tensors], *sizes)
-        return out
+        return _called(self._typed["experts", x_TD.dtype], x_TD, index_TK, weight_TK, gate_up, down)
+
+    def matrix_experts(self, *tensors: Tensor) -> Tensor:
+        """The same by the matrix unit, for what it takes (`takes_matrix_unit`)."""
+        return _called(self._matrix["experts"], *tensors)
 
     def _kept(
         self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor
     ) -> tuple[Tensor, Tensor, Plan]:
         """The whole layer in C++, as `Operators.forward` says."""
-        pairs = index_TK.numel()
-        out = torch.empty_like(x_TD)
-        inward = x_TD.new_empty(pairs, 2 * down.shape[2])
-        counts = index_TK.new_empty(len(down))
-        order = index_TK.new_empty(pairs)
-        place = torch.empty_like(index_TK)
-        tensors = (x_TD, index_TK, weight_TK, gate_up, down, out, inward, counts, order, place)
-        sizes = (*x_TD.shape, index_TK.shape[1], len(down), down.shape[2])
-        self._typed["kept_experts", x_TD.dtype](*(tensor.data_ptr() for tensor in tensors), *sizes)
-        plan = Plan(counts.tolist(), order, place)
-        return out, inward[: sum(plan.counts)], plan
+        return _kept_of(self._typed["kept_experts", x_TD.dtype], x_TD, index_TK, weight_TK, gate_up, down)
+
+    def _kept_by_matrix_unit(self, *tensors: Tensor) -> tuple[Tensor, Tensor, Plan]:
+        return _kept_of(self._matrix["kept_experts"], *tensors)
 
     def route(self, x_TD: Tensor, router_ND: Tensor, top_k: int, rule: str, factor: float) -> tuple[Tensor, Tensor]:
         """Indices (T, K) of the best experts, best first, and their float32 weights times `factor`."""
@@ -151,6 +165,31 @@ class Native(Operators):
         return out
 
 
+def _called(
+    layer: Callable[..., None], x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor
+) -> Tensor:
+    out = torch.empty_like(x_TD)
+    pointers = [tensor.data_ptr() for tensor in (x_TD, index_TK, weight_TK, gate_up, down, out)]
+    layer(*pointers, *x_TD.shape, index_TK.shape[1], len(down), down.shape[2])
+    return out
+
+
+def _kept_of(
+    layer: Callable[..., None], x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Tensor, down: Tensor
+) -> tuple[Tensor, Tensor, Plan]:
+    """The same with what went into the activation (S, 2M) and the plan of the pairs."""
+    pairs = index_TK.numel()
+    out = torch.empty_like(x_TD)
+    inward = x_TD.new_empty(pairs, 2 * down.shape[2])
+    counts = index_TK.new_empty(len(down))
+    order = index_TK.new_empty(pairs)
+    place = torch.empty_like(index_TK)
+    tensors = (x_TD, index_TK, weight_TK, gate_up, down, out, inward, counts, order, place)
+    layer(*(tensor.data_ptr() for tensor in tensors), *x_TD.shape, index_TK.shape[1], len(down), down.shape[2])
+    plan = Plan(counts.tolist(), order, place)
+    return out, inward[: sum(plan.counts)], plan
+
+
 def _function(loaded: ctypes.CDLL, name: str, signature: list) -> Callable[..., None]:
     function = getattr(loaded, name)
     function.argtypes = signature
@@ -161,7 +200,7 @@ def _function(loaded: ctypes.CDLL, name: str, signature: list) -> Callable[..., 
 @functools.cache
 def _load() -> Native | str:
     try:
-        return Native(library(SOURCE))
+        return Native(library(SOURCE, optional=OPTIONAL))
     except NotAvailableError as error:
         return str(error)
     except OSError as error:

@@ -9,11 +9,6 @@
 // Shapes: R rows, I inputs, O outputs; T tokens, D width, K chosen experts, N experts, M hidden neurons of each.
 #include "vectors.h"
 
-#ifdef __AMX_INT8__
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 namespace {
 
 constexpr int64_t CHUNK = 64;    // columns that share a scale of the inputs: one vector of bytes
@@ -223,30 +218,7 @@ inline void few_rows(const Matrix<F>& w, int64_t first, const Inputs& x, const i
   }
 }
 
-// 16 vectors of 16 numbers, as columns.
-inline void transpose(__m512i* v) {
-  __m512i t[16], u[16];
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4)
-    for (int h = 0; h < 2; ++h) {
-      u[i + 2 * h] = _mm512_unpacklo_epi64(t[i + h], t[i + h + 2]);
-      u[i + 2 * h + 1] = _mm512_unpackhi_epi64(t[i + h], t[i + h + 2]);
-    }
-  for (int j = 0; j < 4; ++j) {
-    const __m512i a = _mm512_shuffle_i32x4(u[j], u[4 + j], 0x88), b = _mm512_shuffle_i32x4(u[8 + j], u[12 + j], 0x88);
-    const __m512i c = _mm512_shuffle_i32x4(u[j], u[4 + j], 0xdd), d = _mm512_shuffle_i32x4(u[8 + j], u[12 + j], 0xdd);
-    v[j] = _mm512_shuffle_i32x4(a, b, 0x88);
-    v[4 + j] = _mm512_shuffle_i32x4(c, d, 0x88);
-    v[8 + j] = _mm512_shuffle_i32x4(a, b, 0xdd);
-    v[12 + j] = _mm512_shuffle_i32x4(c, d, 0xdd);
-  }
-}
-
 bool matrix_unit = false;  // whether it is used: there is one, and the system lets us
-constexpr int64_t TILE = 16;  // rows that it takes at once
 
 // Inputs as the matrix unit reads them: TILE rows side by side chunk by chunk, their scales, and what the products of both
 // halves of a chunk begin with.
@@ -381,13 +353,6 @@ void tiles(const Panel& w, const Inputs& x, const int64_t* rows, int64_t count, 
 }
 
 #ifdef __AMX_INT8__
-// As the processor reads it: rows, and bytes of each, of eight tiles.
-struct Tiles {
-  uint8_t palette = 1, start = 0, reserved[14] = {};
-  uint16_t bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
 // `tiles` for the matrix unit: the same integers, scaled and added in the same order. Products are begun two parts before
 // they are read, since the way from the unit to the vectors leads through memory.
 template <int PARTS, bool LESS>
@@ -637,8 +602,7 @@ extern "C" {
 // Whether the matrix unit is used from now on: if it is wanted, and the system lets us.
 int sparsebench_matrix_unit(int64_t wanted) {
 #ifdef __AMX_INT8__
-  constexpr long request = 0x1023, tiles = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  matrix_unit = wanted && syscall(SYS_arch_prctl, request, tiles) == 0;
+  matrix_unit = wanted && may_use_tiles();
   return matrix_unit;
 #else
   return 0;
