@@ -170,6 +170,8 @@ void experts(const typename F::type* x, const float* weight, const typename F::t
 constexpr int64_t DEPTH = 32;             // columns that the unit takes at once
 constexpr int64_t SIDE = 2 * TILE;        // numbers of two columns of all pairs of a tile
 constexpr int64_t NEAR = 1024 * 1024;     // bytes of inputs that stay in the second-level cache while weights pass by
+constexpr int64_t WIDE = 128;             // output columns of a task
+constexpr int64_t FEW_TOKENS = 256;       // up to which a task has COLUMNS, so that there are enough of them
 
 struct Part {
   int64_t expert, begin, count, tile;
@@ -201,7 +203,8 @@ struct TwoBlocks {
 };
 
 // (TILE outputs, TILE pairs) of both blocks of weights and one or two tiles of pairs, each `depth / 2 * SIDE` numbers.
-template <int TILES>
+// FETCH: the weights that are needed next are fetched meanwhile.
+template <int TILES, bool FETCH>
 inline void product(const TwoBlocks& w, const bf16* pairs, int64_t depth, float (*out)[TILE * TILE]) {
   const bf16* more = pairs + depth / 2 * SIDE;
   const int64_t bytes = w.stride * 2, whole = depth / DEPTH * DEPTH;
@@ -222,7 +225,7 @@ inline void product(const TwoBlocks& w, const bf16* pairs, int64_t depth, float 
       _tile_dpbf16ps(2, 4, 7);
       _tile_dpbf16ps(3, 5, 7);
     }
-    for (int64_t r = 0; r < TILE; ++r) {
+    for (int64_t r = 0; FETCH && r < TILE; ++r) {
       _mm_prefetch(reinterpret_cast<const char*>(w.next_first + r * w.stride + k), _MM_HINT_T1);
       _mm_prefetch(reinterpret_cast<const char*>(w.next_second + r * w.stride + k), _MM_HINT_T1);
     }
@@ -248,8 +251,16 @@ inline void product(const TwoBlocks& w, const bf16* pairs, int64_t depth, float 
     }
 }
 
-inline void product(int64_t tiles, const TwoBlocks& w, const bf16* pairs, int64_t depth, float (*out)[TILE * TILE]) {
-  tiles > 1 ? product<2>(w, pairs, depth, out) : product<1>(w, pairs, depth, out);
+// Those of two tiles of a part from `tile` on, of one if there is no other. The first ones fetch.
+inline int64_t products(const TwoBlocks& w, const Part& part, int64_t tile, const bf16* pairs, int64_t depth,
+                        float (*out)[TILE * TILE]) {
+  pairs += (part.tile + tile) * (depth / 2 * SIDE);
+  if (tile + 1 == part.tiles()) {
+    tile ? product<1, false>(w, pairs, depth, out) : product<1, true>(w, pairs, depth, out);
+    return 1;
+  }
+  tile ? product<2, false>(w, pairs, depth, out) : product<2, true>(w, pairs, depth, out);
+  return 2;
 }
 
 // The numbers of one pair each, from those of one output each.
@@ -261,6 +272,24 @@ inline void by_pair(const float* product, __m512* to) {
 }
 
 inline __m512i widened(__m512 v) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v)); }
+
+// total[token, COLUMNS] += the outputs of the pairs of a part; tokens are `stride` numbers apart.
+inline void add_outputs(const TwoBlocks& w, const Part& part, const bf16* hidden, int64_t M, const Plan& plan, int64_t K,
+                        float* total, int64_t stride, float (*found)[TILE * TILE]) {
+  for (int64_t tile = 0; tile < part.tiles(); tile += 2) {
+    const int64_t tiles = products(w, part, tile, hidden, M, found);
+    for (int64_t t = 0; t < tiles; ++t)
+      for (int half = 0; half < 2; ++half) {
+        __m512 columns[TILE];
+        by_pair(found[2 * t + half], columns);
+        const int64_t begin = part.begin + (tile + t) * TILE, count = std::min(TILE, part.begin + part.count - begin);
+        for (int64_t r = 0; r < count; ++r) {
+          float* place = total + plan.pair[begin + r] / K * stride + half * TILE;
+          _mm512_storeu_ps(place, _mm512_add_ps(_mm512_loadu_ps(place), columns[r]));
+        }
+      }
+  }
+}
 
 // Both widths even, M at least TILE, D at least COLUMNS.
 void matrix_experts(const bf16* x, const float* weight, const bf16* gate_up, const bf16* down, bf16* out, bf16* inward,
@@ -280,10 +309,12 @@ void matrix_experts(const bf16* x, const float* weight, const bf16* gate_up, con
   bf16* hidden = inputs + tiles * of_x;
   float* share = reinterpret_cast<float*>(hidden + tiles * of_hidden);
   const int64_t blocks = (M + TILE - 1) / TILE, tasks = static_cast<int64_t>(parts.size()) * blocks;
+  const int64_t wide = T > FEW_TOKENS ? WIDE : COLUMNS;
 
 #pragma omp parallel
   {
-    std::unique_ptr<float[]> local(new float[COLUMNS * T]);
+    std::unique_ptr<float[]> local(new float[wide * T]);
+    float* total = local.get();
     float(*found)[TILE * TILE] = static_cast<float(*)[TILE * TILE]>(std::aligned_alloc(64, 4 * TILE * TILE * sizeof(float)));
     shape_tiles();
 #pragma omp for schedule(dynamic, 1)
@@ -306,9 +337,8 @@ void matrix_experts(const bf16* x, const float* weight, const bf16* gate_up, con
       const bf16* next = gate_up + part.expert * 2 * M * D + std::min(first + TILE, M - TILE) * D;
       const TwoBlocks w{g, g + M * D, next, next + M * D, D};
       for (int64_t tile = 0; tile < part.tiles(); tile += 2) {
-        const int64_t both = std::min<int64_t>(2, part.tiles() - tile);
-        product(both, w, inputs + (part.tile + tile) * of_x, D, found);
-        for (int64_t t = 0; t < both; ++t) {
+        const int64_t tiles_here = products(w, part, tile, inputs, D, found);
+        for (int64_t t = 0; t < tiles_here; ++t) {
           const float *gate = found[2 * t], *up = found[2 * t + 1];
           const __m512 by = _mm512_loadu_ps(share + (part.tile + tile + t) * TILE);
           bf16* to = hidden + (part.tile + tile + t) * of_hidden + first / 2 * SIDE;
@@ -332,37 +362,31 @@ void matrix_experts(const bf16* x, const float* weight, const bf16* gate_up, con
         }
       }
     }
-    // A task owns columns of the output: experts add up in a fixed order, in float32, without locks.
-    float* total = local.get();
+    // A task owns columns of the output: experts add up in a fixed order, in float32, without locks. The hidden layer of a
+    // part passes by once for all of them.
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t block = 0; block < D; block += COLUMNS) {
-      const int64_t first = std::min(block, D - COLUMNS);
-      std::fill(total, total + T * COLUMNS, 0.f);
-      for (size_t i = 0; i < parts.size(); ++i) {
-        const Part& part = parts[i];
-        const bool more = i + 1 < parts.size();
-        const bf16* rows = down + (part.expert * D + first) * M;
-        const bf16* next = down + (parts[more ? i + 1 : 0].expert * D + (more ? first : std::min(first + COLUMNS, D - COLUMNS))) * M;
-        const TwoBlocks w{rows, rows + TILE * M, next, next + TILE * M, M};
-        for (int64_t tile = 0; tile < part.tiles(); tile += 2) {
-          const int64_t both = std::min<int64_t>(2, part.tiles() - tile);
-          product(both, w, hidden + (part.tile + tile) * of_hidden, M, found);
-          for (int64_t t = 0; t < both; ++t)
-            for (int half = 0; half < 2; ++half) {
-              __m512 columns[TILE];
-              by_pair(found[2 * t + half], columns);
-              const int64_t begin = part.begin + (tile + t) * TILE, count = std::min(TILE, part.begin + part.count - begin);
-              for (int64_t r = 0; r < count; ++r) {
-                float* place = total + plan.pair[begin + r] / K * COLUMNS + half * TILE;
-                _mm512_storeu_ps(place, _mm512_add_ps(_mm512_loadu_ps(place), columns[r]));
-              }
-            }
+    for (int64_t task = 0; task < D; task += wide) {
+      const int64_t end = std::min(D, task + wide);
+      std::fill(total, total + T * wide, 0.f);
+      for (size_t i = 0; i < parts.size(); ++i)
+        for (int64_t block = task; block < end; block += COLUMNS) {
+          const int64_t first = std::min(block, D - COLUMNS);
+          const bf16* rows = down + (parts[i].expert * D + first) * M;
+          const bool last = block + COLUMNS >= end, more = i + 1 < parts.size();
+          const int64_t then = last ? task : std::min(block + COLUMNS, D - COLUMNS);
+          const bf16* next = down + (parts[last && more ? i + 1 : i].expert * D + std::min(then, D - COLUMNS)) * M;
+          const TwoBlocks w{rows, rows + TILE * M, next, next + TILE * M, M};
+          add_outputs(w, parts[i], hidden, M, plan, K, total + (block - task), wide, found);
         }
-      }
       for (int64_t t = 0; t < T; ++t)
-        for (int64_t c = 0; c < COLUMNS; c += TILE)
-          _mm256_mask_storeu_epi16(out + t * D + first + c, static_cast<__mmask16>(c + TILE <= block - first ? 0 : 0xffff << std::max<int64_t>(0, block - first - c)),
-                                   (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(total + t * COLUMNS + c)));
+        for (int64_t block = task; block < end; block += COLUMNS)
+          for (int64_t c = 0; c < COLUMNS; c += TILE) {
+            const int64_t first = std::min(block, D - COLUMNS) + c;
+            const int64_t others = std::max<int64_t>(0, block - first);  // columns of the block before
+            if (others >= TILE) continue;
+            _mm256_mask_storeu_epi16(out + t * D + first, static_cast<__mmask16>(0xffff << others),
+                                     (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(total + t * wide + block - task + c)));
+          }
     }
     _tile_release();
     std::free(found);

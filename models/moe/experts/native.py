@@ -77,11 +77,16 @@ class Native(Operators):
             forms["matrix unit"] = self._kept_by_matrix_unit
         return forms[self._fastest("experts to be trained", forms, tensors)](*tensors)
 
+    @property
+    def has_matrix_form(self) -> bool:
+        """Whether there is a matrix unit for bfloat16 that this process may use."""
+        return bool(self._matrix)
+
     def takes_matrix_unit(self, x_TD: Tensor, down: Tensor) -> bool:
         """Whether there is a matrix unit, and `matrix_experts` has a place for such sizes: even, not too few."""
         _, width, hidden = down.shape
         fits = width % 2 == hidden % 2 == 0 and width >= LEAST_WIDTH and hidden >= LEAST_HIDDEN
-        return bool(self._matrix) and x_TD.dtype is torch.bfloat16 and fits
+        return self.has_matrix_form and x_TD.dtype is torch.bfloat16 and fits
 
     def _fastest(self, what: str, forms: Mapping[str, Callable[..., object]], tensors: Sequence[Tensor]) -> str:
         x_TD, index_TK, _, _, down = tensors
@@ -231,4 +236,5 @@ def status() -> str:
     if isinstance(loaded, str):
         return f"C++ experts: not in use ({loaded}); PyTorch operators instead"
     dtypes = "float32 and bfloat16" if torch.bfloat16 in loaded.dtypes else "float32"
-    return f"C++ experts: in use, AVX-512 for {dtypes}"
+    unit = ", a matrix unit for bfloat16" if loaded.has_matrix_form else ""
+    return f"C++ experts: in use, AVX-512 for {dtypes}{unit}"

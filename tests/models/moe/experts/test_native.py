@@ -66,6 +66,8 @@ def test_any_shape(
     assert_right(library.experts(*made), made)
     assert_right(library.forward(*made)[0], made)
     assert_right(in_parts(library, made), made)
+    if library.takes_matrix_unit(made.x, made.down):
+        assert_right(library.matrix_experts(*made), made)
     assert_right(made.run(), made)
 
 
@@ -221,3 +223,29 @@ def test_a_row_or_so_for_each_expert_asks_no_clock(
     monkeypatch.setattr(native, "fastest", None)
     made = case(2, 24, 16, 4, 2, seed=0)
     assert_right(library.evaluated(*made), made)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "width", "hidden"), [(1, 32, 16), (17, 34, 18), (40, 100, 172), (33, 64, 20), (300, 162, 50)]
+)
+def test_the_matrix_unit_for_whole_tiles_and_what_is_left_of_them(
+    case: Cases, library: Native, tokens: int, width: int, hidden: int
+) -> None:
+    made = case(tokens, width, hidden, 5, 2, drop=True, seed=tokens).to(torch.bfloat16)
+    if not library.takes_matrix_unit(made.x, made.down):
+        pytest.skip("this processor has no matrix unit for bfloat16, or the system does not give it")
+    assert_right(library.matrix_experts(*made), made)
+    out, inward, plan = library._kept_by_matrix_unit(*made)
+    assert torch.equal(out, library.matrix_experts(*made))
+    _, expected, of_kernel = library._kept(*made)
+    assert plan.counts == of_kernel.counts and torch.equal(plan.place, of_kernel.place)
+    assert torch.equal(plan.order[: sum(plan.counts)], of_kernel.order[: sum(plan.counts)])
+    assert (inward - expected).double().norm() <= 2**-8 * expected.double().norm()
+
+
+def test_what_the_matrix_unit_does_not_take(case: Cases, library: Native) -> None:
+    for width, hidden in ((33, 16), (32, 17), (30, 16), (32, 14)):
+        made = case(3, width, hidden, 2, 1).to(torch.bfloat16)
+        assert not library.takes_matrix_unit(made.x, made.down)
+    made = case(3, 32, 16, 2, 1)
+    assert not library.takes_matrix_unit(made.x, made.down)
