@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -33,10 +34,23 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return build_corpus(tmp_path_factory.mktemp("corpus"), partial(iter, SMILES), conditions=15, workers=1)
 
 
+@pytest.fixture(scope="session")
+def more(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Longer molecules than those of `corpus`."""
+    longer = ["C" * atoms for atoms in range(12, 18)]
+    return build_corpus(tmp_path_factory.mktemp("more"), partial(iter, longer), conditions=0, workers=1)
+
+
 @pytest.fixture
 def make_batches(corpus: Corpus) -> Callable[..., Batches]:
-    def make(**fields: float) -> Batches:
-        given = {"batch_size": 4, "condition_fraction": 0.5, "num_words": 4, "word_dropout": 0.5, "seed": 0} | fields
+    def make(**fields: Any) -> Batches:
+        given: dict[str, Any] = {
+            "batch_size": 4,
+            "condition_fraction": 0.5,
+            "num_words": 4,
+            "word_dropout": 0.5,
+            "seed": 0,
+        } | fields
         return Batches(corpus=corpus, **given)
 
     return make
