@@ -63,7 +63,7 @@ class WordPrior(nn.Module):
         flat_MN = (
             self.mean.float().cpu() + inner_MR @ self.directions.float().cpu() + self.rest.float().cpu() * noise_MN
         )
-        return flat_MN.reshape(molecules, self.words, -1)
+        return flat_MN.reshape(molecules, self.words, len(self.mean) // self.words)
 
 
 def fit_prior(

@@ -4,17 +4,19 @@
 
 MOSES has no charges, no molecule below 250 Da, and seven elements. Here are, without stereo:
 
-- screening compounds: MUV and HIV of MoleculeNet (`SPARSEBENCH_MOLECULENET`), structures alone, no labels; and 15,000
-  molecules that RDKit brings (NCI, WEHI);
+- 60,000 screening compounds: of MUV and HIV of MoleculeNet (`SPARSEBENCH_MOLECULENET`), structures alone, no labels,
+  and of 15,000 molecules that RDKit brings (NCI, WEHI), all of them with equal chances;
 - those of them that have an acid or an amine, ionised as in water, three times each: a third of ZINC is charged;
-- 75,000 pieces of them, as small as the molecules of ESOL;
-- 30,000 training molecules of QM9 (`SPARSEBENCH_QM9`).
+- 30,000 pieces of them, as small as the molecules of ESOL;
+- 20,000 training molecules of QM9 (`SPARSEBENCH_QM9`).
 
 None is in a table of the suite that comes with a package (FreeSolv, solubility, B3DB, QM9's labels), in another table
 of MoleculeNet than these two, in the test part of `qm9_reconstruction`, in MOSES's test parts or its `validation_set`.
 Whoever measures properties on MUV or HIV should know that their structures were seen.
 """
 
+import csv
+import gzip
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +32,8 @@ from rdkit import Chem, RDConfig, rdBase
 from sparsebench.data.manifest import source
 from sparsebench.data.molecules.moses import moses
 from sparsebench.data.molecules.qm9 import qm9_labels
-from sparsebench.data.molecules.tables import b3db, freesolv, moleculenet, solubility
+from sparsebench.data.molecules.tables import b3db, freesolv, solubility
+from sparsebench.data.sources import path
 
 from ...contracts.seeds import derive_seed
 from ..generation.moses import validation_set
@@ -40,8 +43,9 @@ SCREENS = ("muv", "hiv")
 LARGEST = 40
 """Heavy atoms; ZINC's molecules have up to 37."""
 SMALLEST = 3
-QM9_MOLECULES = 30_000
-PIECES = 75_000
+SCREENED = 60_000
+QM9_MOLECULES = 20_000
+PIECES = 30_000
 COPIES = 3
 CHUNK = 256
 AMINE = Chem.MolFromSmarts("[NX3;+0;!$(N~[!#6]);!$(N-[#6;!X4])]")
@@ -55,7 +59,7 @@ Kinds = tuple[tuple[str, str], ...]
 
 def main(
     out: Annotated[Path, typer.Argument(help="File to write: a SMILES string and its kind in each line.")],
-    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes; 1: this one.")] = 2,
     seed: Annotated[int, typer.Option(help="Of the order, and of where molecules are cut.")] = 0,
 ) -> None:
     """Write the molecules of other kinds, in random order, and print how many of each there are."""
@@ -63,7 +67,9 @@ def main(
     kept_back = flat([*_table_molecules(), *test], workers)
     kept_back.update(moses("test"), moses("test_scaffolds"), validation_set())
     found = dict.fromkeys(flat(train[:QM9_MOLECULES], workers), "small")
-    for kind, smiles in _of_all(partial(kinds_of, seed=seed), _screened(), workers):
+    screened = _screened()
+    random.Random(seed).shuffle(screened)
+    for kind, smiles in _of_all(partial(kinds_of, seed=seed), screened[:SCREENED], workers):
         found.setdefault(smiles, kind)
     kept = {smiles: kind for smiles, kind in found.items() if smiles not in kept_back}
     lines = composed(kept, seed)
@@ -128,14 +134,7 @@ def ionised(molecule: Chem.Mol) -> Chem.Mol | None:
 
 
 def pieces(molecule: Chem.Mol, rng: random.Random) -> list[Chem.Mol]:
-    """The two pieces at a random bond, and those of the larger one, closed by hydrogen; none where nothing is cut."""
-    both = _cut(molecule, rng)
-    if not both:
-        return []
-    return [*both, *_cut(max(both, key=Chem.Mol.GetNumHeavyAtoms), rng)]
-
-
-def _cut(molecule: Chem.Mol, rng: random.Random) -> list[Chem.Mol]:
+    """The two pieces at a random bond, closed by hydrogen; none where nothing can be cut."""
     places = molecule.GetSubstructMatches(CUT)
     if not places:
         return []
@@ -149,7 +148,7 @@ def _cut(molecule: Chem.Mol, rng: random.Random) -> list[Chem.Mol]:
 def _screened() -> list[str]:
     """The screening compounds, as they come."""
     data = Path(RDConfig.RDDataDir)
-    found = [smiles for name in SCREENS for smiles in moleculenet(name).smiles]
+    found = [smiles for name in SCREENS for smiles in _strings(name)]
     for line in (data / "NCI" / "first_5K.smi").read_text(encoding="utf-8").splitlines():
         found.append(line.split()[0])
     for line in (data / "Pains" / "test_data" / "wehi_mols.csv").read_text(encoding="utf-8").splitlines()[1:]:
@@ -162,10 +161,20 @@ def _table_molecules() -> Iterator[str]:
     for table in (freesolv(), b3db(), *solubility(), qm9_labels("gap")):
         yield from table.smiles
     for name in sorted(set(source("moleculenet").paths) - set(SCREENS)):
-        yield from moleculenet(name).smiles
+        yield from _strings(name)
+
+
+def _strings(name: str) -> list[str]:
+    """The strings of a set of MoleculeNet, whether or not they can be read."""
+    with gzip.open(path("moleculenet", name), "rt", encoding="utf-8") as lines:
+        return [row["smiles"] for row in csv.DictReader(lines)]
 
 
 def _of_all(make: Callable[[str], Kinds], molecules: Sequence[str], workers: int) -> Iterator[tuple[str, str]]:
+    if workers == 1:
+        for text in molecules:
+            yield from make(text)
+        return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for found in pool.map(make, molecules, chunksize=CHUNK):
             yield from found

@@ -1,12 +1,13 @@
 """Molecules to pre-train on, prepared once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
-from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
+from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, Tokenizer, Vocabulary, build_store
 from sparsebench.suites.molecules.pretraining.batches import Batches
 from sparsebench.suites.molecules.pretraining.corpus import Corpus, build_corpus
 
@@ -35,10 +36,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def more(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+def more(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Corpus:
     """Longer molecules than those of `corpus`."""
     longer = ["C" * atoms for atoms in range(12, 18)]
-    return build_corpus(tmp_path_factory.mktemp("more"), partial(iter, longer), conditions=0, workers=1)
+    place = tmp_path_factory.mktemp("more") / "molecules"
+    return replace(corpus, source="longer", molecules=build_store(place, longer, Tokenizer(Vocabulary.improved())))
 
 
 @pytest.fixture
