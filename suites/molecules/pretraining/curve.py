@@ -74,6 +74,7 @@ class Measure:
         self.clock = clock
         self.main = main
 
+    @torch.no_grad()
     def __call__(self, model: GraphsGPT) -> dict[str, float]:
         """The values, and the CPU seconds that they took, which the clock of the training does not count."""
         if not self.main:
