@@ -42,7 +42,9 @@ def main(
     more: Annotated[
         Path | None, typer.Option(help="A file of molecules of other kinds (`kinds`), for steps with own words.")
     ] = None,
-    more_fraction: Annotated[float, typer.Option(help="Fraction of these steps whose molecules are from there.")] = 0.5,
+    more_fraction: Annotated[
+        float, typer.Option(min=0, max=1, help="Fraction of these steps whose molecules are from there.")
+    ] = 0.5,
     also_on: Annotated[
         list[Path] | None, typer.Option(help="Files of molecules that the card tells how many of come back.")
     ] = None,

@@ -45,7 +45,7 @@ def main(
     training = training_part()[:molecules]
     rows = [{"words": 0, **drawn(model, distance, training, seeds)}]
     priors: list[WordPrior | None] = [None]
-    for count in words or [1, model.config.num_words]:
+    for count in words or sorted({1, model.config.num_words}):
         own = own_words(model, training, count)
         for number in components or [1, 16]:
             began = process_time()
