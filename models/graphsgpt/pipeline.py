@@ -145,11 +145,12 @@ class GraphsGPTPipeline:
         `noise` on every number, decoded greedily. Otherwise by request, drawn at temperature 0.9, and drawn again where
         an edge would have to be repaired (`SAMPLED`; `config=DecodingConfig(temperature=1.0)` repairs): molecules that
         have `scaffold` and `properties`, each one value or `n` values in its unit; what is omitted is not asked for.
-        Properties steer and do not force. Molecules start as the scaffold and grow from there, unless `scaffold_prefix`
-        is False: then it only steers, too. `config` replaces the way of decoding; `generator` draws, or a new one with
-        `seed`. Raises `ModelError` for a scaffold or reference that cannot be read, an unknown property, and where both
-        ways are mixed. What the model cannot follow well, values far from those that it was trained on and the stereo
-        of a scaffold, is a `RequestWarning`.
+        Where nothing is, words are drawn from `model.prior`, if it has one. Properties steer and do not force.
+        Molecules start as the scaffold and grow from there, unless `scaffold_prefix` is False: then it only steers,
+        too. `config` replaces the way of decoding; `generator` draws, or a new one with `seed`. Raises `ModelError` for
+        a scaffold or reference that cannot be read, an unknown property, and where both ways are mixed. What the model
+        cannot follow well, values far from those that it was trained on and the stereo of a scaffold, is a
+        `RequestWarning`.
         """
         if not isinstance(n, Integral) or isinstance(n, bool) or n < 0:
             raise ModelError(f"n={n!r} must be a whole number of molecules, 0 or more")
@@ -241,7 +242,9 @@ class GraphsGPTPipeline:
         properties: Mapping[str, float | Sequence[float]],
         generator: torch.Generator | None,
     ) -> Tensor:
-        """Words (n, K', D) of a request."""
+        """Words (n, K', D) of a request; of one for nothing, words that molecules have, where the model knows such."""
+        if self.model.prior is not None and scaffold is None and not properties:
+            return self.model.prior.draw(n, generator)[:, : self.num_words or self.model.config.num_words]
         words_NKD = self._empty_words(n)
         for rows in torch.arange(n).split(self.batch_size):
             values = {name: _part(name, value, n, rows) for name, value in properties.items()}

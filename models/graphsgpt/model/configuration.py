@@ -45,6 +45,7 @@ class GraphsGPTConfig(PreTrainedConfig):
     - `word_dropout`: fraction of the training calls in which only the first K' words exist, K' uniform in 1..K [0].
     - `properties`: what a molecule can be asked for, name to (mean, standard deviation) over the training molecules;
       None for a model that takes no requests. `property_encoding`: see `ConditionEmbedding` ["faithful"].
+    - `prior`: sizes of the `WordPrior` from which words are drawn where nothing is asked for (`fit_prior`) [None].
 
     `seed` of the initial weights. Raises `ModelError` for values that cannot work.
     """
@@ -69,6 +70,7 @@ class GraphsGPTConfig(PreTrainedConfig):
     word_dropout: float | int = 0.0
     properties: dict | None = None
     property_encoding: str = "magnitude"
+    prior: dict | None = None
     vocabulary: dict | None = None
     seed: int = 0
 

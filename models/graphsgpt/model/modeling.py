@@ -17,6 +17,7 @@ from .decoder import GraphGPT
 from .encoder import Graph2Seq, check_words
 from .heads import Heads, Predictions
 from .losses import Losses, Targets, losses, targets
+from .prior import WordPrior
 
 # Shapes: B molecules, L tokens, K words, D width, N states that predict, M molecules with at least one token.
 
@@ -41,7 +42,7 @@ class GraphsGPTOutput(ModelOutput):
 
 
 class GraphsGPT(GraphsGPTPreTrainedModel):
-    """`encoder` (`Graph2Seq`), `decoder` (`GraphGPT`) and `heads`."""
+    """`encoder` (`Graph2Seq`), `decoder` (`GraphGPT`) and `heads`; `prior` (`WordPrior`), which most have not."""
 
     core_seconds: float | None = None
     """What its training took, where it is known; not part of what is saved."""
@@ -51,6 +52,7 @@ class GraphsGPT(GraphsGPTPreTrainedModel):
         self.encoder = Graph2Seq(config)
         self.decoder = GraphGPT(config)
         self.heads = Heads(config)
+        self.prior = WordPrior(config) if config.prior else None
         self.post_init()
 
     def forward(

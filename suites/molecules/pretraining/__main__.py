@@ -3,13 +3,15 @@
     python -m sparsebench.suites.molecules.pretraining OUT [--smiles FILE]
     torchrun --nproc-per-node 2 -m sparsebench.suites.molecules.pretraining OUT  # processes or GPUs
 
-Prepares the molecules in OUT/corpus (MOSES's training part by default), trains, and writes config.json,
-model.safetensors (float16) and card.json into OUT. The same command goes on where it was stopped.
+Prepares the molecules in OUT/corpus (by default MOSES's training part without `validation_set`) and OUT/more, trains,
+and writes config.json, model.safetensors (float16), card.json and, with --points, curve.json into OUT. The same command
+goes on where it was stopped.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +20,12 @@ import typer
 from accelerate import PartialState
 
 from sparsebench.data.errors import TableError
-from sparsebench.data.molecules.moses import moses
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
 
 from ...training.checkpoint import OtherTrainingError
+from ..generation.moses import test_set, training_part, validation_set
 from .batches import Batches
-from .card import write_model
+from .card import ELSEWHERE, write_model
 from .corpus import Corpus, OtherMoleculesError, Stream, UnreadableMoleculesError, build_corpus, read_smiles
 from .loop import Settings, pretrain
 
@@ -36,6 +38,15 @@ def main(
     column: Annotated[str, typer.Option(help="Its column with the molecules; guessed where one can be meant.")] = "",
     held_out: Annotated[
         Path | None, typer.Option(help="The same for molecules to test on; with --smiles only.")
+    ] = None,
+    more: Annotated[
+        Path | None, typer.Option(help="A file of molecules of other kinds (`kinds`), for steps with own words.")
+    ] = None,
+    more_fraction: Annotated[
+        float, typer.Option(min=0, max=1, help="Fraction of these steps whose molecules are from there.")
+    ] = 0.5,
+    also_on: Annotated[
+        list[Path] | None, typer.Option(help="Files of molecules that the card tells how many of come back.")
     ] = None,
     go_on_from: Annotated[
         Path | None,
@@ -58,6 +69,7 @@ def main(
         float, typer.Option(help="Fraction of the steps that learn to draw where nothing is asked for.")
     ] = 0.0,
     grow: Annotated[float, typer.Option(help="Fraction of the steps in which molecules grow to their length.")] = 0.4,
+    points: Annotated[int, typer.Option(help="At how many a learning curve is measured, with MOSES only.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that prepare the molecules.")] = 2,
     threads: Annotated[int, typer.Option(help="Threads of each training process.")] = 1,
     seed: Annotated[int, typer.Option(help="Of weights, order and conditions.")] = 0,
@@ -71,6 +83,8 @@ def main(
         raise typer.BadParameter(
             "it needs --conditions, and at most 1 together with --condition-fraction", param_hint="--free-fraction"
         )
+    if points and smiles is not None:
+        raise typer.BadParameter("a curve is measured on MOSES, not on other molecules", param_hint="--points")
     settings = Settings(
         steps=steps,
         batch_size=batch_size,
@@ -80,11 +94,14 @@ def main(
         free_fraction=free_fraction,
         word_dropout=word_dropout,
         grow=grow,
+        points=points,
         seed=seed,
     )
     with _errors_in_a_line():
         test = [] if held_out is None else list(read_smiles(held_out, column))
+        elsewhere = {file.name: list(islice(read_smiles(file), ELSEWHERE)) for file in also_on or ()}
         corpus = _corpus(out / "corpus", smiles, column, conditions, workers)
+        others = None if more is None else _corpus(out / "more", more, "", 0, workers)
     config = GraphsGPTConfig.of(
         corpus.molecules.vocabulary,
         num_words=words,
@@ -106,13 +123,15 @@ def main(
         seed=seed,
         grow=round(grow * steps),
         free_fraction=free_fraction,
+        more=others,
+        more_fraction=more_fraction,
     )
     with _errors_in_a_line():
-        model, seconds = pretrain(fresh, batches, settings, out)
+        done = pretrain(fresh, batches, settings, out, validation_set() if points else ())
     if state.is_main_process:
         if smiles is None:
-            test = moses("test")
-        write_model(out, model, settings, corpus, test, seconds, go_on_from)
+            test = test_set()
+        write_model(out, done, settings, batches, test, elsewhere, go_on_from)
 
 
 @contextmanager
@@ -128,7 +147,7 @@ def _errors_in_a_line() -> Iterator[None]:
 
 def _corpus(folder: Path, smiles: Path | None, column: str, conditions: int, workers: int) -> Corpus:
     """The main process prepares what the others then open."""
-    stream: Stream = partial(moses, "train")
+    stream: Stream = training_part
     if smiles is not None:
         stream = partial(read_smiles, smiles, column)
     with PartialState().main_process_first():

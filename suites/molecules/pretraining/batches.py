@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ NO_PROPERTY = 0.25
 EACH_PROPERTY = 0.5
 """How often each property is asked for in the other conditions."""
 NO_TOKENS = np.zeros((4, 0), dtype=np.int16)
-Kind = Literal["own", "properties", "scaffold", "nothing"]
+Kind = Literal["own", "properties", "scaffold", "nothing", "more"]
 
 
 class Step(NamedTuple):
@@ -45,6 +45,9 @@ class Batches:
     properties, or a scaffold, with which the molecule then begins, and properties; in `free_fraction` of the steps from
     a condition that asks for nothing, of all molecules. All processes have the same kind of step and the same K'.
 
+    In `more_fraction` of the steps with own words these are of molecules of other kinds, `more`: words then hold those,
+    too, while what is drawn by a condition or by none stays as in `corpus`.
+
     In the first `grow` steps molecules to be written are cut: to the first 9 tokens at the start, to all at the end.
     Short beginnings teach how atoms are found by their number; without, the loss after 600 steps on MOSES is that of
     200 with it.
@@ -58,6 +61,8 @@ class Batches:
     seed: int
     grow: int = 0
     free_fraction: float = 0.0
+    more: Corpus | None = None
+    more_fraction: float = 0.5
 
     def step(self, step: int, rank: int = 0, processes: int = 1) -> Step:
         """What process `rank` sees at `step`; every epoch takes each molecule once, in batches of similar length."""
@@ -65,9 +70,11 @@ class Batches:
         rng = np.random.default_rng(derive_seed(self.seed, "kind", step))
         kind = self._kind(rng)
         num_words = self._num_words(rng)
+        if kind == "own" and self.more is not None and rng.random() < self.more_fraction:
+            kind = "more"
         rows = self._rows(kind, step * processes + rank)
-        if kind == "own":
-            batch = self.corpus.molecules.batch(rows)
+        if kind in ("own", "more"):
+            batch = self._own(kind).molecules.batch(rows)
             return Step(self._beginning(batch, step), None, None, num_words)
         if kind == "nothing":
             unwanted = torch.full((len(rows), self.corpus.values.shape[1]), torch.nan)
@@ -90,6 +97,13 @@ class Batches:
             # Uniform from 0 to 1 among these steps.
             return "scaffold" if place / self.condition_fraction < WITH_SCAFFOLD else "properties"
         return "nothing" if place < self.condition_fraction + self.free_fraction else "own"
+
+    def _own(self, kind: Kind) -> Corpus:
+        """Whose molecules are written from their own words."""
+        if kind != "more":
+            return self.corpus
+        assert self.more is not None
+        return self.more
 
     def _num_words(self, rng: np.random.Generator) -> int | None:
         if rng.random() >= self.word_dropout:
@@ -117,17 +131,17 @@ class Batches:
         return torch.from_numpy(values_BP)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=len(get_args(Kind)))
 def _lengths(batches: Batches, kind: Kind) -> np.ndarray:
-    corpus = batches.corpus
+    corpus = batches._own(kind)
     if kind == "scaffold":
         return corpus.grown.lengths
-    if kind in ("own", "nothing"):
+    if kind in ("own", "nothing", "more"):
         return corpus.molecules.lengths
     return corpus.molecules.lengths[corpus.rows]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=len(get_args(Kind)))
 def _epoch(batches: Batches, kind: Kind, epoch: int) -> list[np.ndarray]:
     """The batches of an epoch; of each kind one is kept."""
     generator = torch.Generator().manual_seed(derive_seed(batches.seed, "order", kind, epoch))

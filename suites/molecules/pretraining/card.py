@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,26 +15,29 @@ from sparsebench.models.graphsgpt import GraphsGPT
 
 from ..generation.reconstruction import reconstruct
 from ..generation.sampler import Sampler, SamplingConfig
-from .corpus import Corpus
-from .loop import Settings
+from .batches import Batches
+from .loop import Pretrained, Settings
 
 HELD_OUT = 1000
+ELSEWHERE = 500
+"""Molecules of each other file that are encoded and written again."""
 SAMPLES = 1000
 
 
 def write_model(
     folder: Path,
-    model: GraphsGPT,
+    trained: Pretrained,
     settings: Settings,
-    corpus: Corpus,
+    batches: Batches,
     test: Sequence[str],
-    seconds: float,
+    elsewhere: Mapping[str, Sequence[str]],
     start: Path | None = None,
 ) -> None:
-    """Write config.json, model.safetensors in float16 and card.json; what is measured are the rounded weights. The card
-    of the model that training went on from, in the folder `start`, is taken over."""
-    rounded = GraphsGPT(model.config)
-    rounded.load_state_dict(model.cpu().state_dict())
+    """Write config.json, model.safetensors in float16 and card.json; what is measured are the rounded weights: on the
+    held-out molecules `test`, and how many of those `elsewhere`, by name, come back. The card of the model that
+    training went on from, in the folder `start`, is taken over."""
+    rounded = GraphsGPT(trained.model.config)
+    rounded.load_state_dict(trained.model.cpu().state_dict())
     rounded.half().save_pretrained(folder)
     rounded = rounded.float().eval()
     origin = None
@@ -43,18 +46,34 @@ def write_model(
     found = {
         "model": "GraphsGPT, improved mode: both halves and heads",
         "parameters": sum(weight.numel() for weight in rounded.parameters()),
-        "molecules": {"in the corpus": len(corpus.molecules.ok), "with conditions": len(corpus.scaffolds)},
+        "molecules": _numbers(batches),
         "settings": asdict(settings),
         "went on from": origin,
         "processes": PartialState().num_processes,
-        "seconds": round(seconds),
+        "seconds": round(trained.seconds),
+        "core seconds": round(trained.core_seconds),
         "threads of each process": torch.get_num_threads(),
         "held-out molecules": min(HELD_OUT, len(test)),
         "exact reconstruction": reconstruction(rounded, test[:HELD_OUT]),
+        "exact reconstruction elsewhere": {
+            name: {"molecules": len(some[:ELSEWHERE]), **reconstruction(rounded, some[:ELSEWHERE])}
+            for name, some in elsewhere.items()
+        },
         "sampled without a condition": samples(rounded, settings.seed),
         "versions": {name: version(name) for name in ("torch", "transformers", "rdkit", "numpy")},
     }
     (folder / "card.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def _numbers(batches: Batches) -> dict[str, int | float]:
+    found: dict[str, int | float] = {
+        "in the corpus": len(batches.corpus.molecules.ok),
+        "with conditions": len(batches.corpus.scaffolds),
+    }
+    if batches.more is not None:
+        found["of other kinds"] = len(batches.more.molecules.ok)
+        found["fraction of the steps with own words that have these"] = batches.more_fraction
+    return found
 
 
 def reconstruction(model: GraphsGPT, smiles: Sequence[str]) -> dict[str, float]:

@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from time import process_time
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
 
 from sparsebench.models.molecules.char_rnn import CharRNN, CharRNNConfig, alphabet
 
-from ...training.callbacks import Callback, Progress, TrainingState
+from ...training.callbacks import Progress
 from ...training.checkpoint import OtherTrainingError
 from ...training.groups import Group
 from ...training.loop import train
@@ -28,6 +27,7 @@ from ...training.settings import TrainSettings
 from ..generation.moses import training_part, validation_set
 from ..generation.writers import Strings
 from ..metrics.reading import novelty, read
+from .clock import ProcessSeconds
 
 STAGE = "training"
 MEASURED = 1000
@@ -55,32 +55,6 @@ def main(
     except OtherTrainingError as error:
         raise typer.BadParameter(str(error), param_hint="OUT") from error
     write_model(out, model, settings, learning_rate, seconds, steps * batch_size)
-
-
-class ProcessSeconds(Callback):
-    """CPU seconds of this process from the first step to the last, those before a stop included."""
-
-    def __init__(self) -> None:
-        self.before = 0.0
-        self.since = process_time()
-
-    @property
-    def seconds(self) -> float:
-        """So far."""
-        return self.before + process_time() - self.since
-
-    def on_start(self, state: TrainingState) -> None:
-        """Start the clock."""
-        self.since = process_time()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The seconds so far."""
-        return {"seconds": self.seconds}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting from there."""
-        self.before = state["seconds"]
-        self.since = process_time()
 
 
 def fit(model: CharRNN, molecules: Sequence[str], settings: TrainSettings, learning_rate: float, folder: Path) -> float:

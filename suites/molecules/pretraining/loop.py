@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import PartialState
@@ -20,6 +21,8 @@ from ...training.loop import train
 from ...training.optimizer import parameter_groups
 from ...training.settings import TrainSettings
 from .batches import Batches, Step
+from .clock import ProcessSeconds
+from .curve import Curve, Distance, Measure
 
 STAGE = "training"
 
@@ -46,21 +49,43 @@ class Settings:
     save_every: int = 500
     """Steps; a checkpoint is also written every minute."""
     log_every: int = 50
+    points: int = 0
+    """At how many even points of the training a learning curve is measured; 0: none."""
     seed: int = 0
 
 
-def pretrain(model: GraphsGPT, batches: Batches, settings: Settings, folder: Path) -> tuple[GraphsGPT, float]:
-    """The trained model, and the seconds spent in the loop, those before a stop included. Computes in bfloat16.
+class Pretrained(NamedTuple):
+    """A trained model, and what that took, the time before a stop included.
+
+    `seconds` in the loop by the clock, measuring and waiting too; `core_seconds` of CPU in all processes, measuring
+    left out: those of the main process, times the number of processes, which do the same.
+    """
+
+    model: GraphsGPT
+    seconds: float
+    core_seconds: float
+
+
+def pretrain(
+    model: GraphsGPT, batches: Batches, settings: Settings, folder: Path, validation: Sequence[str] = ()
+) -> Pretrained:
+    """Train in bfloat16.
 
     `folder/training` holds checkpoints; where they lie, training goes on from there, and gives what it would have given
-    without the stop. Start it by `torchrun` for more than one process. Raises `OtherTrainingError` where they belong to
-    other molecules or settings.
+    without the stop. Start it by `torchrun` for more than one process. With `settings.points` the curve of `Measure` on
+    the molecules `validation` goes into `folder/curve.json`. Raises `OtherTrainingError` where the checkpoints belong
+    to other molecules or settings.
     """
     processes = PartialState(cpu=not torch.cuda.is_available())
     device: Any = processes.device
     model.to(device)
     stream = Steps(batches, processes.process_index, processes.num_processes)
     groups = _groups(model, settings)
+    main = processes.is_main_process
+    clock = ProcessSeconds()
+    callbacks = [OlderState(folder / "state.pt"), clock, Progress(settings.log_every, show=main)]
+    if settings.points:
+        callbacks.append(Curve(folder, clock, processes.num_processes, settings.batch_size, main))
 
     def loss(model: Any, step: Step) -> torch.Tensor:
         source = None if step.source is None else step.source.to(device)
@@ -78,12 +103,14 @@ def pretrain(model: GraphsGPT, batches: Batches, settings: Settings, folder: Pat
             clip=settings.clip,
             precision="bfloat16",
             save_every=settings.save_every,
+            eval_every=ceil(settings.steps / settings.points) if settings.points else None,
         ),
-        callbacks=[OlderState(folder / "state.pt"), Progress(settings.log_every, show=processes.is_main_process)],
+        callbacks=callbacks,
+        evaluate=Measure(validation, Distance(), clock, main) if settings.points else None,
         folder=folder,
         stage=STAGE,
     )
-    return model, result.seconds
+    return Pretrained(model, result.seconds, clock.seconds * processes.num_processes)
 
 
 def _groups(model: GraphsGPT, settings: Settings) -> list[Group]:
@@ -132,9 +159,10 @@ class Steps:
         """Which molecules these are, and what is made of them."""
         batches = self.batches
         free = f"nothing asked in {batches.free_fraction}, " if batches.free_fraction else ""
+        more = "" if batches.more is None else f"in {batches.more_fraction} of the others {batches.more.source}, "
         return (
             f"molecules {batches.corpus.source}, {len(batches.corpus.scaffolds)} conditions, "
-            f"batches of {batches.batch_size}, conditions in {batches.condition_fraction}, {free}"
+            f"batches of {batches.batch_size}, conditions in {batches.condition_fraction}, {free}{more}"
             f"{batches.num_words} words, fewer in {batches.word_dropout}, grow {batches.grow}, seed {batches.seed}"
         )
 

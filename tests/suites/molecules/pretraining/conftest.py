@@ -1,11 +1,13 @@
 """Molecules to pre-train on, prepared once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
-from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig
+from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, Tokenizer, Vocabulary, build_store
 from sparsebench.suites.molecules.pretraining.batches import Batches
 from sparsebench.suites.molecules.pretraining.corpus import Corpus, build_corpus
 
@@ -33,10 +35,24 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return build_corpus(tmp_path_factory.mktemp("corpus"), partial(iter, SMILES), conditions=15, workers=1)
 
 
+@pytest.fixture(scope="session")
+def more(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Corpus:
+    """Longer molecules than those of `corpus`."""
+    longer = ["C" * atoms for atoms in range(12, 18)]
+    place = tmp_path_factory.mktemp("more") / "molecules"
+    return replace(corpus, source="longer", molecules=build_store(place, longer, Tokenizer(Vocabulary.improved())))
+
+
 @pytest.fixture
 def make_batches(corpus: Corpus) -> Callable[..., Batches]:
-    def make(**fields: float) -> Batches:
-        given = {"batch_size": 4, "condition_fraction": 0.5, "num_words": 4, "word_dropout": 0.5, "seed": 0} | fields
+    def make(**fields: Any) -> Batches:
+        given: dict[str, Any] = {
+            "batch_size": 4,
+            "condition_fraction": 0.5,
+            "num_words": 4,
+            "word_dropout": 0.5,
+            "seed": 0,
+        } | fields
         return Batches(corpus=corpus, **given)
 
     return make

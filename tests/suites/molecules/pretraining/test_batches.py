@@ -68,3 +68,20 @@ def test_steps_that_ask_for_nothing_take_all_molecules(corpus: Corpus, make_batc
     epoch = [only.step(step) for step in range(7)]
     assert sum(len(step.batch) for step in epoch) == 27 > len(corpus.rows), "also those without a condition"
     assert not any(step.source.lengths.any() for step in epoch if step.source is not None)
+
+
+def test_other_kinds_of_molecules_come_with_their_own_words_only(
+    corpus: Corpus, more: Corpus, make_batches: Callable[..., Batches]
+) -> None:
+    plain = make_batches(condition_fraction=0.25, free_fraction=0.25)
+    some = make_batches(condition_fraction=0.25, free_fraction=0.25, more=more, more_fraction=0.5)
+    from_more = 0
+    for step in range(60):
+        one, before = some.step(step), plain.step(step)
+        assert one.num_words == before.num_words and (one.wanted is None) == (before.wanted is None)
+        longest = int(one.batch.lengths.max())
+        assert one.wanted is None or longest <= corpus.molecules.lengths.max()
+        from_more += longest > corpus.molecules.lengths.max()
+    assert 6 <= from_more <= 24, "half of the steps with own words"
+    only = make_batches(condition_fraction=0.0, more=more, more_fraction=1.0)
+    assert sum(len(only.step(step).batch) for step in range(2)) == 6, "each once in an epoch"

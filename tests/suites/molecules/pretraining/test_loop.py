@@ -18,7 +18,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     corpus: Corpus, tmp_path: Path, make_batches: Callable[..., Batches], make_model: Callable[[], GraphsGPT]
 ) -> None:
     settings = Settings(steps=6, batch_size=4, save_every=3, log_every=3)
-    whole, _ = pretrain(make_model(), make_batches(), settings, tmp_path / "whole")
+    whole = pretrain(make_model(), make_batches(), settings, tmp_path / "whole").model
     assert newest(tmp_path / "whole" / STAGE) == tmp_path / "whole" / STAGE / "step-000000006-end"
 
     class StopError(RuntimeError):
@@ -33,7 +33,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     with pytest.raises(StopError):
         pretrain(make_model(), Stopping(**vars(make_batches())), settings, tmp_path / "parts")
     assert newest(tmp_path / "parts" / STAGE) == tmp_path / "parts" / STAGE / "step-000000003"
-    resumed, _ = pretrain(make_model(), make_batches(), settings, tmp_path / "parts")
+    resumed = pretrain(make_model(), make_batches(), settings, tmp_path / "parts").model
     for name, weight in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], weight), name
 
@@ -100,7 +100,7 @@ def test_the_state_of_an_older_version_is_taken_up(
     optimizers = [optimizer.state_dict() for optimizer in by_hand(model, make_batches(), settings, 3)]
     old = {"model": model.state_dict(), "optimizers": optimizers, "step": 3, "seconds": 1e6}
     torch.save(old, tmp_path / "state.pt")
-    resumed, seconds = pretrain(make_model(), make_batches(), settings, tmp_path)
+    resumed, seconds, _ = pretrain(make_model(), make_batches(), settings, tmp_path)
     assert seconds > 1e6
     torch.manual_seed(0)
     whole = make_model()
