@@ -28,7 +28,8 @@ LEAST = 2
 
 @dataclass(frozen=True, eq=False)
 class OwnStructures:
-    """Canonical SMILES, each once: of the training part and of the test part, in random order; and what is in none."""
+    """Canonical SMILES without stereo and isotopes, which no generator here writes, each once: those to train on and
+    those to compare with, in random order; and the rows that are in neither part."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -95,8 +96,6 @@ def structures(table: Table, given: Columns) -> OwnStructures:
 
 def _different(texts: Sequence[str], broken: Mapping[int, str]) -> tuple[dict[int, str], dict[int, str]]:
     """Canonical SMILES by row, each once, and why the other rows are left out."""
-    from rdkit.Chem import CanonSmiles
-
     found: dict[int, str] = {}
     bad: dict[int, str] = dict(broken)
     first: dict[str, int] = {}
@@ -107,13 +106,20 @@ def _different(texts: Sequence[str], broken: Mapping[int, str]) -> tuple[dict[in
         if reason:
             bad[row] = reason if not text else f"RDKit cannot read {text!r}: {reason}"
             continue
-        canonical = CanonSmiles(text)
+        canonical = _flat(text)
         if canonical in first:
-            bad[row] = f"the same molecule as row {first[canonical] + 1}"
+            bad[row] = f"the same molecule, but for stereo and isotopes, as row {first[canonical] + 1}"
             continue
         first[canonical] = row
         found[row] = canonical
     return found, bad
+
+
+def _flat(smiles: str) -> str:
+    from rdkit.Chem import CanonSmiles
+
+    # Twice: the first string is in the order of a molecule that still has its stereo.
+    return CanonSmiles(CanonSmiles(smiles, useChiral=0))
 
 
 def _shuffled(rows: Sequence[int]) -> list[int]:

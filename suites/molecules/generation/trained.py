@@ -27,7 +27,8 @@ class TrainedGeneration(GenerationTask):
     """Base of these tasks; a subclass implements `training_part`, `training_set` and `evaluate`.
 
     A row trains on as many molecules as its steps see, each once, and on no more than `train_fraction` of them; a
-    budget in epochs takes all of that fraction. They are drawn again for each seed, and are the same for every row.
+    budget in epochs or tokens takes all of that fraction. They are drawn again for each seed, and are the same for
+    every row.
     `details["training molecules"]` says how many were drawn and how many of them the model can write.
     """
 

@@ -19,14 +19,15 @@ def written(file: Path, text: str) -> Path:
 
 
 def test_each_molecule_is_in_one_part_and_other_rows_are_listed(tmp_path: Path) -> None:
-    lines = [*CHAINS, "OCC", "nonsense", "CCCCCCCCCCCC"]
+    lines = [*CHAINS, "OCC", "nonsense", "C[C@H](F)Cl", "C[C@@H](F)Cl"]
     found = own_structures(written(tmp_path / "mine.smi", "\n".join(lines) + "\n").parent)
     everything = [*found.train, *found.test]
-    assert len(everything) == len(set(everything)) == 21 and set(CHAINS) < set(everything)
+    assert len(everything) == len(set(everything)) == 21 and set(everything) == {*CHAINS, "CC(F)Cl"}
     assert len(found.test) == 4 and everything != sorted(everything, key=len), "a fifth, at random"
     assert [(one.row, one.reason.partition(":")[0]) for one in found.rejected] == [
-        ("row 21", "the same molecule as row 3"),
+        ("row 21", "the same molecule, but for stereo and isotopes, as row 3"),
         ("row 22", "RDKit cannot read 'nonsense'"),
+        ("row 24", "the same molecule, but for stereo and isotopes, as row 23"),
     ]
 
 

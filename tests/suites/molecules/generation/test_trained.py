@@ -38,7 +38,7 @@ CHAINS: dict[str, Sequence[Method]] = {
 
 
 def context(seed: int = 0, **budget: Any) -> Context:
-    given = {"steps": 2, "batch_size": 8, "test_examples": 4, "calibration_examples": 8} | budget
+    given: dict[str, Any] = {"steps": 2, "batch_size": 8, "test_examples": 4, "calibration_examples": 8} | budget
     further = {"tiny_generator": tiny_generator.load}
     return Context(suite="molecules", task="trained", seed=seed, budget=Budget(**given), further=further)
 
@@ -61,9 +61,9 @@ def test_training_is_on_what_is_drawn() -> None:
     ready = task.setup(tiny_generator.load, context(steps=12))
     model = method.prepare(ready.model, ready.context)
     (pair,) = ready.context.batches()
-    before = float(ready.context.loss(model.eval(), pair))
+    before = ready.context.loss(model.eval(), pair).item()
     method.fit(model, ready.data, ready.context)
-    assert float(ready.context.loss(model.eval(), pair)) < 0.9 * before
+    assert ready.context.loss(model.eval(), pair).item() < 0.9 * before
 
 
 def test_rows_of_a_seed_train_on_the_same_molecules_and_no_more_than_they_see() -> None:

@@ -23,7 +23,7 @@ class Lengths:
 def test_a_set_beside_itself(molecules: list[Chem.Mol], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_filter_files", lambda: ())
     monkeypatch.setattr(metrics, "read_patterns", lambda: None)
-    monkeypatch.setattr(metrics, "filters", lambda *_: Metric(value=1.0))
+    monkeypatch.setattr(metrics, "filters", lambda *_: Metric(value=1.0, higher_is_better=True, unit="share"))
     smiles = [Chem.MolToSmiles(molecule) for molecule in molecules[:60]]
     network: Any = Lengths()
     statistics = reference_statistics(["nonsense", *smiles], network)
