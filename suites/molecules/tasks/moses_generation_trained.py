@@ -12,6 +12,7 @@ class MosesGenerationTrained(TrainedGeneration, MosesGeneration):
 
     version = "1"
     group = "trained generation"
+    sources = ("moses", "chemnet")
     gives = TrainedGeneration.gives
 
     def training_part(self) -> Sequence[str]:
