@@ -15,10 +15,10 @@ from ..task import MoleculeTask
 MOLECULES = 1000
 ATOMS = 18
 """Heavy atoms at most; a tenth of MOSES's molecules have so few."""
-COLUMNS = ("name", "column", "unit", "caption")
+COLUMNS = ("name", "column", "caption")
 ROWS = (
-    ("moses_logp", "logp", "", "1,000 molecules of MOSES's test part: Crippen's log P, computed from the graph"),
-    ("moses_qed", "qed", "", "1,000 molecules of MOSES's test part: drug-likeness (QED), computed from the graph"),
+    ("moses_logp", "logp", "1,000 molecules of MOSES's test part: Crippen's log P, computed from the graph"),
+    ("moses_qed", "qed", "1,000 molecules of MOSES's test part: drug-likeness (QED), computed from the graph"),
 )
 
 
@@ -32,7 +32,6 @@ class MosesProperties(MoleculeTask):
 
     name: str
     column: str
-    unit: str
 
     version = "1"
     group = "computed properties"
@@ -49,7 +48,7 @@ class MosesProperties(MoleculeTask):
             targets=target,
             task_type="regression",
             target_names=(self.column,),
-            units=(self.unit,),
+            units=("",),
         )
 
 
