@@ -60,7 +60,7 @@ class TrainedGeneration(GenerationTask):
 
     def _drawn(self, context: Context) -> list[str]:
         """What a row trains on, in random order."""
-        molecules = self.training_part()
+        molecules = list(self.training_part())
         budget = context.budget
         count = max(1, round(budget.train_fraction * len(molecules)))
         if budget.steps is not None:
