@@ -51,7 +51,7 @@ def choose_columns(table: Table, kind: Kind, given: Columns) -> Columns:
     for name in (given.input, *given.targets, given.split):
         if name and name not in table.columns:
             raise TableError(f"{table.file} has no column {name!r}{near(name, table.columns)}")
-    split = given.split or _split(table, given)
+    split = given.split or split_column(table, given)
     source = given.input or input_column(table, kind, (*given.targets, split))
     targets = given.targets or _targets(table, kind, (source, split))
     used = [source, *targets, *([split] if split else [])]
@@ -92,8 +92,8 @@ def _targets(table: Table, kind: Kind, taken: Sequence[str]) -> tuple[str, ...]:
     raise TableError(f"{table.file}: which column is to be predicted? Say {option} with one of {_listed(free)}")
 
 
-def _split(table: Table, given: Columns) -> str:
-    """A column that is called so and names parts, and nothing else."""
+def split_column(table: Table, given: Columns) -> str:
+    """A column that is called so and names parts, and is none of those given; "" for none."""
     for name, values in table.columns.items():
         called_so = name.lower() in SPLIT_NAMES and name not in (given.input, *given.targets)
         if called_so and is_split(values):

@@ -25,7 +25,7 @@ from ..local_folders import note_unpinned
 from ..sources import ensure
 from .columns import SPLIT_NAMES
 from .conversation_forms import Turns, read_line
-from .labelled import COLUMNS_FILE, read_columns
+from .table_folder import COLUMNS_FILE, read_columns
 
 SOURCE = "own-conversations"
 SUFFIXES = (".jsonl", ".jsonl.gz")

@@ -6,9 +6,8 @@ fit` makes such a folder.
 """
 
 import functools
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +16,16 @@ from ..errors import TableError
 from ..identity import identity
 from ..labelled.dealt import PARTS, Part, Rejected, complete, deal, named_parts
 from ..labelled.table import normal_form
-from ..local_folders import note_unpinned
 from ..sources import ensure
 from .columns import Columns, Kind, choose_columns
-from .tables import Table, is_table, read_table
+from .table_folder import table_in
+from .tables import Table, read_table
 from .values import Goal, Targets, read_classes, read_properties
 
 if TYPE_CHECKING:
     import numpy as np
 
 SOURCES: dict[Kind, str] = {"text": "own-labelled-text", "molecules": "own-molecules"}
-COLUMNS_FILE = "columns.json"
 SPLIT_SEEDS = 20
 """Scaffold splits that are tried until each part of a table of classes has two of them."""
 
@@ -75,16 +73,8 @@ def own_table(kind: Kind, folder: Path | None = None) -> OwnTable:
 @cached_reads(maxsize=4)
 def _read(kind: Kind, place: Path, content: str) -> OwnTable:
     """`content` is that of the folder: when it changes, what was read before is not given again."""
-    tables = [file for file in sorted(place.iterdir()) if is_table(file) and not file.name.startswith(".")]
-    if len(tables) != 1:
-        raise TableError(f"{place} has {len(tables)} tables (.csv, .smi, .sdf, ...), and one is expected")
-    given = Columns("", ())
-    described = place / COLUMNS_FILE
-    if described.is_file():
-        note_unpinned(SOURCES[kind], place, described)
-        given = read_columns(described)
-    note_unpinned(SOURCES[kind], place, tables[0])
-    return learnable(read_table(tables[0]), kind, given)
+    file, given = table_in(place, SOURCES[kind])
+    return learnable(read_table(file), kind, given)
 
 
 @functools.lru_cache(maxsize=16)
@@ -105,23 +95,6 @@ def dealt_again(table: OwnTable, number: int) -> OwnTable:
         raise TableError(f"its column {table.columns.split!r} names the parts, and there is no other split of it")
     targets = Targets(table.goal, table.values, table.classes, {})
     return replace(table, parts=tuple(_by_scaffold(table.inputs, targets, f"split {number}", number)))
-
-
-def read_columns(file: Path) -> Columns:
-    """The columns as a file names them. Raises `TableError` for one that does not."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        texts = [found["input"], found.get("split", ""), *found["targets"]]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(found["targets"], list):
-            raise TypeError
-    except (ValueError, KeyError, TypeError):
-        raise TableError(f'{file} must be as {{"input": "SMILES", "targets": ["logS"], "split": ""}}') from None
-    return Columns(found["input"], tuple(found["targets"]), found.get("split", ""))
-
-
-def columns_text(columns: Columns) -> str:
-    """What `read_columns` reads."""
-    return json.dumps(asdict(columns))
 
 
 def learnable(table: Table, kind: Kind, given: Columns) -> OwnTable:
@@ -251,9 +224,9 @@ def _by_scaffold(inputs: Sequence[str], targets: Targets, where: str, number: in
 
     Each number has twenty shuffles of its own.
     """
-    from ..molecules.scaffold import deal_groups, scaffold_groups
+    from ..molecules.scaffold import deal_groups
 
-    groups = scaffold_groups(inputs)
+    groups = _scaffolds(tuple(inputs))
     found: list[Part] = []
     for seed in range(SPLIT_SEEDS * number, SPLIT_SEEDS * (number + 1)):
         found = ["train"] * len(inputs)
@@ -266,6 +239,14 @@ def _by_scaffold(inputs: Sequence[str], targets: Targets, where: str, number: in
     raise TableError(
         f"{where}: no split by scaffold works ({_fault(targets, found)}): add molecules, or name a column of parts"
     )
+
+
+@functools.lru_cache(maxsize=4)
+def _scaffolds(inputs: tuple[str, ...]) -> list[list[int]]:
+    """Rows by scaffold, found once for all splits of a table."""
+    from ..molecules.scaffold import scaffold_groups
+
+    return scaffold_groups(inputs)
 
 
 def _check_parts(table: OwnTable, where: str) -> None:

@@ -16,6 +16,8 @@ SUITE = Suite(
     libraries=("torch", "torch-geometric", "rdkit", "scikit-learn", "transformers"),
     group_baselines={
         "generation": "dense",
+        "trained generation": "dense trained",
+        "own generation": "dense trained",
         "reconstruction": "dense",
         "property control": "dense",
         "scaffolds": "dense",

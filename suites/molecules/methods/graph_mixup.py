@@ -31,6 +31,9 @@ from ...training.callbacks import KeptGenerator
 from ...training.method import TrainedMethod
 from ...training.trainable import train_only
 
+CHECKED = 200
+"""Training molecules, at most, of which is noted how many come back from their own words."""
+
 
 @runtime_checkable
 class WordBody(Protocol):
@@ -91,10 +94,15 @@ class GraphMixup(TrainedMethod):
         return train_only(backbone.float(), self.train, context)
 
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
-        """The training loop, on mixed features or mixed molecules."""
+        """The training loop, on mixed features or mixed molecules.
+
+        Of the latter with one more curve, "given back": a single point, the fraction of training molecules that come
+        back from their own words. Where it is small, mixed molecules are others than their labels say.
+        """
         if self.space == "molecules":
+            back = given_back(cast(LinearHeadModel, model), data, context)
             data = self._with_mixed_molecules(cast(LinearHeadModel, model), data, context)
-            return super().fit(model, data, context)
+            return {**super().fit(model, data, context), "given back": [(0.0, back)]}
         rest, data = cache_frozen_features(model, data, context)
         if self.space == "none":
             return super().fit(rest, data, context)
@@ -149,6 +157,25 @@ def mixed_molecules(
     items = body.encode([smiles[row] for row in kept])
     labels = mix_labels(train.targets, train.targets[partner_N], fraction_N, context.target.outputs)
     return PairedDataset(items, labels[kept])
+
+
+def given_back(model: LinearHeadModel, data: PredictionData, context: Context) -> float:
+    """Fraction of the first 200 training molecules with tokens that come back from their own words; 0 without any.
+
+    Args:
+        model: whose body has a generator.
+        data: with the training part.
+        context: the cell's context.
+    """
+    body = cast(Any, model.body)
+    with_tokens = _with_tokens(data.train)
+    part = PairedDataset(with_tokens.inputs[:CHECKED], with_tokens.targets[:CHECKED])
+    if not len(part):
+        return 0.0
+    batch_size = context.budget.batch_size
+    found = _decoded(body, _words(body, part, data, batch_size), batch_size)
+    own = [to_smiles(item.numpy().T, body.vocabulary) for item in part.inputs]
+    return sum(one == other for one, other in zip(found, own, strict=True)) / len(own)
 
 
 def _with_tokens(part: Any) -> PairedDataset:

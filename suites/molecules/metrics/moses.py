@@ -72,7 +72,8 @@ def moses_metrics(
     ``generated`` holds one SMILES string, or None, per attempt. Against the scaffold test set the suffix is /TestSF,
     and the four distances are logP/TestSF and so on; MOSES has those to the test set only, without a suffix. Invalid
     entries count in "valid" alone. A metric that is not defined is missing: unique@k with fewer than k valid
-    molecules, FCD with fewer than two, Scaf without a scaffold, all but "valid" without a valid molecule.
+    molecules, FCD with fewer than two, Scaf without a scaffold on either side, all but "valid" without a valid
+    molecule.
 
     ``training`` are canonical SMILES, by default MOSES's training set; ``statistics`` those of `moses_statistics` for
     ``reference``, and ``chemnet`` the network: give what is at hand to save reading it again. FCD and the four
@@ -110,8 +111,9 @@ def _compared(entries: Generated, statistics: Mapping[str, Any], chemnet: ChemNe
     bits = morgan(entries.molecules)
     metrics[f"SNN{suffix}"] = snn(bits, statistics["SNN"]["fps"])
     metrics[f"Frag{suffix}"] = cosine(fragments(entries.molecules), statistics["Frag"]["frag"], n)
-    if found := scaffolds(entries.molecules):
-        metrics[f"Scaf{suffix}"] = cosine(found, statistics["Scaf"]["scaf"], n)
+    known = statistics["Scaf"]["scaf"]
+    if known and (found := scaffolds(entries.molecules)):
+        metrics[f"Scaf{suffix}"] = cosine(found, known, n)
     metrics["IntDiv"], metrics["IntDiv2"] = internal_diversity(bits)
     return metrics
 

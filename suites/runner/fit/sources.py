@@ -12,7 +12,8 @@ from sparsebench.data.errors import TableError
 from sparsebench.data.labelled.dealt import PARTS, Rejected
 from sparsebench.data.own.columns import INPUT_NAMES, Columns
 from sparsebench.data.own.conversations import is_conversations, learnable_conversations
-from sparsebench.data.own.labelled import COLUMNS_FILE, OwnTable, columns_text, learnable
+from sparsebench.data.own.labelled import OwnTable, learnable
+from sparsebench.data.own.table_folder import COLUMNS_FILE, columns_text
 from sparsebench.data.own.tables import Table, is_table, read_table
 from sparsebench.data.own.values import Goal
 from sparsebench.data.sources import source

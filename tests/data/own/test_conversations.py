@@ -15,7 +15,7 @@ from sparsebench.data.own.conversations import (
     lines_of,
     own_conversations,
 )
-from sparsebench.data.own.labelled import COLUMNS_FILE
+from sparsebench.data.own.table_folder import COLUMNS_FILE
 
 
 def line(asked: str, answer: str, **fields: str) -> str:

@@ -7,9 +7,10 @@ import pytest
 
 from sparsebench.data.errors import LocalFolderError, TableError
 from sparsebench.data.labelled.dealt import PARTS
+from sparsebench.data.molecules import scaffold
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.data.own.columns import Columns
-from sparsebench.data.own.labelled import learnable, own_table, read_columns
+from sparsebench.data.own.labelled import dealt_again, learnable, own_table
 from sparsebench.data.own.tables import read_table
 
 NONE = Columns("", ())
@@ -100,9 +101,8 @@ def test_the_folder_is_read_again_when_a_value_changes(tmp_path: Path, monkeypat
         own_table("molecules")
 
 
-def test_columns_that_are_none(tmp_path: Path) -> None:
-    file = tmp_path / "columns.json"
-    for content in ("", "[]", '{"input": "a"}', '{"input": 1, "targets": []}', '{"input": "a", "targets": "b"}'):
-        file.write_text(content)
-        with pytest.raises(TableError, match="must be as"):
-            read_columns(file)
+def test_scaffolds_are_found_once_for_all_splits_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = learnable(read_table(molecules(tmp_path, "CCCCCCCCO,1\n")), "molecules", NONE)
+    monkeypatch.setattr(scaffold, "scaffold_groups", lambda inputs: pytest.fail("the scaffolds were known"))
+    parts = [dealt_again(table, number).parts for number in range(3)]
+    assert parts[0] == table.parts and len(set(parts)) == 3

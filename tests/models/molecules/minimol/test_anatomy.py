@@ -1,11 +1,14 @@
 """MiniMol as methods see it: blocks that can go, MLPs that can be replaced, places for adapters."""
 
+import copy
+
 import pytest
 import torch
 from torch_geometric.data import Batch
 
 from sparsebench.models.adapters import BottleneckConfig, LoRAConfig, attach
 from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.slimming.pruning import PruningConfig, prune
 from sparsebench.models.errors import ModelError
 from sparsebench.models.molecules.minimol import MiniMol, fold_norms, minimol_graphs
 
@@ -54,3 +57,27 @@ def test_adapters_have_a_place_and_start_as_nothing(small: MiniMol, config: Bott
     per_block = 4 if isinstance(config, BottleneckConfig) else 10
     assert len(trained) == 2 * per_block
     assert all(name.startswith("layers.") for name in trained)
+
+
+@torch.no_grad()
+def test_wanda_weighs_by_the_atoms_that_enter_each_map(small: MiniMol) -> None:
+    """Each atom counts once: virtual nodes pass beside the MLPs, and the norm inside is between the two maps."""
+    graphs = Batch.from_data_list(minimol_graphs(SMILES))
+    dense = copy.deepcopy(small)
+    squares: dict[str, torch.Tensor] = {}
+    names = [f"layers.{place}.gine.mlp.{map_}" for place in (0, 1) for map_ in ("up", "down")]
+    for name in names:
+
+        def keep(_: torch.nn.Module, inputs: tuple[torch.Tensor], name: str = name) -> None:
+            squares[name] = inputs[0].square().sum(0)
+
+        dense.get_submodule(name).register_forward_pre_hook(keep)
+    dense(graphs)
+    report = prune(small, PruningConfig(method="wanda", parts=("ffn",), sequential=False), [graphs])
+    assert [one.name for one in report.linears] == names
+    assert {one.tokens for one in report.linears} == {graphs.num_nodes}
+    for name in names:
+        weight = dense.get_submodule(name).get_parameter("weight")
+        score = weight.abs() * squares[name].sqrt()
+        kept = score >= score.sort(dim=1).values[:, [score.shape[1] // 2]]
+        assert torch.equal(small.get_submodule(name).get_parameter("weight"), weight.where(kept, 0.0)), name

@@ -20,7 +20,7 @@ from sparsebench.suites.contracts.task import Setup
 from sparsebench.suites.molecules.backbones import tiny, tiny_encoder
 from sparsebench.suites.molecules.features.graph2seq import Graph2SeqBody
 from sparsebench.suites.molecules.methods import graph_mixup
-from sparsebench.suites.molecules.methods.graph_mixup import GraphMixup, OriginalOrMixed, mixed_molecules
+from sparsebench.suites.molecules.methods.graph_mixup import GraphMixup, OriginalOrMixed, given_back, mixed_molecules
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
 from sparsebench.suites.prediction.data import PairedDataset
 
@@ -131,6 +131,23 @@ def test_words_decode_to_molecules_that_the_body_can_read(make_context: MakeCont
     model: Any = ready.model
     pool = mixed_molecules(model, ready.data, ready.context, 1.0, 2, torch.Generator().manual_seed(0))
     assert len(pool) == len(ready.data.train) == 19 and all(len(item) for item, _ in pool)
+
+
+def test_what_comes_back_unmixed_is_noted(make_context: MakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = setup(make_context(train_fraction=0.1))
+    model: Any = ready.model
+    own = [item.numpy().T for item, _ in ready.data.train]
+    answers = iter([own[:12], own[:7]])  # in batches of 12 and 7, of which the second is that of the first
+
+    def decode(_: Any, words: Tensor, *rest: Any) -> list[Decoded]:
+        found = next(answers)
+        assert len(words) == len(found)
+        return [Decoded(tokens=tokens, log_prob=0.0, status="complete", illegal=0) for tokens in found]
+
+    monkeypatch.setattr(graph_mixup, "decode", decode)
+    context = replace(ready.context, budget=replace(ready.context.budget, batch_size=12))
+    same = sum(np.array_equal(one, other) for one, other in zip(own[12:], own[:7], strict=True))
+    assert given_back(model, ready.data, context) == (12 + same) / 19 < 1
 
 
 def test_originals_come_with_self_prob() -> None:

@@ -61,9 +61,12 @@ def test_the_report_knows_the_baseline_of_every_group() -> None:
             "continual pre-training": "dense trained",
             "deployment": "not compressed",
         },
-        "molecules": dict.fromkeys(
-            ("generation", "reconstruction", "property control", "scaffolds", "generation smoke test"), "dense"
-        ),
+        "molecules": {
+            **dict.fromkeys(
+                ("generation", "reconstruction", "property control", "scaffolds", "generation smoke test"), "dense"
+            ),
+            **dict.fromkeys(("trained generation", "own generation"), "dense trained"),
+        },
     }
     groups = {load_task(entry).group for entry in entries("task", "llm").values()}
     assert infos["llm"].group_baselines.keys() <= groups
