@@ -2,8 +2,11 @@
 
 import json
 import logging
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 
@@ -17,15 +20,29 @@ from .table import PAGE, STORE, as_json, problems, rendered
 TYPES = (torch.float32, torch.bfloat16)
 
 
-def cases() -> Iterator[tuple[str, Found]]:
-    """Title and findings of each case, one after another."""
+def cases() -> dict[str, Callable[[], Found]]:
+    """Title and work of each case."""
+    works: dict[str, Callable[[], Found]] = {}
     for name, case in CASES.items():
         for dtype in TYPES:
-            yield f"{name}, {str(dtype).removeprefix('torch.')}", in_function(case, dtype)
+            works[f"{name}, {str(dtype).removeprefix('torch.')}"] = partial(in_function, case, dtype)
     cells = dict(cases_of("smoke"))
-    warm_up(list(cells.values()), lambda: True)
+    warm_up(list(cells.values()), lambda: True)  # once, not in each process that is forked from this one
     for title, info in cells.items():
-        yield title, in_cell(info)
+        works[title] = partial(in_cell, info)
+    return works
+
+
+def found_by(works: Mapping[str, Callable[[], Found]]) -> dict[str, Found]:
+    """Do all, as many at a time as there are cores; each is in processes of its own, a thread waits for it."""
+
+    def do(title: str) -> Found:
+        found = works[title]()
+        sys.stderr.write(f"{title}: {found.error or 'ok'}\n")
+        return found
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return dict(zip(works, threads.map(do, works), strict=True))
 
 
 def main() -> int:
@@ -37,11 +54,7 @@ def main() -> int:
         return 1
     torch.set_num_threads(1)
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # errors of rules are in the table
-    found = {}
-    for title, one in cases():
-        found[title] = one
-        sys.stderr.write(f"{title}: {one.error or 'ok'}\n")
-    audit = as_json(found, {what: measured(what) for what in ("interpret", "compile")})
+    audit = as_json(found_by(cases()), {what: measured(what) for what in ("interpret", "compile")})
     STORE.write_text(json.dumps(audit, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     PAGE.write_text(rendered(audit), encoding="utf-8")
     for line in problems(audit):

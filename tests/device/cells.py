@@ -28,11 +28,10 @@ SECONDS = 3600.0
 
 @dataclass
 class Found:
-    """What one case found: the error that ended it, where the host waited, which operators ran, scores there and here."""
+    """What one case found: the error that ended it, where the host waited, the scores there and on the CPU."""
 
     error: str = ""
     places: Mapping[Place, int] = field(default_factory=dict)
-    operators: frozenset[str] = frozenset()
     scores: Mapping[str, float] = field(default_factory=dict)
     expected: Mapping[str, float] = field(default_factory=dict)
 
@@ -75,7 +74,7 @@ def on_device(call: Callable[[], Mapping[str, float]]) -> Found:
             scores = call()
         except Exception as raised:  # whatever it is, the table says it
             error = _said(raised)
-    return Found(error, dict(device.places.found), frozenset(device.operators), scores)
+    return Found(error, dict(device.places.found), scores)
 
 
 def _scores(info: CellInfo, device: str) -> Mapping[str, float]:

@@ -184,5 +184,5 @@ def largest_error(there: Mapping[str, Tensor], here: Mapping[str, Tensor]) -> fl
     errors = []
     for name, expected in here.items():
         norm = expected.double().norm().clamp_min(torch.finfo(torch.float32).tiny)
-        errors.append(((there[name].double() - expected.double()).norm() / norm).item())
+        errors.append(((there[name].cpu().double() - expected.double()).norm() / norm).item())
     return max(errors)

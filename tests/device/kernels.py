@@ -22,7 +22,7 @@ from torch import Tensor
 from sparsebench.models.compression.quantisation.grid import Grid, round_to_nearest
 from sparsebench.models.compression.quantisation.packed.kernels import _triton_packed
 from sparsebench.models.compression.quantisation.packed.packed_tensor import PackedTensor
-from sparsebench.models.moe.experts import _triton_products
+from sparsebench.models.moe.experts import _tiles, _triton_products
 from sparsebench.models.moe.experts.grouped_product import grouped_outer, grouped_product
 
 CAPABILITIES = (80, 90)
@@ -37,19 +37,27 @@ GROUPS = {"even": (70, 130, 64), "idle experts": (0, 5, 0, 81), "rows of nobody"
 """Rows of each expert in the checks; of "rows of nobody", nine more belong to none."""
 
 
-def interpreted() -> Iterator[dict[str, Any]]:
-    """The largest relative error (by norm) of each kernel and type against float64."""
-    _widen_products()
+def errors_of_kernels(device: str) -> Iterator[dict[str, Any]]:
+    """The largest relative error (by norm) of each kernel and type against float64 on the CPU."""
     for dtype in NAMES:
         errors: dict[str, float] = {"product": 0.0, "product by transposed": 0.0, "outer": 0.0}
         for name, counts in GROUPS.items():
-            for kernel, error in _errors(counts, 9 if name == "rows of nobody" else 0, dtype):
+            for kernel, error in _errors(counts, 9 if name == "rows of nobody" else 0, dtype, device):
                 errors[kernel] = max(errors[kernel], error)
         for kernel, error in errors.items():
-            yield {"kernel": kernel, "type": NAMES[dtype], "error": error, "round-off": torch.finfo(dtype).eps / 2}
+            yield {"kernel": kernel, "type": _name(dtype), "error": error, "round-off": torch.finfo(dtype).eps / 2}
         for name, grid in GRIDS.items():
-            error = _packed_error(grid, dtype)
-            yield {"kernel": f"packed, {name}", "type": NAMES[dtype], "error": error, "round-off": torch.finfo(dtype).eps / 2}
+            error = _packed_error(grid, dtype, device)
+            yield {
+                "kernel": f"packed, {name}",
+                "type": NAMES[dtype],
+                "error": error,
+                "round-off": torch.finfo(dtype).eps / 2,
+            }
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _widen_products() -> None:
@@ -70,31 +78,32 @@ def _widen_products() -> None:
     interpreter.InterpreterBuilder.create_dot = create_dot
 
 
-def _errors(counts: tuple[int, ...], nobody: int, dtype: torch.dtype) -> Iterator[tuple[str, float]]:
+def _errors(counts: tuple[int, ...], nobody: int, dtype: torch.dtype, device: str) -> Iterator[tuple[str, float]]:
     generator = torch.Generator().manual_seed(0)
     ends = torch.tensor(counts).cumsum(0).to(torch.int32)
     rows = torch.randn(sum(counts) + nobody, 72, generator=generator).to(dtype)
     grads = torch.randn(len(rows), 40, generator=generator).to(dtype)
     matrices = torch.randn(len(counts), 72, 40, generator=generator).to(dtype)
     turned = matrices.transpose(1, 2).contiguous().transpose(1, 2)
+    there = [tensor.to(device) for tensor in (rows, grads, matrices, turned, ends)]
     exact = grouped_product(rows.double(), matrices.double(), ends)
-    yield "product", _error(_triton_products.grouped_product(rows, matrices, ends), exact)
-    yield "product by transposed", _error(_triton_products.grouped_product(rows, turned, ends), exact)
+    yield "product", _error(_triton_products.grouped_product(there[0], there[2], there[4]), exact)
+    yield "product by transposed", _error(_triton_products.grouped_product(there[0], there[3], there[4]), exact)
     outer = grouped_outer(rows.double(), grads.double(), ends)
-    yield "outer", _error(_triton_products.grouped_outer(rows, grads, ends), outer)
+    yield "outer", _error(_triton_products.grouped_outer(there[0], there[1], there[4]), outer)
 
 
-def _packed_error(grid: Grid, dtype: torch.dtype) -> float:
+def _packed_error(grid: Grid, dtype: torch.dtype, device: str) -> float:
     """Of a few rows, against the product with the dense weight that the codes stand for."""
     generator = torch.Generator().manual_seed(0)
     packed = PackedTensor.of(round_to_nearest(torch.randn(70, 130, generator=generator).to(dtype), grid))
     x = torch.randn(19, 130, generator=generator).to(dtype)
     exact = x.double() @ packed.dense().double().T
-    return _error(_triton_packed.linear(x, packed.codes), exact)
+    return _error(_triton_packed.linear(x.to(device), packed.map(lambda part: part.to(device)).codes), exact)
 
 
 def _error(found: Tensor, exact: Tensor) -> float:
-    return ((found.double() - exact).norm() / exact.norm()).item()
+    return ((found.cpu().double() - exact).norm() / exact.norm()).item()
 
 
 def compiled() -> Iterator[dict[str, Any]]:
@@ -112,18 +121,17 @@ def compiled() -> Iterator[dict[str, Any]]:
 
 def _kernels() -> Iterator[tuple[str, Any, set[str], dict[str, int]]]:
     """Name, kernel, which of its arguments are tensors of numbers, and its tile sizes."""
-    t = _triton_products
     yield (
         "product",
-        t.product_kernel,
+        _triton_products.product_kernel,
         {"rows", "matrices", "out"},
-        {"tile_s": t.TILE_S, "tile_o": t.TILE_O, "tile_i": t.TILE_I},
+        {"tile_s": _tiles.TILE_S, "tile_o": _tiles.TILE_O, "tile_i": _tiles.TILE_I},
     )
     yield (
         "outer",
-        t.outer_kernel,
+        _triton_products.outer_kernel,
         {"left", "right", "out"},
-        {"tile_s": t.TILE_I, "tile_o": t.TILE_O, "tile_i": t.TILE_S},
+        {"tile_s": _tiles.TILE_I, "tile_o": _tiles.TILE_O, "tile_i": _tiles.TILE_S},
     )
 
 
@@ -150,9 +158,7 @@ def _compile(kernel: Any, pointers: set[str], sizes: dict[str, int], dtype: str,
             signature[name] = "i32"
             attributes[place,] = [["tt.divisibility", 16]]
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=attributes)
-    made = triton.compile(
-        source, target=GPUTarget("cuda", capability, 32), options={"num_warps": _triton_products.WARPS}
-    )
+    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": _tiles.WARPS})
     return {**_assembled(made.asm["ptx"]), "shared bytes": made.metadata.shared}
 
 
@@ -185,4 +191,9 @@ def measured(what: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(list(interpreted() if sys.argv[1] == "interpret" else compiled())))
+    if sys.argv[1] == "interpret":
+        _widen_products()
+        rows = list(errors_of_kernels("cpu"))
+    else:
+        rows = list(compiled())
+    sys.stdout.write(json.dumps(rows))

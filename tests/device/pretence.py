@@ -38,7 +38,7 @@ ANSWERS: dict[str, Any] = {
 
 @contextmanager
 def simulated_device() -> Iterator[SimulatedDevice]:
-    """A CUDA device for the code inside; what it is asked is in the `places` and `operators` of what comes."""
+    """A CUDA device for the code inside; where the host waits is in the `places` of what comes."""
     torch._C._ensureCUDADeviceGuardSet()  # a guard that asks no driver, where there is none
     device = SimulatedDevice(Places())
     with ExitStack() as stack:

@@ -52,7 +52,6 @@ class SimulatedDevice(TorchDispatchMode):
     def __init__(self, places: Places) -> None:
         super().__init__()
         self.places = places
-        self.operators: set[str] = set()
         self._fakes = FakeTensorMode(allow_non_fake_inputs=True)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -80,7 +79,6 @@ class SimulatedDevice(TorchDispatchMode):
         return fake
 
     def _both(self, func: Any, args: Any, kwargs: Any) -> Any:
-        self.operators.add(str(func))
         if func in SYNCHRONISES:
             self.places.waited(SYNCHRONISES[func])
         ruled = self._ruled(func, args, kwargs)

@@ -7,14 +7,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ._tiles import TILE_I, TILE_O, TILE_S, WARPS
+
 # Shapes: S rows sorted by expert, N experts, I inputs, O outputs; `ends` (N,) is the row behind the last of each.
 # B tiles of TILE_S rows: each belongs to one expert, and begins at a row of it.
-
-TILE_S = 64
-TILE_O = 64
-TILE_I = 32
-WARPS = 4
-TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 @triton.jit
@@ -79,7 +75,7 @@ def outer_kernel(
 
 
 def grouped_product(rows: Tensor, matrices: Tensor, ends: Tensor) -> Tensor:
-    """As `grouped_product.grouped_product`, for a type of `TYPES`."""
+    """As `grouped_product.grouped_product`, for a type that tensor cores have."""
     experts, inputs, outputs = matrices.shape
     out = rows.new_zeros(len(rows), outputs)
     ends = ends.to(torch.int32)
@@ -93,7 +89,7 @@ def grouped_product(rows: Tensor, matrices: Tensor, ends: Tensor) -> Tensor:
 
 
 def grouped_outer(left: Tensor, right: Tensor, ends: Tensor) -> Tensor:
-    """As `grouped_product.grouped_outer`, for a type of `TYPES`."""
+    """As `grouped_product.grouped_outer`, for a type that tensor cores have."""
     inputs = left.shape[1]
     outputs = right.shape[1]
     out = left.new_empty(len(ends), inputs, outputs)
