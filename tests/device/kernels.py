@@ -50,7 +50,7 @@ def errors_of_kernels(device: str) -> Iterator[dict[str, Any]]:
             error = _packed_error(grid, dtype, device)
             yield {
                 "kernel": f"packed, {name}",
-                "type": NAMES[dtype],
+                "type": _name(dtype),
                 "error": error,
                 "round-off": torch.finfo(dtype).eps / 2,
             }
@@ -110,13 +110,9 @@ def compiled() -> Iterator[dict[str, Any]]:
     """Registers, spilled bytes and shared memory of each kernel, type and compute capability."""
     for capability in CAPABILITIES:
         for name, kernel, pointers, sizes in _kernels():
-            for dtype in NAMES.values():
-                yield {
-                    "kernel": name,
-                    "type": dtype,
-                    "sm": capability,
-                    **_compile(kernel, pointers, sizes, dtype, capability),
-                }
+            for dtype, short in NAMES.items():
+                found = _compile(kernel, pointers, sizes, short, capability)
+                yield {"kernel": name, "type": _name(dtype), "sm": capability, **found}
 
 
 def _kernels() -> Iterator[tuple[str, Any, set[str], dict[str, int]]]:

@@ -114,6 +114,7 @@ def rendered(audit: Mapping[str, Any]) -> str:
     parts += ["## Where the host waits in a forward pass, a backward pass or a step", ""]
     parts += _table(audit["waits"], ("line", "what", "part", "cases", "times"))
     parts += ["## Kernels of Triton in its interpreter, against float64", ""]
+    parts += ["By the norm of each result. The interpreter cuts numbers off to bfloat16, where a GPU rounds them.", ""]
     parts += _table(audit["kernels"]["interpret"], ("kernel", "type", "error", "round-off"))
     parts += ["## The same kernels compiled, no device needed", ""]
     parts += _table(audit["kernels"]["compile"], ("kernel", "type", "sm", "registers", "spilled bytes", "shared bytes"))

@@ -47,11 +47,11 @@ def test_where_the_host_waits(device: SimulatedDevice) -> None:
     before = device.places.found.copy()
     numbers = torch.tensor([3, 0, 2], **PLACE)
     assert numbers.sum().item() == 5
-    assert numbers.nonzero().shape == (2, 1)
+    assert torch.equal(numbers, numbers.clone())
     assert numbers.tolist() == [3, 0, 2]
     assert numbers.masked_select(numbers > 0).cpu().tolist() == [3, 2]
     waited = {place.what for place in device.places.found - before}
-    assert waited == {"item", "nonzero", "tolist", "masked_select", "copy to the host"}
+    assert waited == {"item", "equal", "tolist", "masked_select", "copy to the host"}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

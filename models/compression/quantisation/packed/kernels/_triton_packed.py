@@ -54,11 +54,13 @@ def linear(x_RI: Tensor, weight: Codes) -> Tensor:
     out_RO = x_RI.new_empty(len(x_RI), weight.outputs)
     grid = (triton.cdiv(len(x_RI), TILE_R), triton.cdiv(weight.outputs, TILE_O))
     precision = "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
-    packed_kernel[grid](
-        x_RI, weight.words, weight.scale, weight.zero if weight.zero is not None else weight.scale, out_RO,
-        len(x_RI), weight.columns, weight.outputs, weight.words.shape[-1], weight.scale.shape[-1],
-        weight.grid.size(weight.columns),
-        bits=weight.grid.bits, middle=weight.grid.middle, symmetric=weight.zero is None,
-        tile_r=TILE_R, tile_o=TILE_O, tile_i=TILE_I, precision=precision, num_warps=WARPS,
-    )  # fmt: skip
+    zero = weight.scale if weight.zero is None else weight.zero  # of a symmetric grid it is not read
+    with torch.cuda.device_of(x_RI):
+        packed_kernel[grid](
+            x_RI, weight.words, weight.scale, zero, out_RO,
+            len(x_RI), weight.columns, weight.outputs, weight.words.shape[-1], weight.scale.shape[-1],
+            weight.grid.size(weight.columns),
+            bits=weight.grid.bits, middle=weight.grid.middle, symmetric=weight.zero is None,
+            tile_r=TILE_R, tile_o=TILE_O, tile_i=TILE_I, precision=precision, num_warps=WARPS,
+        )  # fmt: skip
     return out_RO
