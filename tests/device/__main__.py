@@ -14,7 +14,6 @@ from sparsebench.suites.runner.execution.isolation.preload import warm_up
 
 from .cells import Found, cases_of, in_cell, in_function
 from .functions import CASES
-from .kernels import measured
 from .table import PAGE, STORE, as_json, problems, rendered
 
 TYPES = (torch.float32, torch.bfloat16)
@@ -52,6 +51,8 @@ def main() -> int:
             "this is a build of torch for the CPU: `make device-audit` makes an environment with the other\n"
         )
         return 1
+    from .kernels import measured  # asks for Triton, which the other build does not bring
+
     torch.set_num_threads(1)
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # errors of rules are in the table
     audit = as_json(found_by(cases()), {what: measured(what) for what in ("interpret", "compile")})
