@@ -58,6 +58,7 @@ def _replacements(device: SimulatedDevice) -> Iterator[tuple[Any, str, Any]]:
     yield fake_tensor, "init_gpu_context", lambda *_: None
     yield torch.autograd, "backward", _backward(torch.autograd.backward)
     yield torch.autograd, "grad", _grad(torch.autograd.grad)
+    yield torch.utils, "swap_tensors", _swapped(torch.utils.swap_tensors)
     yield torch.autograd.Function, "apply", classmethod(_apply(torch.autograd.Function.apply.__func__))
     yield torch.autograd.function.FunctionCtx, "set_materialize_grads", _set_materialize_grads
     yield counting, "_plain_tensors", lambda tensor, _: iter([value(tensor)])
@@ -157,6 +158,18 @@ def _deepcopy(self: FakeTensor, memo: dict[int, Any]) -> Any:
             copied = torch.nn.Parameter(copied, self.requires_grad)
         memo[id(self)] = copied
     return memo[id(self)]
+
+
+def _swapped(swap: Callable[[Tensor, Tensor], None]) -> Callable[[Tensor, Tensor], None]:
+    """What a module does to a parameter that changes its type: of one on a device it sets the data."""
+
+    def swapped(old: Tensor, new: Tensor) -> None:
+        if isinstance(old, FakeTensor) and isinstance(new, FakeTensor):
+            old.data = new.detach()
+        else:
+            swap(old, new)
+
+    return swapped
 
 
 def _set_data(self: FakeTensor, new: Tensor) -> None:

@@ -57,18 +57,21 @@ class SimulatedDevice(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operator by the rules of the device and on the values."""
         kwargs = kwargs or {}
-        if not any(isinstance(leaf, FakeTensor) for leaf in tree_leaves((args, kwargs))):
-            made = func(*args, **_at_home(kwargs))
-            return tree_map(self._wrapped, made) if _asks_for_it(kwargs) else made
         if func is torch.ops.prim.device.default:
-            return args[0].fake_device
+            return args[0].device
+        leaves = tree_leaves((args, kwargs))
+        asked = any(isinstance(leaf, torch.device) and leaf.type == "cuda" for leaf in leaves)
+        here = any(isinstance(leaf, FakeTensor) for leaf in leaves)
+        if _composite(func) and (here or asked):
+            with self:
+                return func.decompose(*args, **kwargs)
+        if not here:
+            made = func(*args, **_at_home(kwargs))
+            return tree_map(self._wrapped, made) if asked else made
         if func in CHOICES:
             return CHOICES[func]
         if func.namespace == "sparsebench" and func not in LAUNCHED:  # what an operator of ours does inside counts, too
             return self._inside(func, args, kwargs)
-        if _composite(func):
-            with self:
-                return func.decompose(*args, **kwargs)
         return self._both(func, args, kwargs)
 
     def on_device(self, real: Tensor) -> Tensor:
