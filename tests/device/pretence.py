@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -58,6 +59,7 @@ def _replacements(device: SimulatedDevice) -> Iterator[tuple[Any, str, Any]]:
     yield fake_tensor, "init_gpu_context", lambda *_: None
     yield torch.autograd, "backward", _backward(torch.autograd.backward)
     yield torch.autograd, "grad", _grad(torch.autograd.grad)
+    yield threading.Thread, "run", _run(threading.Thread.run, device)
     yield torch.utils, "swap_tensors", _swapped(torch.utils.swap_tensors)
     yield torch.autograd.Function, "apply", classmethod(_apply(torch.autograd.Function.apply.__func__))
     yield torch.autograd.function.FunctionCtx, "set_materialize_grads", _set_materialize_grads
@@ -158,6 +160,14 @@ def _deepcopy(self: FakeTensor, memo: dict[int, Any]) -> Any:
             copied = torch.nn.Parameter(copied, self.requires_grad)
         memo[id(self)] = copied
     return memo[id(self)]
+
+
+def _run(run: Callable[[threading.Thread], None], device: SimulatedDevice) -> Callable[[threading.Thread], None]:
+    def run_there(self: threading.Thread) -> None:
+        with device.in_another_thread():
+            run(self)
+
+    return run_there
 
 
 def _swapped(swap: Callable[[Tensor, Tensor], None]) -> Callable[[Tensor, Tensor], None]:

@@ -49,10 +49,14 @@ class SimulatedDevice(TorchDispatchMode):
     Raises in place of a device: an operator that mixes devices or refuses a type, and what FakeTensors cannot do.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, fakes: FakeTensorMode | None = None) -> None:
         super().__init__()
         self.places = places
-        self._fakes = FakeTensorMode(allow_non_fake_inputs=True)
+        self._fakes = fakes or FakeTensorMode(allow_non_fake_inputs=True)
+
+    def in_another_thread(self) -> SimulatedDevice:
+        """The same device: a thread has modes of its own."""
+        return SimulatedDevice(self.places, self._fakes)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operator by the rules of the device and on the values."""

@@ -82,7 +82,7 @@ def grouped_product(rows: Tensor, matrices: Tensor, ends: Tensor) -> Tensor:
     tile_expert, tile_row = _tiles(ends, len(rows))
     grid = (len(tile_expert), triton.cdiv(outputs, TILE_O))
     with torch.cuda.device_of(rows):
-        product_kernel[grid](
+        product_kernel[grid](  # pyright: ignore[reportIndexIssue]
             rows, matrices, out, tile_expert, tile_row, ends, inputs, outputs, experts,
             *rows.stride(), *matrices.stride(), out.stride(0),
             tile_s=TILE_S, tile_o=TILE_O, tile_i=TILE_I, precision=_precision(), num_warps=WARPS,
@@ -97,7 +97,7 @@ def grouped_outer(left: Tensor, right: Tensor, ends: Tensor) -> Tensor:
     out = left.new_empty(len(ends), inputs, outputs)
     grid = (len(ends), triton.cdiv(inputs, TILE_S), triton.cdiv(outputs, TILE_O))
     with torch.cuda.device_of(left):
-        outer_kernel[grid](
+        outer_kernel[grid](  # pyright: ignore[reportIndexIssue]
             left, right, out, ends.to(torch.int32), inputs, outputs, *left.stride(), *right.stride(),
             tile_s=TILE_I, tile_o=TILE_O, tile_i=TILE_S, precision=_precision(), num_warps=WARPS,
         )  # fmt: skip

@@ -56,7 +56,7 @@ def linear(x_RI: Tensor, weight: Codes) -> Tensor:
     precision = "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
     zero = weight.scale if weight.zero is None else weight.zero  # of a symmetric grid it is not read
     with torch.cuda.device_of(x_RI):
-        packed_kernel[grid](
+        packed_kernel[grid](  # pyright: ignore[reportIndexIssue]
             x_RI, weight.words, weight.scale, zero, out_RO,
             len(x_RI), weight.columns, weight.outputs, weight.words.shape[-1], weight.scale.shape[-1],
             weight.grid.size(weight.columns),
