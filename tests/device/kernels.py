@@ -129,6 +129,13 @@ def _kernels() -> Iterator[tuple[str, Any, set[str], dict[str, int]]]:
         {"left", "right", "out"},
         {"tile_s": _tiles.TILE_I, "tile_o": _tiles.TILE_O, "tile_i": _tiles.TILE_S},
     )
+    tiles = {"tile_r": _triton_packed.TILE_R, "tile_o": _triton_packed.TILE_O, "tile_i": _triton_packed.TILE_I}
+    yield (
+        "packed, 4 bits",
+        _triton_packed.packed_kernel,
+        {"x", "scale", "zero", "out"},
+        {**tiles, "bits": 4, "middle": 8, "symmetric": True},
+    )
 
 
 def _compile(kernel: Any, pointers: set[str], sizes: dict[str, int], dtype: str, capability: int) -> dict[str, int]:

@@ -27,6 +27,8 @@ CARDS = (
     Card("H100 SXM", {"bf16": 989e12, "fp32": 67e12}, 3.35e12),
     Card("A100 80 GB SXM", {"bf16": 312e12, "fp32": 19.5e12}, 2.04e12),
 )
+MOST_ROWS = 64
+"""Rows of an expert up to which packed weights are read as they are."""
 SIZES = {"bf16": 2, "fp32": 4}
 """Bytes of a number."""
 
@@ -70,7 +72,7 @@ def _row(card: Card, dtype: str, shape: Experts) -> dict[str, Any]:
     operations, moved = work(shape, SIZES[dtype])
     row = {"GFLOP": operations / 1e9, "MB": moved / 1e6, "grouped_mm µs": _time(card, dtype, operations, moved)}
     row["ours µs"] = _time(card, dtype, operations * padding(shape), moved)
-    if dtype == "bf16":
+    if dtype == "bf16" and shape.pairs <= MOST_ROWS * shape.chosen:
         row["4 bits µs"] = _time(card, dtype, operations, packed_bytes(shape))
     return row
 

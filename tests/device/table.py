@@ -29,7 +29,7 @@ MENDED = (
 PREDICTED = (
     "The roofline of both products, forward, from the makers' peak rates and bandwidth (`tests/device/roofline.py`), "
     "without launches and caches. Ours does the same work in tiles, whose last rows are half empty; 4 bits are packed "
-    "weights, which are read as such up to 64 rows."
+    "weights, where an expert has so few rows that they are read as such."
 )
 PREDICTED_COLUMNS = (
     *("card", "type", "tokens", "width", "hidden", "experts", "top_k"),
@@ -137,4 +137,6 @@ def _shown(value: Any) -> str:
         return "–"
     if not isinstance(value, float):
         return str(value)
+    if value >= 1000:
+        return f"{value:,.0f}"
     return f"{value:.3g}" if value >= 0.01 else f"{value:.1e}"
