@@ -7,6 +7,8 @@
 # make faults  the fault suite with many more draws: 100 random kills, more than 10,000 mutated inputs
 # make faults-cluster  a Ray cluster in three network namespaces under 30 random faults (root, ip, tc; many minutes)
 # make parity  every round trip against foreign code and official outputs: writes models/PARITY.md, fails where one is off
+# make device-audit  what runs on CUDA, checked without a GPU: writes models/DEVICE.md (gigabytes once, half an hour)
+# make gpu     on a machine with a GPU: every check and speed cell of it, into reports/results/gpu
 # make check   ruff, pyright, import-linter
 # make speed   the speed cells alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
 # make speed-check  the same, and fails where a target is not reached
@@ -16,10 +18,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= results/quick
 PYTEST = $(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
+DEVICE_ENV ?= .venv-device
 FAULTS = SPARSEBENCH_FAULTS=long $(PYTEST) tests/faults --timeout=7200
 SPEED = $(BIN)/sparsebench speed --out $(OUT)
 
-.PHONY: setup bench test quick-test test-long costs faults faults-cluster parity check speed speed-check lowest newest
+.PHONY: setup bench test quick-test test-long costs faults faults-cluster parity device-audit gpu check speed speed-check lowest newest
 
 setup: .venv/.ready
 
@@ -38,7 +41,14 @@ bench: setup
 speed: setup
 	$(SPEED)
 
-speed-check: setup
+speed-device-audit: setup
+	$(BIN)/python -m tests.device.environment $(DEVICE_ENV)
+	$(DEVICE_ENV)/bin/python -m tests.device
+
+gpu: setup
+	$(BIN)/python -m tests.device.gpu
+
+check: setup
 	$(SPEED) --check
 
 test: setup
@@ -61,6 +71,13 @@ faults-cluster: setup
 
 parity: setup
 	$(BIN)/python -m tests.models.parity
+
+device-audit: setup
+	$(BIN)/python -m tests.device.environment $(DEVICE_ENV)
+	$(DEVICE_ENV)/bin/python -m tests.device
+
+gpu: setup
+	$(BIN)/python -m tests.device.gpu
 
 check: setup
 	$(BIN)/ruff check .

@@ -9,15 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...moe.experts.grouped_product import grouped_mm, grouped_product
+from ...moe.experts.grouped_product import product_of_groups
 from ...moe.experts.rows import pieces, scratch
 
 # Shapes: T tokens, I inputs, O outputs, E experts, K chosen experts, S = T * K (token, expert) pairs, R rows of one.
 
 FEW_PAIRS = 8
 """Up to so many (token, expert) pairs they are taken one by one where nobody wants a gradient: no sorting."""
-ALIGNMENT = 16
-"""`grouped_mm` wants rows of a multiple of this many bytes."""
 
 
 class MadeExperts:
@@ -52,11 +50,9 @@ def routed_linear(x_TI: Tensor, index_TK: Tensor, weight_TK: Tensor, bank: Tenso
     On a GPU one grouped product. Elsewhere tokens are sorted by expert, so that each expert multiplies one block of
     rows; a few pairs are taken one by one. All forms are the same sum, rounded in another order.
     """
-    if isinstance(bank, Tensor) and x_TI.is_cuda and _fits_grouped(x_TI, bank):
+    if torch.compiler.is_compiling() or x_TI.is_cuda:
+        assert isinstance(bank, Tensor)  # `made` gives no other in a graph or on a GPU
         return _grouped(x_TI, index_TK, weight_TK, bank)
-    if torch.compiler.is_compiling():
-        assert isinstance(bank, Tensor)  # `made` gives no other in a graph
-        return _grouped(x_TI, index_TK, weight_TK, bank, grouped_product)
     # Not by index: the backward of an index makes a zero tensor as large as all experts, once for each expert.
     matrices = bank.unbind() if isinstance(bank, Tensor) else bank
     if torch.is_grad_enabled() or index_TK.is_meta or len(x_TI) == 0:
@@ -154,25 +150,13 @@ def _one_by_one(x_TI: Tensor, index_TK: Tensor, weight_TK: Tensor, matrices: Mat
     return torch.cat(rows) if rows else F.linear(x_TI, matrices[0])
 
 
-def _fits_grouped(x_TI: Tensor, bank_EOI: Tensor) -> bool:
-    size = x_TI.element_size()
-    _, outputs, inputs = bank_EOI.shape
-    return x_TI.dtype == bank_EOI.dtype and outputs * size % ALIGNMENT == 0 and inputs * size % ALIGNMENT == 0
-
-
-def _grouped(
-    x_TI: Tensor,
-    index_TK: Tensor,
-    weight_TK: Tensor,
-    bank_EOI: Tensor,
-    product: Callable[[Tensor, Tensor, Tensor], Tensor] = grouped_mm,
-) -> Tensor:
+def _grouped(x_TI: Tensor, index_TK: Tensor, weight_TK: Tensor, bank_EOI: Tensor) -> Tensor:
     """No number goes to the host: the row behind the last one of each expert is found on the device."""
     index_S = index_TK.flatten()
     sorted_S, order_S = index_S.sort(stable=True)
     token_S = order_S // index_TK.shape[1]
     bounds_E = torch.arange(1, len(bank_EOI) + 1, device=index_S.device)
     ends_E = torch.searchsorted(sorted_S, bounds_E).to(torch.int32)
-    out_SO = product(x_TI[token_S], bank_EOI.transpose(1, 2), ends_E)
+    out_SO = product_of_groups(x_TI[token_S], bank_EOI.transpose(1, 2), ends_E)
     out_SO = out_SO * weight_TK.flatten()[order_S].to(out_SO.dtype).unsqueeze(-1)
     return out_SO.new_zeros(x_TI.shape[0], bank_EOI.shape[1]).index_add(0, token_S, out_SO)

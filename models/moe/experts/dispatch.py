@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch._compile import _disable_dynamo
 
 from ...native.watching import are_operators_watched
-from .eager import Weights, loop_experts
+from .eager import Weights, check_devices, loop_experts
 from .graph_experts import evaluated, swiglu_experts, trained_swiglu_experts
-from .grouped_product import grouped_mm, grouped_product
+from .grouped_product import product_of_groups
 from .native import Native, native
 from .operators import Operators
 from .training import TrainedExperts
@@ -23,8 +23,6 @@ from .training import TrainedExperts
 _TORCH = Operators()
 _ORDINARY = (Tensor, nn.Parameter)
 __all__ = ["Weights", "kernels", "run_experts"]
-ALIGNMENT = 16
-"""`grouped_mm` wants rows of a multiple of this many bytes."""
 
 
 def run_experts(
@@ -45,11 +43,11 @@ def run_experts(
     out_TD = _by_themselves(x_TD, index_TK, weight_TK, weights)
     if out_TD is not None:
         return out_TD
-    if x_TD.is_cuda and fits_grouped(x_TD, weights):
-        return grouped_experts(x_TD, index_TK, weight_TK, weights)
-    # The grouped product above can be compiled; what follows calls into C++ or loops over counts, which cannot.
-    if torch.compiler.is_compiling():
-        return _in_a_graph(x_TD, index_TK, weight_TK, weights)
+    # What follows calls into C++ or loops over counts: no graph can have that, and a GPU would have to be waited for.
+    # Weights in a form of their own that came this far (quantised, with a bias) know products one by one alone.
+    on_gpu = x_TD.is_cuda and not hasattr(type(weights.gate_up), "run_experts")
+    if torch.compiler.is_compiling() or on_gpu:
+        return _as_operators(x_TD, index_TK, weight_TK, weights)
     gate_up = weights.gate_up
     down = weights.down
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in (x_TD, weight_TK, gate_up, down))
@@ -88,8 +86,8 @@ def _by_themselves(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: W
     return own.run_experts(x_TD, index_TK, weight_TK, weights.down)
 
 
-def _in_a_graph(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
-    """The same in operators that have a place in a graph: shapes in it cannot depend on the choice."""
+def _as_operators(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
+    """The same in operators that have a place in a graph, or on a GPU: shapes do not depend on the choice."""
     kind_of_weight = type(weights.gate_up)
     if hasattr(kind_of_weight, "__tensor_flatten__") and not hasattr(kind_of_weight, "run_experts"):  # over processes
         return _between_graphs(x_TD, index_TK, weight_TK, weights)  # pyright: ignore[reportCallIssue]
@@ -100,7 +98,8 @@ def _in_a_graph(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weig
         weights = weights._replace(gate_up=weights.gate_up.to(dtype), down=weights.down.to(dtype))
     ours = x_TD.is_cpu and weights.gated and weights.bias is None and _is_silu(weights.activation)
     if not (ours and x_TD.dtype == weights.gate_up.dtype == weights.down.dtype):
-        return grouped_experts(x_TD, index_TK, weight_TK, weights, grouped_product).to(kind)
+        check_devices(x_TD, weights)
+        return grouped_experts(x_TD, index_TK, weight_TK, weights).to(kind)
     tensors = (x_TD, index_TK.to(torch.int64), weight_TK, weights.gate_up, weights.down)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return trained_swiglu_experts(*tensors)[0].to(kind)
@@ -181,26 +180,8 @@ def _library(dtype: torch.dtype) -> Native | None:
     return library if library is not None and dtype in library.dtypes else None
 
 
-def fits_grouped(x_TD: Tensor, weights: Weights) -> bool:
-    """Whether `grouped_experts` can do these experts."""
-    if weights.bias is not None or not x_TD.dtype == weights.gate_up.dtype == weights.down.dtype:
-        return False
-    _, width, hidden = weights.down.shape
-    size = x_TD.element_size()
-    return width * size % ALIGNMENT == 0 and hidden * size % ALIGNMENT == 0
-
-
-def grouped_experts(
-    x_TD: Tensor,
-    index_TK: Tensor,
-    weight_TK: Tensor,
-    weights: Weights,
-    product: Callable[[Tensor, Tensor, Tensor], Tensor] = grouped_mm,
-) -> Tensor:
-    """Sum over the chosen experts of weight times expert output, (T, D), with autograd. An index of N: no expert.
-
-    `product`: `grouped_mm`, or `grouped_product` for shapes and types that it does not take.
-    """
+def grouped_experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, weights: Weights) -> Tensor:
+    """Sum over the chosen experts of weight times expert output, (T, D), with autograd. An index of N: no expert."""
     experts = len(weights.down)
     top_k = index_TK.shape[1]
     index_S = index_TK.flatten()
@@ -213,7 +194,7 @@ def grouped_experts(
     bounds_N = torch.arange(1, experts + 1, device=index_S.device)
     ends_N = torch.searchsorted(sorted_S, bounds_N).to(torch.int32)
     token_S = order_S // top_k
-    inward_SM = product(x_TD[token_S], weights.gate_up.transpose(1, 2), ends_N)
+    inward_SM = product_of_groups(x_TD[token_S], weights.gate_up.transpose(1, 2), ends_N)
     if weights.bias is not None:
         inward_SM = inward_SM + weights.bias[sorted_S].to(inward_SM.dtype)
     if weights.gated:
@@ -222,5 +203,5 @@ def grouped_experts(
     else:
         acted_SM = weights.activation(inward_SM)
     weight_S1 = weight_S[order_S].to(acted_SM.dtype).unsqueeze(-1)
-    out_SD = product(acted_SM * weight_S1, weights.down.transpose(1, 2), ends_N)
+    out_SD = product_of_groups(acted_SM * weight_S1, weights.down.transpose(1, 2), ends_N)
     return torch.zeros_like(x_TD).index_add(0, token_S, out_SD.to(x_TD.dtype))

@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 from torch.utils.flop_counter import FlopCounterMode
 
 from sparsebench.models.moe.experts import dispatch
-from sparsebench.models.moe.experts.dispatch import Weights, fits_grouped, grouped_experts, kernels, run_experts
+from sparsebench.models.moe.experts.dispatch import Weights, grouped_experts, kernels, run_experts
 from sparsebench.models.moe.experts.eager import loop_experts
 from sparsebench.models.moe.experts.native import Native
 
@@ -277,15 +277,6 @@ def test_idle_experts_and_nobody_routed(case: Cases) -> None:
     one = made._replace(index=torch.full_like(made.index, 3))
     torch.testing.assert_close(grouped(one).double(), one.oracle(), atol=1e-5, rtol=1e-5)
     assert not grouped(made._replace(index=torch.full_like(made.index, 5))).any()
-
-
-def test_what_fits(case: Cases) -> None:
-    made = case(7, 32, 16, 5, 2)
-    assert fits_grouped(made.x, made.weights)
-    assert not fits_grouped(made.x, made.weights._replace(bias=torch.zeros(5, 32)))
-    assert not fits_grouped(made.x.bfloat16(), made.weights)
-    odd = case(7, 30, 16, 5, 2)
-    assert not fits_grouped(odd.x, odd.weights)
 
 
 def test_another_activation_and_no_gate(case: Cases) -> None:

@@ -1,9 +1,11 @@
 """A product for each expert as one operator of a graph."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from sparsebench.models.moe.experts.grouped_product import grouped_mm, grouped_outer, grouped_product
+from sparsebench.models.moe.experts.grouped_product import grouped_outer, grouped_product, product_of_groups
 
 
 def drawn(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -36,4 +38,19 @@ def test_operators_are_what_torch_asks_of_them() -> None:
 def test_what_torch_computes_where_it_can() -> None:
     rows, matrices = drawn(9, 8, dtype=torch.float32), drawn(3, 8, 4, dtype=torch.float32)
     ends = torch.tensor([4, 4, 9], dtype=torch.int32)
-    torch.testing.assert_close(grouped_product(rows, matrices, ends), grouped_mm(rows, matrices, ends))
+    torch.testing.assert_close(grouped_product(rows, matrices, ends), F.grouped_mm(rows, matrices, offs=ends))
+
+
+def test_operations_are_counted_forward_and_backward() -> None:
+    rows, matrices = drawn(9, 5).requires_grad_(), drawn(3, 5, 4).requires_grad_()
+    with FlopCounterMode(display=False) as counter:
+        grouped_product(rows, matrices, torch.tensor([4, 4, 9])).sum().backward()
+    assert counter.get_total_flops() == 3 * 2 * 9 * 5 * 4
+
+
+def test_autocast_narrows_both() -> None:
+    ends = torch.tensor([4, 4, 9], dtype=torch.int32)
+    rows, matrices = drawn(9, 8, dtype=torch.float32), drawn(3, 8, 4, dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert product_of_groups(rows, matrices.bfloat16(), ends).dtype is torch.bfloat16
+        assert product_of_groups(rows.double(), matrices.double(), ends).dtype is torch.float64

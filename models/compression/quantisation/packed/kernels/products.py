@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,8 @@ from .native import PackedKernels, kernels, obstacle
 # Shapes: R rows, I inputs, O outputs; T tokens, D width, K chosen experts, N experts, M hidden neurons.
 
 _ORDINARY = (Tensor, nn.Parameter)
+MOST_ROWS = 64
+"""Rows up to which codes are read as they are on a GPU; more are multiplied with the dense weight, made once."""
 _dense: ContextVar[bool] = ContextVar("dense products", default=False)
 
 
@@ -38,6 +41,8 @@ def dense_products() -> Iterator[None]:
 
 def why_dense(weight: Codes) -> str | None:
     """Why products with this weight make the dense one, in words; None: they do not, where no gradient is wanted."""
+    if weight.words.is_cuda:
+        return _why_dense_on_gpu(weight)
     found = misfit(weight.grid, weight.columns)
     if found is not None:
         return found
@@ -54,6 +59,8 @@ def linear(x: Tensor, weight: Codes, bias: Tensor | None = None) -> Tensor | Non
     """
     if torch.compiler.is_compiling():
         return linear_in_a_graph(x, weight, bias) if _in_a_graph(x, weight, bias) else None
+    if x.is_cuda:
+        return _on_gpu(x, weight, bias)
     library = _library(x, weight)
     if library is None or (bias is not None and not _plain(bias, x.dtype)):
         return None
@@ -94,6 +101,35 @@ def experts(x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor, gate_up: Codes, d
     if weight_TK.dtype != torch.float32:
         weight_TK = weight_TK.to(torch.float32)
     return library.experts(x_TD.contiguous(), index_TK.contiguous(), weight_TK.contiguous(), gate_up, down)
+
+
+def _on_gpu(x: Tensor, weight: Codes, bias: Tensor | None) -> Tensor | None:
+    """By the kernel of Triton, with the exact inputs: a few rows, where nobody wants a gradient; or None."""
+    if _dense.get() or _why_dense_on_gpu(weight) is not None or x.dtype != weight.scale.dtype:
+        return None
+    few = 0 < x.numel() <= MOST_ROWS * weight.columns
+    if not few or weight.words.dim() != 2 or torch.is_autocast_enabled("cuda") or is_in_torch_dispatch_mode():
+        return None
+    if type(x) not in _ORDINARY or not (weight.words.is_contiguous() and weight.scale.is_contiguous()):
+        return None
+    if (weight.zero is not None and not weight.zero.is_contiguous()) or (torch.is_grad_enabled() and x.requires_grad):
+        return None
+    from . import _triton_packed
+
+    rows = x.reshape(-1, weight.columns).contiguous()
+    out = _triton_packed.linear(rows, weight).view(*x.shape[:-1], weight.outputs)
+    return out if bias is None else out + bias
+
+
+def _why_dense_on_gpu(weight: Codes) -> str | None:
+    """As `why_dense`."""
+    if 8 % weight.grid.bits:
+        return f"codes of {weight.grid.bits} bits do not fill bytes: 2, 4 and 8 do"
+    if weight.scale.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        return f"there is no kernel for {weight.scale.dtype} on a GPU"
+    if importlib.util.find_spec("triton") is None:
+        return "the kernel for GPUs is of Triton, which is not installed"
+    return None
 
 
 def _fits(weight: Codes) -> bool:
