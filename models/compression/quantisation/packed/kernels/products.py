@@ -108,7 +108,7 @@ def _on_gpu(x: Tensor, weight: Codes, bias: Tensor | None) -> Tensor | None:
     if _dense.get() or _why_dense_on_gpu(weight) is not None or x.dtype != weight.scale.dtype:
         return None
     few = 0 < x.numel() <= MOST_ROWS * weight.columns
-    if not few or weight.words.dim() != 2 or torch.is_autocast_enabled("cuda") or is_in_torch_dispatch_mode():
+    if not few or weight.words.dim() != 2 or torch.is_autocast_enabled("cuda") or are_operators_watched():
         return None
     if type(x) not in _ORDINARY or not (weight.words.is_contiguous() and weight.scale.is_contiguous()):
         return None
