@@ -8,6 +8,7 @@ the device is done.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -49,14 +50,16 @@ class SimulatedDevice(TorchDispatchMode):
     Raises in place of a device: an operator that mixes devices or refuses a type, and what FakeTensors cannot do.
     """
 
-    def __init__(self, places: Places, fakes: FakeTensorMode | None = None) -> None:
+    def __init__(self, places: Places, beside: SimulatedDevice | None = None) -> None:
         super().__init__()
         self.places = places
-        self._fakes = fakes or FakeTensorMode(allow_non_fake_inputs=True)
+        self._fakes = FakeTensorMode(allow_non_fake_inputs=True) if beside is None else beside._fakes
+        # One mode of fakes for all threads, which are entered and left one at a time.
+        self._alone = threading.RLock() if beside is None else beside._alone
 
     def in_another_thread(self) -> SimulatedDevice:
         """The same device: a thread has modes of its own."""
-        return SimulatedDevice(self.places, self._fakes)
+        return SimulatedDevice(self.places, self)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operator by the rules of the device and on the values."""
@@ -80,7 +83,7 @@ class SimulatedDevice(TorchDispatchMode):
 
     def on_device(self, real: Tensor) -> Tensor:
         """A tensor of the device that holds this value."""
-        with self._fakes:
+        with self._alone, self._fakes:
             fake = torch.empty_strided(real.shape, real.stride(), dtype=real.dtype, device="cuda")
         fake.real_tensor = real
         return fake
@@ -109,7 +112,7 @@ class SimulatedDevice(TorchDispatchMode):
         if func is aten._local_scalar_dense.default or func is aten.equal.default:
             return None
         try:
-            with self._fakes:
+            with self._alone, self._fakes:
                 return func(*args, **kwargs)
         except (DataDependentOutputException, DynamicOutputShapeException):
             if func not in SYNCHRONISES:

@@ -104,7 +104,7 @@ def fit_prior(
         "rest": (flat - inner.inverse_transform(reduced)).std(0),
         "weights": mixture.weights_,
         "centres": mixture.means_,
-        "factors": np.linalg.cholesky(mixture.covariances_),
+        "factors": np.linalg.cholesky(np.asarray(mixture.covariances_)),
     }
     prior.load_state_dict({name: torch.as_tensor(value, dtype=torch.float32) for name, value in found.items()})
     return prior
