@@ -26,13 +26,16 @@ from sparsebench.suites.molecules.tasks.synthetic_generation_trained import Synt
 
 CHAINS: dict[str, Sequence[Method]] = {
     "SparseAdapter": [SparseAdapter(learning_rate=1e-2)],
-    "PAD": [DynamicLinear(train="none"), PadNet(ratio=0.3, train="all", warmup_steps=1, learning_rate=1e-2)],
+    "PAD": [
+        DynamicLinear(train="none", experts=2, blocks=1),
+        PadNet(ratio=0.3, train="all", warmup_steps=1, learning_rate=1e-2),
+    ],
     "iDAT": [InverseDistillationTuning(teacher="tiny_generator", learning_rate=1e-2)],
     "Wanda": [Wanda(parts=("ffn",), train="all", learning_rate=1e-2)],
     "experts of 4 bits": [
-        SharedSplit(train="none"),
+        SharedSplit(num_experts=4, num_shared=1, train="none"),
         Tune(learning_rate=1e-2),
-        Quantise(method="gptq", bits=4, train="none"),
+        Quantise(method="rtn", bits=4, train="none"),
     ],
 }
 
@@ -44,7 +47,6 @@ def context(seed: int = 0, **budget: Any) -> Context:
 
 
 @pytest.mark.parametrize("name", CHAINS)
-@pytest.mark.filterwarnings("ignore:.*rounded to nearest for want of tokens")
 def test_methods_train_a_generator_and_draw_from_it(name: str) -> None:
     outcome = SyntheticGenerationTrained().run(CHAINS[name], tiny_generator.load, context())
     assert outcome.main_metric == "valid" and outcome.metrics["valid"].value == 1.0
