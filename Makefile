@@ -41,14 +41,7 @@ bench: setup
 speed: setup
 	$(SPEED)
 
-speed-device-audit: setup
-	$(BIN)/python -m tests.device.environment $(DEVICE_ENV)
-	$(DEVICE_ENV)/bin/python -m tests.device
-
-gpu: setup
-	$(BIN)/python -m tests.device.gpu
-
-check: setup
+speed-check: setup
 	$(SPEED) --check
 
 test: setup
