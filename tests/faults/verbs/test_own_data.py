@@ -13,7 +13,7 @@ LISTS = {"train800": 8, "val200": 4, "test": 6}
 IMAGES = "vtab run -t own_images -b tiny -m linear_probe -o out"
 TEXT = "llm run -t own_text -b tiny -m continual_pretraining -o out"
 LABELLED = "llm run -t own_labelled_text -b hashed_words -m linear_probe -o out"
-MOLECULES = "molecules run -t own_molecules -b ecfp4 -m linear_probe -o out"
+MOLECULES = "molecules run -p fit -t own_molecules -b ecfp4 -m linear_probe -o out"
 
 
 def photographs(*changes: Callable[[Path], object]) -> Make:
