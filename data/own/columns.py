@@ -48,9 +48,7 @@ def choose_columns(table: Table, kind: Kind, given: Columns) -> Columns:
     Raises:
         TableError: an unknown name, one column for two things, or more than one column that can be meant.
     """
-    for name in (given.input, *given.targets, given.split):
-        if name and name not in table.columns:
-            raise TableError(f"{table.file} has no column {name!r}{near(name, table.columns)}")
+    check_named(table, given.input, *given.targets, given.split)
     split = given.split or split_column(table, given)
     source = given.input or input_column(table, kind, (*given.targets, split))
     targets = given.targets or _targets(table, kind, (source, split))
@@ -90,6 +88,13 @@ def _targets(table: Table, kind: Kind, taken: Sequence[str]) -> tuple[str, ...]:
     if not free:
         raise TableError(f"{table.file} has no column to predict: there is only {_listed(taken)}")
     raise TableError(f"{table.file}: which column is to be predicted? Say {option} with one of {_listed(free)}")
+
+
+def check_named(table: Table, *names: str) -> None:
+    """Raise a `TableError` for a name, if it is not empty, that no column has."""
+    for name in names:
+        if name and name not in table.columns:
+            raise TableError(f"{table.file} has no column {name!r}{near(name, table.columns)}")
 
 
 def split_column(table: Table, given: Columns) -> str:

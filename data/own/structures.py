@@ -14,7 +14,7 @@ from ..identity import identity
 from ..labelled.dealt import Part, Rejected, named_parts
 from ..molecules.table import parse_failure
 from ..sources import ensure
-from .columns import Columns, input_column, split_column
+from .columns import Columns, check_named, input_column, split_column
 from .labelled import SOURCES
 from .table_folder import table_in
 from .tables import Table, read_table
@@ -76,9 +76,7 @@ def structures(table: Table, given: Columns) -> OwnStructures:
     Raises:
         TableError: an unknown column, no training molecule, fewer than two test molecules.
     """
-    for name in (given.input, given.split):
-        if name and name not in table.columns:
-            raise TableError(f"{table.file} has no column {name!r}")
+    check_named(table, given.input, given.split)
     split = given.split or split_column(table, given)
     texts = [text.strip() for text in table.columns[given.input or input_column(table, "molecules", (split,))]]
     named = named_parts(table.columns[split], str(table.file)) if split else None

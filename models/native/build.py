@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
+from .processor import facts
+
 HEADER = Path(__file__).with_name("vectors.h")
 """What every source may include."""
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-mavx2", "-mfma")
@@ -85,13 +87,9 @@ def _flag(feature: str) -> str:
 
 def _processor() -> frozenset[str]:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return frozenset(facts().get("flags", "").split())
     except OSError as error:
         raise NotAvailableError(f"the processor's features cannot be read: {error.strerror}") from error
-    for line in lines:
-        if line.startswith("flags"):
-            return frozenset(line.split(":", 1)[1].split())
-    return frozenset()
 
 
 def _built(source: Path, flags: list[str]) -> Path:

@@ -14,7 +14,6 @@ import json
 import math
 import os
 import platform
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,16 +25,16 @@ import torch
 from filelock import FileLock
 
 from .build import kernel_folder
+from .processor import facts
 from .watching import are_operators_watched
 
 SWITCH = "SPARSEBENCH_FORMS"
 """Environment variable: "measured", the default, or "rules"."""
 ROUNDS = 7
 SECONDS = 0.5
-"""Rounds end when so much time has gone; each form has two at least."""
+"""Rounds end when so much time has gone; each form runs twice at least, of which the first is not timed."""
 GAIN = 0.97
 """Another form than that of the rule has to take less than this part of its time: what is level stays."""
-CPU = Path("/proc/cpuinfo")
 NAMES = ("vendor_id", "cpu family", "model", "model name", "CPU implementer", "CPU part")
 
 Class = tuple[str | int, ...]
@@ -123,19 +122,18 @@ def status() -> str:
 def machine() -> str:
     """What forms are kept by: the processor as it names itself, and the version of torch."""
     try:
-        first = CPU.read_text(encoding="utf-8").partition("\n\n")[0]
+        known = facts()
     except OSError:
-        first = ""
-    pairs = [line.partition(":") for line in first.splitlines()]
-    facts = {name.strip(): value.strip() for name, _, value in pairs}
-    names = [facts[name] for name in NAMES if name in facts] or [platform.processor() or platform.machine()]
+        known = {}
+    names = [known[name] for name in NAMES if name in known] or [platform.processor() or platform.machine()]
     return f"{' '.join(names)}, torch {torch.__version__}"
 
 
 def _measured(forms: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     """Seconds of the fastest of some runs of each form, run in turn, so that other work disturbs all alike."""
     start = perf_counter()
-    best = {name: _seconds(form) for name, form in forms.items()}  # also makes what is made at the first call
+    for form in forms.values():  # makes what is made at the first call
+        form()
     best = {name: _seconds(form) for name, form in forms.items()}
     for _ in range(ROUNDS - 1):
         if perf_counter() - start > SECONDS:
@@ -179,9 +177,9 @@ def _keep(key: Class, form: str, seconds: Mapping[str, float]) -> None:
         with FileLock(file.with_suffix(".lock")):
             stored = _stored()
             stored.setdefault(machine(), {})[json.dumps(key)] = found
-            with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as new:
-                json.dump(stored, new, indent=1, sort_keys=True)
-            Path(new.name).replace(file)
+            partial = file.with_suffix(".partial")
+            partial.write_text(json.dumps(stored, indent=1, sort_keys=True), encoding="utf-8")
+            partial.replace(file)
     except OSError:
         return
 

@@ -1,6 +1,5 @@
 """Tasks on a table of the user's own, by the protocol of `chosen.py`: texts with a label, molecules with properties."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -8,7 +7,7 @@ from typing import ClassVar
 from sparsebench.data.labelled.dealt import PARTS, Part
 from sparsebench.data.own.columns import Kind
 from sparsebench.data.own.labelled import SOURCES, OwnTable, own_table
-from sparsebench.data.sources import source
+from sparsebench.data.own.named_folders import not_named
 
 from ..contracts.context import Context, LoadBackbone, Target
 from ..contracts.method import Method, NotApplicable
@@ -43,10 +42,7 @@ class OwnTableTask(ChosenOnValidation):
 
     def missing(self) -> str | None:
         """Why there is nothing to read, or None."""
-        about = source(SOURCES[self.kind])
-        if os.environ.get(about.environment):
-            return None
-        return f"{about.name} is a folder of yours: set {about.environment} to it; {about.note}"
+        return not_named(SOURCES[self.kind])
 
     def check_data(self) -> None:
         """Read the table, if it is there. Raises `DataError` for what is wrong with it."""

@@ -15,7 +15,22 @@ NEEDED_BYTES = 4 << 30
 
 def diagnosis() -> DoctorDocument:
     """The environment, and one finding for each thing that matters to a run."""
-    return {"schema": "sparsebench/doctor/1", "environment": environment(), "findings": _findings()}
+    from sparsebench.models.native.forms import by_rules, is_by_rules
+
+    try:
+        is_by_rules()
+    except ValueError as error:
+        with by_rules():  # what is said beside the problem needs some choice
+            return _diagnosis([_problem(str(error))])
+    return _diagnosis([_note(_forms())])
+
+
+def _diagnosis(about_forms: list[FindingDocument]) -> DoctorDocument:
+    return {
+        "schema": "sparsebench/doctor/1",
+        "environment": environment(),
+        "findings": [*_findings(), *about_forms],
+    }
 
 
 def doctor_text(found: DoctorDocument) -> str:
@@ -48,7 +63,6 @@ def _findings() -> list[FindingDocument]:
     found += [_problem(line) for line in plugin_problems()]
     found.append(_note(_experts()))
     found.append(_note(_packed_weights()))
-    found.append(_note(_forms()))
     found.append(_note(f"matrix speed: bfloat16 is {_bf16_ratio():.1f} times as fast as float32 on one thread"))
     return found
 

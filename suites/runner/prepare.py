@@ -1,11 +1,10 @@
 """What is done before a cell runs: `prepare` makes what tasks derive, `run` checks folders of the user's and pairs."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from sparsebench.data.own.named_folders import not_named
 from sparsebench.data.own_files import existing_place, is_own_file
-from sparsebench.data.sources import source
 
 from ..contracts.method import WrongBackboneError
 from ..contracts.traits import READY_HEAD
@@ -69,10 +68,7 @@ def refuse_without_own_data(cells: Iterable[Cell]) -> None:
 
 def missing_folder(cell: Cell) -> str:
     """What a cell needs and nobody has named; read from files, nothing is imported."""
-    for about in map(source, cell.sources):
-        if about.environment and not os.environ.get(about.environment):
-            return f"{about.name} is a folder of yours: set {about.environment} to it; {about.note}"
-    return ""
+    return next(filter(None, map(not_named, cell.sources)), "")
 
 
 def check_backbones(cells: Iterable[Cell], say: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparsebench.data.own.named_folders import not_named
 from sparsebench.data.sources import source
 from sparsebench.data.vision.vtab1k import PARTS, SOURCE, ImageList, VtabTask, check_images, vtab1k
 from sparsebench.data.vision.vtab1k.checks import say_test_copies
@@ -137,14 +138,6 @@ class VTAB1KTask(FolderTask):
         if self.missing() is None and self.folder not in TWINS:
             task = self.read()
             say_test_copies({part: getattr(task, part) for part in PARTS})
-
-
-def not_named(name: str) -> str | None:
-    """Why a source is not there, if its variable names no folder."""
-    about = source(name)
-    if os.environ.get(about.environment):
-        return None
-    return f"{name} is a folder of yours: set {about.environment} to it; {about.note}"
 
 
 def named_folder(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from sparsebench.data.own.named_folders import not_named
 from sparsebench.data.vision.vtab1k import OWN_IMAGES, VtabTask, own_images
 
 from ..contracts.context import Target
@@ -10,7 +11,7 @@ from ..prediction.chosen import ChosenOnValidation
 from ..prediction.data import Examples, Splits
 from ..prediction.feature_extractor import FeatureExtractor
 from .body import VisionBody
-from .community_folder import FolderTask, VTAB1KTask, examples, not_named
+from .community_folder import FolderTask, VTAB1KTask, examples
 
 
 def preprocessing(body: FeatureExtractor) -> str:

@@ -115,7 +115,7 @@ def _grad(engine: Callable[..., Any]) -> Callable[..., Any]:
         found = walked.grad(ends, wanted, grads, create_graph=create_graph)
         if materialize_grads:
             found = [torch.zeros_like(at) if it is None else it for it, at in zip(found, wanted, strict=True)]
-        if None in [None if it is None else 0 for it in found] and not allow_unused:
+        if not allow_unused and any(it is None for it in found):
             raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph.")
         return tuple(found)
 

@@ -3,7 +3,8 @@
 // Weights are read where they lie, as the model stores them: every product is a dot product of two rows that are
 // contiguous along the summed dimension, so nothing is packed or transposed, and one design (`experts`) serves one token
 // and some tens of rows for each expert. For more rows, matrix products of the BLAS are faster; `plan`, `gather`, `gate`
-// and `combine` are what lies between those.
+// and `combine` are what lies between those. In bfloat16 a matrix unit (AMX) is, too, where there is one:
+// `matrix_experts`, which packs the tokens and leaves weights where they are.
 // Shapes: T tokens, D width, K chosen experts, N experts, M hidden neurons of each, S (token, expert) pairs.
 #include "vectors.h"
 
@@ -384,8 +385,9 @@ void matrix_experts(const bf16* x, const float* weight, const bf16* gate_up, con
             const int64_t first = std::min(block, D - COLUMNS) + c;
             const int64_t others = std::max<int64_t>(0, block - first);  // columns of the block before
             if (others >= TILE) continue;
+            const __m512 sums = _mm512_loadu_ps(total + t * wide + block - task + c);
             _mm256_mask_storeu_epi16(out + t * D + first, static_cast<__mmask16>(0xffff << others),
-                                     (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(total + t * wide + block - task + c)));
+                                     (__m256i)_mm512_cvtneps_pbh(sums));
           }
     }
     _tile_release();

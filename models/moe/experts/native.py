@@ -61,6 +61,8 @@ class Native(Operators):
 
     def evaluated(self, *tensors: Tensor) -> Tensor:
         """The layer (T, D) in the fastest form: `experts`, ordinary products of sorted rows, or the matrix unit."""
+        if _is_thin(tensors):
+            return self.experts(*tensors)
         forms: dict[str, Callable[..., Tensor]] = {"kernel": self.experts, "products": self._by_products}
         if self.takes_matrix_unit(tensors[0], tensors[-1]):
             forms["matrix unit"] = self.matrix_experts
@@ -71,6 +73,8 @@ class Native(Operators):
     ) -> tuple[Tensor, Tensor, Plan]:
         """The same with what a way back needs, as `Operators.forward` says."""
         tensors = (x_TD, index_TK, weight_TK, gate_up, down)
+        if _is_thin(tensors):
+            return self._kept(*tensors)
         forms: dict[str, Callable[..., tuple[Tensor, Tensor, Plan]]]
         forms = {"kernel": self._kept, "products": super().forward}
         if self.takes_matrix_unit(x_TD, down):
@@ -91,9 +95,6 @@ class Native(Operators):
     def _fastest(self, what: str, forms: Mapping[str, Callable[..., object]], tensors: Sequence[Tensor]) -> str:
         x_TD, index_TK, _, _, down = tensors
         rows = index_TK.numel() / len(down)
-        # One row or so: the kernel reads each weight once, and products would be sorted for nothing.
-        if rows <= 1:
-            return "kernel"
         products_by_rule = rows > MATRIX_ROWS and x_TD.dtype is torch.bfloat16 and self.matrix_unit
         rule = "products" if products_by_rule else "kernel"
         kind = (what, str(x_TD.dtype), *down.shape, index_TK.shape[1], octave(rows))
@@ -168,6 +169,11 @@ class Native(Operators):
         pointers = (tensor.data_ptr() for tensor in (rows_SD, place_TK, out))
         self._typed["combine", rows_SD.dtype](*pointers, *out.shape, place_TK.shape[1])
         return out
+
+
+def _is_thin(tensors: Sequence[Tensor]) -> bool:
+    """Whether experts have a row or so: the kernel reads each weight once, and others would sort for nothing."""
+    return tensors[1].numel() <= len(tensors[4])
 
 
 def _called(

@@ -7,7 +7,6 @@ tokenizer; that of a part the sum over the sum, with the conversation as the uni
 """
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +19,7 @@ from sparsebench.data.cache.ledger import cached_reads
 from sparsebench.data.identity import identity
 from sparsebench.data.labelled.dealt import PARTS, Part
 from sparsebench.data.own.conversations import SOURCE, OwnConversation, OwnConversations, own_conversations
-from sparsebench.data.sources import source
+from sparsebench.data.own.named_folders import not_named
 from sparsebench.data.text.windows import Tokenizer
 from sparsebench.reports.panels.chosen_options import Protocol, to_details
 
@@ -88,10 +87,7 @@ class ConversationStage(TrainingTask):
 
     def missing(self) -> str | None:
         """Why there is nothing to read, or None."""
-        about = source(SOURCE)
-        if os.environ.get(about.environment):
-            return None
-        return f"{about.name} is a folder of yours: set {about.environment} to it; {about.note}"
+        return not_named(SOURCE)
 
     def parts(self, *names: Part) -> list[OwnConversation]:
         """The conversations of parts, one part after the other."""

@@ -86,6 +86,11 @@ class CleanFeatures(Method):
         """A training part, and one feature vector per example."""
         return frozenset({TRAINING_DATA, FEATURE_VECTORS})
 
+    @property
+    def trains(self) -> str | None:
+        """Nothing: the head is what a later link finds."""
+        return "none"
+
     def prepare(self, backbone: nn.Module, context: Context) -> nn.Module:
         """The model, whose body is in a `CleanedBody`."""
         model = cast(LinearHeadModel, backbone)

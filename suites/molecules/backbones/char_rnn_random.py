@@ -6,6 +6,8 @@ import torch
 
 from sparsebench.models.molecules.char_rnn import CharRNN, CharRNNConfig
 
+from ..features.graph import seed_of
+
 SOURCES = ()
 TRAITS = ("parameters", "writes molecules")
 RANDOM_WEIGHTS = True
@@ -17,6 +19,5 @@ def load(generator: torch.Generator, argument: str | None = None) -> CharRNN:
 
     if argument is not None:
         raise ValueError(f"backbone 'char_rnn_random' takes no argument, not {argument!r}")
-    seed = int(torch.randint(2**31 - 1, (), generator=generator))
     packaged = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
-    return CharRNN(CharRNNConfig(**(packaged | {"seed": seed}))).eval()
+    return CharRNN(CharRNNConfig(**(packaged | {"seed": seed_of(generator)}))).eval()

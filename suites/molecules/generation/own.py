@@ -1,11 +1,11 @@
 """Generators that train on molecules of the user's own, and are compared with others of them."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
+from sparsebench.data.own.named_folders import not_named
 from sparsebench.data.own.structures import SOURCE, OwnStructures, own_structures
-from sparsebench.data.sources import path, source
+from sparsebench.data.sources import path
 from sparsebench.models.molecules.chemnet import load_chemnet
 
 from ...contracts.context import Context, LoadBackbone
@@ -22,10 +22,7 @@ class OwnGeneration(TrainedGeneration):
 
     def missing(self) -> str | None:
         """Why there is nothing to read, or None."""
-        about = source(SOURCE)
-        if os.environ.get(about.environment):
-            return None
-        return f"{about.name} is a folder of yours: set {about.environment} to it; {about.note}"
+        return not_named(SOURCE)
 
     def check_data(self) -> None:
         """Read the table, if it is there. Raises `DataError` for what is wrong with it."""

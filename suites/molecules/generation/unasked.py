@@ -12,19 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sparsebench.models.graphsgpt import GraphsGPT, TokenBatch, collate
+from sparsebench.models.graphsgpt.results import NOTHING
 from sparsebench.models.molecules.char_rnn import CharRNN, StringBatch
 
 from ...contracts.method import NotApplicable
 from ...training.data_order import TrainingData
 
 # Shapes: B molecules, L tokens of the longest, P properties that could be asked for.
-
-NO_TOKENS = np.zeros((4, 0), dtype=np.int16)
 
 
 class Pair(NamedTuple):
@@ -85,7 +83,7 @@ class UnaskedGraphs(Unasked):
     def pair(self, batch: TokenBatch) -> Pair:
         """The tokens, and the words of a request that asks for nothing."""
         device = batch.tokens.device
-        source = collate([NO_TOKENS] * len(batch)).to(device)
+        source = collate([NOTHING] * len(batch)).to(device)
         wanted = torch.full((len(batch), self.properties), torch.nan, device=device)
         return Pair({"batch": batch, "source": source, "wanted": wanted}, batch.tokens)
 

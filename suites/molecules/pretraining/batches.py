@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sparsebench.models.graphsgpt import TokenBatch, collate, length_batches
+from sparsebench.models.graphsgpt.results import NOTHING
 
 from ...contracts.seeds import derive_seed
 from .corpus import Corpus
@@ -25,7 +26,6 @@ NO_PROPERTY = 0.25
 """Fraction of the conditions that ask for no property."""
 EACH_PROPERTY = 0.5
 """How often each property is asked for in the other conditions."""
-NO_TOKENS = np.zeros((4, 0), dtype=np.int16)
 Kind = Literal["own", "properties", "scaffold", "nothing", "more"]
 
 
@@ -79,13 +79,13 @@ class Batches:
         if kind == "nothing":
             unwanted = torch.full((len(rows), self.corpus.values.shape[1]), torch.nan)
             batch = self.corpus.molecules.batch(rows)
-            return Step(self._beginning(batch, step), collate([NO_TOKENS] * len(rows)), unwanted, num_words)
+            return Step(self._beginning(batch, step), collate([NOTHING] * len(rows)), unwanted, num_words)
         wanted = self._wanted(rows, np.random.default_rng(derive_seed(self.seed, "request", step, rank)))
         if kind == "scaffold":
             source = self.corpus.scaffolds.batch(rows)
             batch = self.corpus.grown.batch(rows)
         else:
-            source = collate([NO_TOKENS] * len(rows))
+            source = collate([NOTHING] * len(rows))
             batch = self.corpus.molecules.batch(self.corpus.rows[rows])
         return Step(self._beginning(batch, step), source, wanted, num_words)
 

@@ -71,7 +71,7 @@ class Case:
     @property
     def differs_by_itself(self) -> bool:
         """Whether another seed gives another model whatever the method does: by its split, or its random head."""
-        return self._task().splits_by_seed or self.name in FIRST_LINKS
+        return self._task().splits_by_seed or self.method.trains == "none"
 
     def _task(self) -> Task:
         return load_task(find("task", self.task, self.suite))
@@ -109,10 +109,6 @@ class Case:
             context = self.setup(dtype=dtype).context
             self._probes[dtype] = (context, context.batches()[0])
         return self._probes[dtype]
-
-
-FIRST_LINKS = ("clean_features",)
-"""Methods that train nothing and come before one that does: without it, the head stays as it was drawn."""
 
 
 class NonconformingError(AssertionError):

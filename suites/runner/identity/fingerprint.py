@@ -8,7 +8,6 @@ not in it: they change the last digits at most, and records name them. What only
 
 import functools
 import hashlib
-import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
@@ -21,7 +20,7 @@ from ..discovery.closure import DESCRIBERS, Tree
 from ..discovery.modules import Module
 from ..discovery.registry import Entry, suite
 from ..errors import UsageError, near
-from .switches import OF_CELLS
+from .switches import as_cells_have_it
 
 EXECUTION = "sparsebench.suites.runner.execution.scoring"
 """What brings method, task and backbone together."""
@@ -71,7 +70,7 @@ def code_lines(entries: Sequence[Entry], versions: Mapping[str, str], device: st
     parts += [f"{module.name} {module.code}" for module in around]
     parts += [f"{name} {sorted(entry.row_fields.items())}" for name, entry in rows.items()]
     parts += sorted(data)
-    parts += [f"{name}={os.environ.get(name, OF_CELLS.get(name, ''))}" for name in sorted(_switches(modules))]
+    parts += [f"{name}={as_cells_have_it(name)}" for name in sorted(_switches(modules))]
     parts += [f"{name} {sorted(source(name).paths.items())}" for entry in entries for name in entry.sources]
     parts.append(f"device {device}")
     return parts

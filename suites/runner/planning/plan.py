@@ -9,6 +9,7 @@ from sparsebench.reports.records.index.database import Entry
 
 from ..errors import UsageError
 from ..identity.cell import Cell, backbones_of, forget_weights
+from ..identity.switches import check_switches
 from ..identity.weights import fetch_from_hub
 from .plan_cache import remembered
 from .profile import Profile
@@ -26,6 +27,7 @@ def expand(profile: Profile) -> list[Cell]:
 def _expand(profile: Profile) -> Iterator[Cell]:
     from .expansion import cells_of
 
+    check_switches()
     seen: dict[str, Cell] = {}
     for cell in cells_of(profile):
         other = seen.setdefault(cell.id, cell)

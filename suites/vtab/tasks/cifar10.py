@@ -10,13 +10,13 @@ score of theirs here is one of transfer.
 
 from dataclasses import dataclass
 
+from sparsebench.data.own.named_folders import not_named
 from sparsebench.data.vision.cifar10 import CLASSES, SOURCE, cifar10_splits
 
 from ...contracts.context import Target
 from ...contracts.method import NotApplicable
 from ...prediction.data import Splits
 from ...prediction.task import PredictionTask
-from ..community_folder import not_named
 from ..task import mini
 
 CHECKS_DATA = True

@@ -26,3 +26,8 @@ def test_text_for_people_has_no_json_and_problems_come_last(monkeypatch: pytest.
     assert lines[0] == f"python: {document['environment']['python']}"
     assert lines[-1].startswith("problem: ") and "4 GiB are wanted" in lines[-1]
     assert any(line.startswith("libraries: sparsebench ") for line in lines)
+
+
+def test_a_switch_with_an_unknown_value_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSEBENCH_FORMS", "rule")
+    assert doctor_text(diagnosis()).splitlines()[-1] == "problem: SPARSEBENCH_FORMS=rule: it is measured or rules"

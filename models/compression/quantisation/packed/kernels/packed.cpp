@@ -27,20 +27,25 @@ inline float number(const bf16* p) {
   return value;
 }
 
-// A matrix (O, I): rows of `row_bytes` bytes of codes, `groups` scales (and zero points, or null) for each, of `per`
-// halves of chunks each.
+// A matrix (O, I): rows of `row_bytes` bytes of codes of so many bits, `groups` scales (and zero points, or null) for
+// each, of `per` halves of chunks each.
 template <class F>
 struct Matrix {
   const uint8_t* words;
   const typename F::type* scale;
   const uint8_t* zero;
   int64_t outputs, row_bytes, groups, per;
+  int bits;
   const uint8_t* row(int64_t o) const { return words + o * row_bytes; }
   Matrix expert(int64_t e) const {
     const int64_t rows = e * outputs;
     return {words + rows * row_bytes, scale + rows * groups, zero ? zero + rows * groups : nullptr,
-            outputs, row_bytes, groups, per};
+            outputs, row_bytes, groups, per, bits};
   }
+  // The code of 0 where no group has a zero point of its own.
+  int middle() const { return 1 << (bits - 1); }
+  // What sums of inputs are taken times: the middle, or 1 where zero points come in later.
+  int times() const { return zero ? 1 : middle(); }
   // Whether a group can end within a chunk.
   bool splits() const { return groups > 1 && per % 2; }
 };
@@ -48,24 +53,24 @@ struct Matrix {
 // The group of half a chunk; beyond the last column, where inputs are 0, the last one.
 inline int64_t group_of(int64_t half, int64_t per, int64_t groups) { return std::min(half / per, groups - 1); }
 
-// Eight codes are BITS bytes: where each of them begins, as bytes of their own, and at which bit.
-template <int BITS>
+// Eight codes of so many bits fill as many bytes: where each of them begins, as bytes of their own, and at which bit.
 struct Places {
   alignas(64) uint8_t byte[64], bit[64];
-  constexpr Places() : byte{}, bit{} {
+  constexpr explicit Places(int bits) : byte{}, bit{} {
     for (int i = 0; i < 64; ++i) {
-      byte[i] = static_cast<uint8_t>(i / 8 * BITS + i % 8);
-      bit[i] = static_cast<uint8_t>(i % 8 * BITS);
+      byte[i] = static_cast<uint8_t>(i / 8 * bits + i % 8);
+      bit[i] = static_cast<uint8_t>(i % 8 * bits);
     }
   }
 };
-template <int BITS>
-constexpr Places<BITS> PLACES;
+constexpr Places PLACES[8] = {Places(0), Places(1), Places(2), Places(3), Places(4), Places(5), Places(6), Places(7)};
+
+constexpr int ANY = 0;  // in the place of a constant number of bits: that of the matrix, neither 4 nor 8
 
 // The codes of one chunk of a row, a byte each.
 template <int BITS>
-inline __m512i codes(const uint8_t* row, int64_t chunk, int64_t row_bytes) {
-  constexpr int64_t bytes = CHUNK * BITS / 8;
+inline __m512i codes(const uint8_t* row, int64_t chunk, int64_t row_bytes, int bits) {
+  const int64_t bytes = CHUNK / 8 * (BITS == ANY ? bits : BITS);
   const int64_t n = std::min(bytes, row_bytes - chunk * bytes);
   const uint8_t* at = row + chunk * bytes;
   if (BITS == 4) {
@@ -76,10 +81,10 @@ inline __m512i codes(const uint8_t* row, int64_t chunk, int64_t row_bytes) {
   }
   const __m512i all = _mm512_maskz_loadu_epi8(n == 64 ? ~0ull : (1ull << n) - 1, at);
 #ifdef __AVX512VBMI__
-  if (BITS < 8) {
-    const __m512i apart = _mm512_permutexvar_epi8(_mm512_load_si512(PLACES<BITS>.byte), all);
-    const __m512i first = _mm512_multishift_epi64_epi8(_mm512_load_si512(PLACES<BITS>.bit), apart);
-    return _mm512_and_si512(first, _mm512_set1_epi8((1 << BITS) - 1));
+  if (BITS == ANY) {
+    const __m512i apart = _mm512_permutexvar_epi8(_mm512_load_si512(PLACES[bits].byte), all);
+    const __m512i first = _mm512_multishift_epi64_epi8(_mm512_load_si512(PLACES[bits].bit), apart);
+    return _mm512_and_si512(first, _mm512_set1_epi8(static_cast<char>((1 << bits) - 1)));
   }
 #endif
   return all;
@@ -110,9 +115,10 @@ struct Inputs {
   }
 };
 
-template <class F, int BITS>
-void to_bytes(const typename F::type* x, int64_t depth, bool zero, const Inputs& to, int64_t row) {
-  const __m512i middle = _mm512_set1_epi32(zero ? 1 : 1 << (BITS - 1));
+// `times`: what their sums are taken times.
+template <class F>
+void to_bytes(const typename F::type* x, int64_t depth, int times, const Inputs& to, int64_t row) {
+  const __m512i middle = _mm512_set1_epi32(times);
   for (int64_t c = 0; c < to.chunks; ++c) {
     __m512 v[4], most = _mm512_setzero_ps(), wrong = _mm512_setzero_ps();
     for (int i = 0; i < 4; ++i) {
@@ -180,8 +186,8 @@ inline void few(const Matrix<F>& w, int64_t first, const Inputs& x, const int64_
     for (int64_t c = begin; c < end; ++c) {
       __m512i weights[4];
       for (int j = 0; j < 4; ++j) {
-        weights[j] = codes<BITS>(row[j], c, w.row_bytes);
-        _mm_prefetch(reinterpret_cast<const char*>(ahead + j * w.row_bytes + c * (CHUNK * BITS / 8)), _MM_HINT_T1);
+        weights[j] = codes<BITS>(row[j], c, w.row_bytes, w.bits);
+        _mm_prefetch(reinterpret_cast<const char*>(ahead + j * w.row_bytes + c * (CHUNK / 8) * w.bits), _MM_HINT_T1);
       }
       for (int r = 0; r < R; ++r) {
         const int64_t place = rows[r] * x.chunks + c;
@@ -220,17 +226,16 @@ inline void few_rows(const Matrix<F>& w, int64_t first, const Inputs& x, const i
 
 bool matrix_unit = false;  // whether it is used: there is one, and the system lets us
 
-// Inputs as the matrix unit reads them: TILE rows side by side chunk by chunk, their scales, and what the products of both
-// halves of a chunk begin with.
+// Inputs as the matrix unit reads them: TILE rows side by side chunk by chunk, their scales, and what the products of
+// both halves of a chunk begin with.
 struct Tiled {
-  int8_t* bytes = nullptr;
-  float *scale = nullptr, *less = nullptr;
-  int64_t chunks = 0;
+  int8_t* bytes;
+  float *scale, *less;
+  int64_t chunks;
   static int64_t tiles(int64_t rows) { return (rows + TILE - 1) / TILE; }
   static int64_t size(int64_t tiles, int64_t chunks) {
     return tiles * chunks * TILE * (CHUNK + 3 * sizeof(float));
   }
-  Tiled() {}
   // `memory` begins at a multiple of 64 bytes
   Tiled(char* memory, int64_t tiles, int64_t chunks) : chunks(chunks) {
     bytes = reinterpret_cast<int8_t*>(memory);
@@ -251,15 +256,16 @@ struct Tiled {
 };
 
 // What the codes of a chunk of a row are above 0.
-template <class F, int BITS>
+template <class F>
 inline __m512i middle_of(const Matrix<F>& w, int64_t o, int64_t c) {
-  if (!w.zero) return _mm512_set1_epi8(static_cast<char>(1 << (BITS - 1)));
+  if (!w.zero) return _mm512_set1_epi8(static_cast<char>(w.middle()));
   const uint8_t* zero = w.zero + o * w.groups;
   const char first = zero[group_of(2 * c, w.per, w.groups)], second = zero[group_of(2 * c + 1, w.per, w.groups)];
   return _mm512_inserti64x4(_mm512_set1_epi8(first), _mm256_set1_epi8(second), 1);
 }
 
-// The weights of BLOCK outputs for many rows, the matrix unit's above 0 where bytes can hold that: of each chunk 16 times 4 columns, of 2 times 16 outputs each.
+// The weights of BLOCK outputs for many rows: of each chunk 16 times 4 columns, of 2 times 16 outputs each. Those for the
+// matrix unit are what codes are above 0, where bytes can hold that.
 struct Panel {
   uint8_t* bytes;
   float* scale;   // (groups, BLOCK)
@@ -268,13 +274,12 @@ struct Panel {
   bool splits, is_signed;
 };
 
-
 template <class F, int BITS>
 Panel side_by_side(const Matrix<F>& w, int64_t first, int64_t chunks, Scratch& scratch) {
   const int64_t bytes = chunks * BLOCK * CHUNK, entries = w.groups * BLOCK;
   char* memory = scratch.need(bytes + entries * (sizeof(float) + sizeof(int32_t)));
   Panel to{reinterpret_cast<uint8_t*>(memory), reinterpret_cast<float*>(memory + bytes), nullptr, w.groups, w.per,
-           w.splits(), matrix_unit && (!w.zero || BITS < 8)};
+           w.splits(), matrix_unit && (!w.zero || BITS != 8)};
   if (w.zero) to.zero = reinterpret_cast<int32_t*>(to.scale + entries);
   for (int64_t n = 0; n < BLOCK; ++n) {
     const int64_t o = std::min(first + n, w.outputs - 1);
@@ -288,8 +293,8 @@ Panel side_by_side(const Matrix<F>& w, int64_t first, int64_t chunks, Scratch& s
       __m512i v[16];
       for (int64_t n = 0; n < 16; ++n) {
         const int64_t o = std::min(first + 16 * half + n, w.outputs - 1);
-        v[n] = codes<BITS>(w.words + o * w.row_bytes, c, w.row_bytes);
-        if (to.is_signed) v[n] = _mm512_sub_epi8(v[n], middle_of<F, BITS>(w, o, c));
+        v[n] = codes<BITS>(w.words + o * w.row_bytes, c, w.row_bytes, w.bits);
+        if (to.is_signed) v[n] = _mm512_sub_epi8(v[n], middle_of(w, o, c));
       }
       transpose(v);
       for (int64_t k = 0; k < 16; ++k) _mm512_store_si512(to.bytes + ((c * 16 + k) * 2 + half) * CHUNK, v[k]);
@@ -453,7 +458,7 @@ void linear(const typename F::type* x, const Matrix<F>& w, const typename F::typ
     std::unique_ptr<float[]> local(new float[BLOCK * std::min(R, MOST)]);
     float* product = local.get();
 #pragma omp for
-    for (int64_t r = 0; r < R; ++r) to_bytes<F, BITS>(x + r * I, I, w.zero, inputs, r);
+    for (int64_t r = 0; r < R; ++r) to_bytes<F>(x + r * I, I, w.times(), inputs, r);
 #pragma omp for
     for (int64_t tile = 0; tile < tiles; ++tile) tiled.take(tile, inputs, rows + tile * TILE, R - tile * TILE);
 #pragma omp for schedule(dynamic, 1)
@@ -521,7 +526,7 @@ void experts(const typename F::type* x, const float* weight, const Matrix<F>& ga
     std::unique_ptr<float[]> local(new float[BLOCK * (2 * most + T)]);
     float *gate = local.get(), *up = gate + most * BLOCK;
 #pragma omp for
-    for (int64_t t = 0; t < T; ++t) to_bytes<F, BITS>(x + t * D, D, gate_up.zero, inputs, t);
+    for (int64_t t = 0; t < T; ++t) to_bytes<F>(x + t * D, D, gate_up.times(), inputs, t);
 #pragma omp for schedule(dynamic, 1)
     for (size_t i = 0; i < parts.size(); ++i) into_tiles(tiled, inputs, parts[i], tokens);
 #pragma omp for schedule(dynamic, run)
@@ -541,7 +546,7 @@ void experts(const typename F::type* x, const float* weight, const Matrix<F>& ga
       }
     }
 #pragma omp for
-    for (int64_t p = 0; p < pairs; ++p) to_bytes<Float, BITS>(hidden + p * stride, M, down.zero, acted, p);
+    for (int64_t p = 0; p < pairs; ++p) to_bytes<Float>(hidden + p * stride, M, down.times(), acted, p);
 #pragma omp for schedule(dynamic, 1)
     for (size_t i = 0; i < parts.size(); ++i) into_tiles(tiled_acted, acted, parts[i], own);
     // A task owns columns of the output: experts add up in a fixed order, in float32, without locks.
@@ -580,20 +585,13 @@ void experts_in_passes(const typename F::type* x, const int64_t* index, const fl
   }
 }
 
-
-// Calls a function object with the number of bits as a constant.
+// Calls a function object with the number of bits as a constant, or with ANY.
 template <class Call>
 void with_bits(int64_t bits, const Call& call) {
   switch (bits) {
-#ifdef __AVX512VBMI__
-    case 2: return call(std::integral_constant<int, 2>());
-    case 3: return call(std::integral_constant<int, 3>());
-    case 5: return call(std::integral_constant<int, 5>());
-    case 6: return call(std::integral_constant<int, 6>());
-    case 7: return call(std::integral_constant<int, 7>());
-#endif
     case 4: return call(std::integral_constant<int, 4>());
-    default: return call(std::integral_constant<int, 8>());
+    case 8: return call(std::integral_constant<int, 8>());
+    default: return call(std::integral_constant<int, ANY>());
   }
 }
 }  // namespace
@@ -613,7 +611,7 @@ int sparsebench_matrix_unit(int64_t wanted) {
   void sparsebench_linear_##name(const F::type* x, const uint8_t* words, const F::type* scale, const uint8_t* zero,    \
                                  const F::type* bias, F::type* out, int64_t R, int64_t I, int64_t O, int64_t bits,     \
                                  int64_t row_bytes, int64_t groups, int64_t per) {                                     \
-    const Matrix<F> w{words, scale, zero, O, row_bytes, groups, per};                                                  \
+    const Matrix<F> w{words, scale, zero, O, row_bytes, groups, per, int(bits)};                                       \
     with_bits(bits, [&](auto b) { linear<F, b()>(x, w, bias, out, R, I); });                                           \
   }                                                                                                                    \
   void sparsebench_experts_##name(const F::type* x, const int64_t* index, const float* weight, F::type* out,           \
@@ -622,8 +620,8 @@ int sparsebench_matrix_unit(int64_t wanted) {
                                   int64_t T, int64_t D, int64_t K, int64_t N, int64_t M, int64_t bits,                 \
                                   int64_t row_bytes, int64_t groups, int64_t per, int64_t down_row_bytes,              \
                                   int64_t down_groups, int64_t down_per) {                                             \
-    const Matrix<F> gate_up{words, scale, zero, 2 * M, row_bytes, groups, per};                                        \
-    const Matrix<F> down{down_words, down_scale, down_zero, D, down_row_bytes, down_groups, down_per};                 \
+    const Matrix<F> gate_up{words, scale, zero, 2 * M, row_bytes, groups, per, int(bits)};                             \
+    const Matrix<F> down{down_words, down_scale, down_zero, D, down_row_bytes, down_groups, down_per, int(bits)};      \
     with_bits(bits, [&](auto b) {                                                                                      \
       experts_in_passes<F, b()>(x, index, weight, gate_up, down, out, T, D, K, N, M);                                  \
     });                                                                                                                \
