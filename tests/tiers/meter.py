@@ -1,8 +1,9 @@
-"""Measures what functions cost while they run, in workers too, and writes it into the costs file."""
+"""Measures what functions cost while they run, in workers too; the costs file is written, or what is off is said."""
 
 import collections
 import resource
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,19 +11,25 @@ import pytest
 from .costs import Costs, function_of, functions
 
 STARTED = pytest.StashKey[float]()
+DEARER = 2.0
+"""A figure is off where a function takes so many times as much, and `EXCESS` more."""
+EXCESS = 1.0
+SHOWN = 10
 
 
 class Meter:
     """The plug-in of a run that measures.
 
     Args:
-        costs: the costs file, which the end of the run writes.
+        costs: the costs file.
         whole: whether the run collects everything, so that collecting is measured too.
+        writes: whether the end of the run writes the file.
     """
 
-    def __init__(self, costs: Costs, *, whole: bool) -> None:
+    def __init__(self, costs: Costs, *, whole: bool = False, writes: bool = True) -> None:
         self._costs = costs
         self._whole = whole
+        self._writes = writes
         self._measured: dict[str, float] = {}
         self._waiting: collections.Counter[str] = collections.Counter()
         self._collection: float | None = None
@@ -99,13 +106,25 @@ class Meter:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep the costs of functions all of whose cases have run, where the run was broken off too."""
-        if hasattr(session.config, "workerinput") or session.config.option.collectonly:
+        if not self._writes or hasattr(session.config, "workerinput") or session.config.option.collectonly:
             return
         done = {name: seconds for name, seconds in self._measured.items() if self._waiting[name] == 0}
         new = set(functions()) - set(self._costs.known) - set(done)
         done |= {name: 0.0 for name in new if name.partition("::")[0] in self._skipped}
         self._costs.update(done, self._shared, self._collection if self._whole else None)
         self._costs.write()
+
+    def said(self) -> Iterator[str]:
+        """What the functions took, and where that is far above what they are reckoned at."""
+        taken = Costs(Path())
+        taken.known, taken.shared = self._measured, self._shared
+        more = {name: taken.of(name) - self._costs.of(name) for name in self._measured}
+        off = [name for name in more if taken.of(name) > DEARER * self._costs.of(name) and more[name] > EXCESS]
+        off.sort(key=lambda name: -more[name])
+        yield f"functions took {taken.together(self._measured) / 60:.1f} CPU minutes"
+        if off:
+            listed = [f"{name} {self._costs.of(name):.2g} s, took {taken.of(name):.2g}" for name in off[:SHOWN]]
+            yield f"{len(off)} figures of tests/costs.json are far too low: {', '.join(listed)}"
 
 
 def cpu_seconds() -> float:

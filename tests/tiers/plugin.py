@@ -22,7 +22,8 @@ TIERS = {
     "new": "functions without a cost, which are measured",
     "long": "everything, measured",
 }
-MEASURED = ("new", "long")
+WRITTEN = ("new", "long")
+"""What writes the costs that it measures."""
 SHOWN = 10
 
 
@@ -47,8 +48,10 @@ class Tier:
                 everything = functions()
                 self._left_out = set(everything) - self._chosen(everything)
                 self._left_files = _files(self._left_out) - _files(set(everything) - self._left_out)
-        if self._acts and self._name in MEASURED:
-            config.pluginmanager.register(Meter(self._costs, whole=self._name == "long"))
+        self._meter: Meter | None = None
+        if self._acts and self._name in (*WRITTEN, "test"):
+            self._meter = Meter(self._costs, whole=self._name == "long", writes=self._name in WRITTEN)
+            config.pluginmanager.register(self._meter)
 
     def _chosen(self, everything: list[str]) -> set[str]:
         """The functions that this tier runs."""
@@ -120,6 +123,8 @@ class Tier:
             f"{len(choice.by_commit)} dear ones by the commit, {len(choice.touched)} more that the change touches; "
             f"reckoned {choice.seconds / 60:.1f} CPU minutes"
         )
+        if self._meter is not None:
+            yield from self._meter.said()
         if choice.left:
             names = ", ".join(choice.left[:SHOWN])
             more = f" and {len(choice.left) - SHOWN} more" if len(choice.left) > SHOWN else ""

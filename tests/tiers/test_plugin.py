@@ -53,6 +53,19 @@ def test_first(shared):
 def test_second(shared):
     pass
 """
+BUSY = """
+import time
+
+
+def test_one():
+    start = time.process_time()
+    while time.process_time() < start + 3:
+        pass
+
+
+def test_two():
+    pass
+"""
 
 
 @pytest.fixture
@@ -103,6 +116,14 @@ def test_test_runs_the_cheap_and_says_what_it_leaves(run: Callable[..., str]) ->
     assert f"left to `make test-long`: {len(left)} touched functions" in output
     assert ("imported tests/test_huge.py" in output) == ("test_d" not in left)
     assert ("imported tests/test_dear.py" in output) == ("test_d" in left)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_test_says_which_figures_are_off(run: Callable[..., str], tmp_path: Path, workers: tuple[str, ...]) -> None:
+    (tmp_path / "tests/test_cheap.py").write_text(BUSY)
+    output = run("--tier", "test", *workers)
+    assert "1 figures of tests/costs.json are far too low: tests/test_cheap.py::test_one 0.1 s, took " in output
+    assert json.loads((tmp_path / "tests/costs.json").read_text())["files"] == COSTS
 
 
 def test_what_is_named_is_run(run: Callable[..., str]) -> None:
