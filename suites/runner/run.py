@@ -176,4 +176,8 @@ def _finish(
     for cell, end in found:
         if end is not None and end.status not in ("ok", "n/a"):
             console.print(f"{end.status}: {cell.title}: {end.reason}", style="red", highlight=False, soft_wrap=True)
+    if states.keys() == {"n/a"}:
+        for reason in dict.fromkeys(end.reason for _, end in found if end is not None):
+            console.print(f"nothing to score: {reason}", style="red", highlight=False, soft_wrap=True)
+        return 1
     return 0 if states.keys() <= {"ok", "n/a", OLDER, VOUCHED} else 1

@@ -1,5 +1,6 @@
 """A whole run: the plan in the result folder, and a study from its profile to the verdict."""
 
+import io
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -8,12 +9,15 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from sparsebench.reports.records.store import Store
+from sparsebench.suites.runner.execution.executors.interface import Options
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.plan_file import planned_claims, write_plan
 from sparsebench.suites.runner.planning.profile import load_profile
 from sparsebench.suites.runner.results.readings import open_readings
+from sparsebench.suites.runner.run import run
 
 from .conftest import PLUGIN
 from .planning.study import CLAIM
@@ -50,6 +54,17 @@ def test_run_and_report_give_the_verdict(bench: Any) -> None:
     assert "full_tuning − probe: " in row
     assert any(f"| {verdict}" in row for verdict in ("holds", "fails", "undecided"))
     assert 'id="claims"' in (bench.out / "report" / "index.html").read_text()
+
+
+def test_a_run_without_any_cell_that_applies_says_why_and_fails(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({"molecules": {**SUITE, "methods": ["expert_drop"], "claims": []}}))
+    output = io.StringIO()
+    options = Options(workers=1, threads=1)
+    code = run(load_profile(str(path)), tmp_path / "results", options, "exact", Console(file=output, width=200))
+    assert code == 1
+    said = [line for line in output.getvalue().splitlines() if line.startswith("nothing to score: ")]
+    assert len(said) == 1 and "experts" in said[0]
 
 
 def test_seeds_are_added_by_need(bench: Any) -> None:
