@@ -1,6 +1,6 @@
 # make setup   the environment in .venv (does nothing when it is up to date)
 # make bench   environment, data, the quick profile of all three suites, speed runs, report
-# make test    environment and the tests that this commit owes: all cheap ones, what the change touches, a twelfth of the dear ones
+# make test    environment and the tests that this commit owes: all cheap ones, what the change touches, a sixteenth of the dear ones
 # make quick-test  the tests that reach what the working tree changes; both say what they left to:
 # make test-long   every test, then the faults with many draws; writes what each costs into tests/costs.json
 # make costs   measures the functions that tests/costs.json does not know yet, and forgets those that are gone

@@ -14,7 +14,7 @@ STARTED = pytest.StashKey[float]()
 DEARER = 2.0
 """A figure is off where a function takes so many times as much, and `EXCESS` more."""
 EXCESS = 1.0
-SHOWN = 10
+SHOWN = 40
 
 
 class Meter:

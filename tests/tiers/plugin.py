@@ -18,7 +18,7 @@ from .selection import Choice, for_quick_test, for_test
 
 TIERS = {
     "quick": "what the working tree touches",
-    "test": "cheap functions, what the change touches, and a twelfth of the dear ones that the commit chooses",
+    "test": "cheap functions, what the change touches, and a sixteenth of the dear ones that the commit chooses",
     "new": "functions without a cost, which are measured",
     "long": "everything, measured",
 }

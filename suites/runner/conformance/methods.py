@@ -20,7 +20,7 @@ from ...contracts.budget import Budget
 from ...contracts.context import Context, Setup
 from ...contracts.method import Method, NotApplicable
 from ...contracts.task import Outcome, Task
-from ...contracts.traits import EXPERTS
+from ...contracts.traits import EXPERTS, READY_HEAD
 from ...training.method import TrainedMethod
 from ..discovery.loading import backbone_loader, load_method, load_task
 from ..discovery.registry import Entry, entries, find, suites
@@ -71,7 +71,8 @@ class Case:
     @property
     def differs_by_itself(self) -> bool:
         """Whether another seed gives another model whatever the method does: by its split, or its random head."""
-        return self._task().splits_by_seed or self.method.trains == "none"
+        task = self._task()
+        return task.splits_by_seed or (self.method.trains == "none" and READY_HEAD not in task.gives)
 
     def _task(self) -> Task:
         return load_task(find("task", self.task, self.suite))
