@@ -82,6 +82,6 @@ lowest: RESOLUTION := lowest-direct
 newest: RESOLUTION := highest
 lowest newest: setup
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$@
-	$(BIN)/uv pip install --quiet --python .venv-$@/bin/python --resolution $(RESOLUTION) .
+	$(BIN)/uv pip install --quiet --python .venv-$@/bin/python --resolution $(RESOLUTION) '.[all]' ./suites
 	rm -rf results/$@
 	.venv-$@/bin/sparsebench run --profile smoke --out results/$@

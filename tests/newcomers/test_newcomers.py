@@ -44,9 +44,9 @@ class Visit(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def programs(wheel_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of an environment with the wheel."""
-    return environment_with(wheel_file, tmp_path_factory.mktemp("environment"))
+def programs(wheel_file: Path, weights_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of an environment with the wheel and that of the weights."""
+    return environment_with(tmp_path_factory.mktemp("environment"), wheel_file, weights_wheel)
 
 
 @pytest.fixture(scope="module")
