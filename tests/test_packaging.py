@@ -153,6 +153,24 @@ def test_each_extra_brings_what_errors_say_of_it() -> None:
     assert everything.extras - {"weights"} < next(iter(map(Requirement, extras["dev"]))).extras | {"speed"}
 
 
+CONDA_NAMES = {"torch": "pytorch", "torch-geometric": "pytorch_geometric", "matplotlib": "matplotlib-base"}
+CONDA_NAMES |= {"huggingface-hub": "huggingface_hub"}
+
+
+def test_the_recipe_for_conda_needs_what_the_project_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base, bench = yaml.safe_load((ROOT / ".github" / "conda" / "recipe.yaml").read_text())["outputs"]
+
+    def wanted(texts: list[str]) -> set[str]:
+        pairs = ((canonicalize_name(Requirement(text).name), str(Requirement(text).specifier)) for text in texts)
+        return {f"{CONDA_NAMES.get(name, name)} {bound}" for name, bound in pairs}
+
+    assert wanted(project["dependencies"]) | {"python >=3.11"} == set(base["requirements"]["run"])
+    extras = project["optional-dependencies"]
+    texts = [text for name in ("bench", "llm", "vision", "molecules") for text in extras[name]]
+    assert wanted(texts) == set(bench["requirements"]["run"][1:])
+
+
 def outside(path: Path) -> dict[str, bool]:
     """The packages of others that a file imports, and whether each of these stands bare at the top of the file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
