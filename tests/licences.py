@@ -1,7 +1,7 @@
 """The licences of what is shipped, fetched and installed, as a page: `python -m tests.licences` writes LICENCES.md.
 
-Shipped: our weights, by the project file of their distribution. Fetched: the manifest of data sources. Installed: what the
-distributions in this environment say of themselves.
+Shipped: our weights, by the project file of their distribution. Fetched: the manifest of data sources. Installed: what
+the distributions in this environment say of themselves.
 """
 
 import re
@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "LICENCES.md"
 INTRODUCTION = """# Licences
 
-sparsebench is under [Apache-2.0](LICENSE). `python -m tests.licences` writes this page: of our weights from
-`suites/pyproject.toml`, of data from the manifest in `data/manifest/`, of packages from what they say of themselves. The builds
-of torch for CUDA bring libraries of NVIDIA under licences of their own.
+sparsebench is under [Apache-2.0](LICENSE). `python -m tests.licences` writes this page: of weights of ours from
+`suites/pyproject.toml`, of data from the manifest in `data/manifest/`, of packages from what they say themselves. The
+builds of torch for CUDA bring libraries of NVIDIA under licences of their own.
 """
 
 
@@ -39,7 +39,7 @@ def page() -> str:
 
 
 def weights() -> Iterator[str]:
-    """A row for each file of weights, all of one distribution; the cards and pages beside them say what they were trained on."""
+    """A row for each file of weights, all of one distribution; what lies beside them says what they were trained on."""
     licence = tomllib.loads((ROOT / "suites" / "pyproject.toml").read_text())["project"]["license"]
     yield from ("| file | MB | licence |", "| --- | ---: | --- |")
     for path in sorted(ROOT.glob("suites/*/weights/**/*.safetensors")):
