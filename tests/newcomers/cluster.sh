@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A user of a cluster: the same command as often as he likes on one shared folder, then the plan of a training on eight GPUs.
+# A user of a cluster: one command, as often as he likes, on a shared folder; then the plan of a training on eight GPUs.
 set -eu
 
 # On a cluster each of these is a job of its own, on any machine that sees the folder; here they are two processes.
-sparsebench vtab run -p smoke --executor leases --workers 1 --out shared &
-sparsebench vtab run -p smoke --executor leases --workers 1 --out shared
+sparsebench vtab run -p smoke -m linear_probe -m lora --executor leases --workers 1 --out shared &
+sparsebench vtab run -p smoke -m linear_probe -m lora --executor leases --workers 1 --out shared
 wait
 sparsebench report shared
 
