@@ -9,6 +9,7 @@
 # make parity  every round trip against foreign code and official outputs: writes models/PARITY.md, fails where one is off
 # make device-audit  what runs on CUDA, checked without a GPU: writes models/DEVICE.md (gigabytes once, half an hour)
 # make gpu     on a machine with a GPU: every check and speed cell of it, into reports/results/gpu
+# make docs    the documentation as a site, in build/docs/site; a warning is an error
 # make check   ruff, pyright, import-linter
 # make speed   the speed cells alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
 # make speed-check  the same, and fails where a target is not reached
@@ -19,10 +20,11 @@ BIN := .venv/bin
 OUT ?= results/quick
 PYTEST = $(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
 DEVICE_ENV ?= .venv-device
+DOCS_ENV := .venv-docs
 FAULTS = SPARSEBENCH_FAULTS=long $(PYTEST) tests/faults --timeout=7200
 SPEED = $(BIN)/sparsebench speed --out $(OUT)
 
-.PHONY: setup bench test quick-test test-long costs faults faults-cluster parity device-audit gpu check speed speed-check lowest newest
+.PHONY: setup bench test quick-test test-long costs faults faults-cluster parity device-audit gpu docs check speed speed-check lowest newest
 
 setup: .venv/.ready
 
@@ -72,6 +74,13 @@ device-audit: setup
 gpu: setup
 	$(BIN)/python -m tests.device.gpu
 
+docs: setup
+	test -x $(DOCS_ENV)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(DOCS_ENV)
+	$(BIN)/uv pip install --quiet --python $(DOCS_ENV)/bin/python --group docs
+	$(BIN)/python -m tests.docs build/docs
+	NO_MKDOCS_2_WARNING=1 $(DOCS_ENV)/bin/mkdocs build --quiet --strict --config-file build/docs/mkdocs.yml
+	$(BIN)/python -m tests.docs --check build/docs
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -82,6 +91,6 @@ lowest: RESOLUTION := lowest-direct
 newest: RESOLUTION := highest
 lowest newest: setup
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$@
-	$(BIN)/uv pip install --quiet --python .venv-$@/bin/python --resolution $(RESOLUTION) .
+	$(BIN)/uv pip install --quiet --python .venv-$@/bin/python --resolution $(RESOLUTION) '.[all]' ./suites
 	rm -rf results/$@
 	.venv-$@/bin/sparsebench run --profile smoke --out results/$@

@@ -1,4 +1,4 @@
-"""The wheel of the tracked tree, and an environment that holds it and nothing of the tree."""
+"""The wheels of the tracked tree, and an environment that holds them and nothing of the tree."""
 
 import subprocess
 import sys
@@ -11,6 +11,8 @@ FOLDERS = ("models", "data", "suites", "reports")
 SPEED = "tests/speed"
 """The tests that are in the wheel, too."""
 BESIDE = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+WEIGHTS = "suites"
+"""The folder of the project of the weights, a distribution of their own."""
 PIP = '#!/bin/sh\nexec python -m pip "$@"\n'
 
 
@@ -21,21 +23,22 @@ def tracked() -> list[Path]:
     return [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).exists()]
 
 
-def build_wheel(folder: Path) -> Path:
-    """A wheel in `folder`, built from a copy of the tracked tree there."""
+def build_wheel(folder: Path, project: str = ".") -> Path:
+    """A wheel in `folder`, built from a copy of the tracked tree there; `project` is where its pyproject.toml is."""
     for path in [*tracked(), *map(Path, BESIDE)]:
         copy = folder / "tree" / path
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes((ROOT / path).read_bytes())
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    done = subprocess.run([*pip, "--wheel-dir", str(folder), str(folder / "tree")], capture_output=True, text=True)
+    places = ["--wheel-dir", str(folder), str(folder / "tree" / project)]
+    done = subprocess.run([*pip, *places], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (built,) = folder.glob("*.whl")
     return built
 
 
-def environment_with(wheel: Path, folder: Path) -> Path:
-    """The folder of the programs of a new environment in `folder` that holds the wheel.
+def environment_with(folder: Path, *wheels: Path) -> Path:
+    """The folder of the programs of a new environment in `folder` that holds the wheels.
 
     Dependencies, pip too, are those of this environment: its folder is on the path, but the `.pth` files in it, which
     would put the tree there, are not read.
@@ -48,7 +51,7 @@ def environment_with(wheel: Path, folder: Path) -> Path:
     programs = Path(sysconfig.get_path("scripts", vars=scheme))
     (programs / "pip").write_text(PIP)
     (programs / "pip").chmod(0o755)
-    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", str(wheel)]
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", *map(str, wheels)]
     done = subprocess.run([str(programs / "python"), *install], capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
     return programs

@@ -14,7 +14,7 @@ os.environ.setdefault("SPARSEBENCH_FORMS", "rules")
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-from .built_wheel import build_wheel  # noqa: E402
+from .built_wheel import WEIGHTS, build_wheel  # noqa: E402
 from .tiers.plugin import TIERS, Tier  # noqa: E402
 
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
@@ -41,3 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built from a copy of the tracked tree."""
     return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def weights_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That of the weights, likewise."""
+    return build_wheel(tmp_path_factory.mktemp("weights"), WEIGHTS)

@@ -15,10 +15,18 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from .built_wheel import FOLDERS, ROOT, SPEED, environment_with, tracked
+from sparsebench.models.errors import EXTRAS
+
+from .built_wheel import BESIDE, FOLDERS, ROOT, SPEED, WEIGHTS, environment_with, tracked
 
 RECORDS = "reports/results"
-SHIPPED = (".py", ".toml", ".yaml", ".csv", ".jinja", ".css", ".ini", ".safetensors", ".typed")
+SHIPPED = (".py", ".toml", ".yaml", ".csv", ".jinja", ".css", ".ini", ".typed")
+OTHER_NAMES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+"""Distributions that are imported by another name."""
+CARRIED = {"certifi", "httpx2", "tokenizers"}
+"""What unearth and transformers are made of."""
+USERS_OWN = {"peft", "triton"}
+"""What is imported where the user has it."""
 
 
 def in_package(path: Path) -> str:
@@ -33,10 +41,28 @@ def wheel(wheel_file: Path) -> list[str]:
 
 
 def test_the_wheel_holds_every_file_of_the_four_folders_and_the_speed_cells(wheel: list[str]) -> None:
-    wanted = {in_package(path) for path in tracked() if path.suffix in SHIPPED and not path.is_relative_to(RECORDS)}
-    assert wanted - set(wheel) == set()
+    shipped = [path for path in tracked() if path.suffix in SHIPPED and path.name not in BESIDE]
+    assert {in_package(path) for path in shipped if not path.is_relative_to(RECORDS)} - set(wheel) == set()
     assert "sparsebench/suites/runner/cli/app.py" in wheel
-    assert "sparsebench/suites/molecules/weights/graphsgpt_small/config.json" in wheel
+
+
+def test_the_weights_are_a_wheel_of_their_own(wheel: list[str], weights_wheel: Path) -> None:
+    held = [name for name in zipfile.ZipFile(weights_wheel).namelist() if ".dist-info/" not in name]
+    trained = [path for path in tracked() if path.parts[0] == WEIGHTS and path.parts[2:3] == ("weights",)]
+    assert sorted(held) == sorted(map(in_package, trained))
+    assert sum(name.endswith(".safetensors") for name in held) >= 14
+    assert not set(held) & set(wheel) and not any(name.endswith(".safetensors") for name in wheel)
+
+
+def test_the_wheel_describes_itself(wheel_file: Path) -> None:
+    with zipfile.ZipFile(wheel_file) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        about, _, description = archive.read(name).decode().partition("\n\n")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nVersion: {version}\n" in about and "\nAuthor: " in about and "\nClassifier: " in about
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert "## Install" in description and "<picture>" not in description
+    assert {link[:8] for link in re.findall(r"\]\(([^)]*)\)", description)} == {"https://"}
 
 
 def test_the_wheel_holds_nothing_else(wheel: list[str]) -> None:
@@ -48,7 +74,7 @@ def test_the_wheel_holds_nothing_else(wheel: list[str]) -> None:
 @pytest.fixture(scope="module")
 def installed(wheel_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with the wheel, which sees what this one has installed, but not the tree."""
-    return environment_with(wheel_file, tmp_path_factory.mktemp("environment"))
+    return environment_with(tmp_path_factory.mktemp("environment"), wheel_file)
 
 
 def test_speed_cells_run_from_the_wheel_and_come_to_the_page(installed: Path, tmp_path: Path) -> None:
@@ -101,8 +127,81 @@ def test_the_lock_file_pins_what_the_project_needs() -> None:
     versions = {canonicalize_name(name): version for name, version in pinned.items()}
     for text in needed:
         wanted = Requirement(text)
-        if wanted.name != project["name"]:
+        if not wanted.name.startswith(project["name"]):
             assert versions[canonicalize_name(wanted.name)] in wanted.specifier, text
+
+
+def imported_by(requirements: list[str]) -> set[str]:
+    names = [canonicalize_name(Requirement(text).name) for text in requirements]
+    return {OTHER_NAMES.get(name, name.replace("-", "_")) for name in names} - {"sparsebench"}
+
+
+def test_each_extra_brings_what_errors_say_of_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    base = imported_by(project["dependencies"])
+    for name in ("bench", "llm", "vision", "molecules", "ray"):
+        said = {package for package, extra in EXTRAS.items() if extra == name}
+        assert said <= imported_by(extras[name]), name
+        assert not said & base
+    assert set().union(*(imported_by(extras[name]) for name in set(EXTRAS.values()))) - base - set(EXTRAS) <= {
+        "pytest_benchmark",
+        "pytest_timeout",
+    }
+    (everything,) = map(Requirement, extras["all"])
+    assert set(EXTRAS.values()) < everything.extras
+    assert everything.extras - {"weights"} < next(iter(map(Requirement, extras["dev"]))).extras | {"speed"}
+
+
+CONDA_NAMES = {"torch": "pytorch", "torch-geometric": "pytorch_geometric", "matplotlib": "matplotlib-base"}
+CONDA_NAMES |= {"huggingface-hub": "huggingface_hub"}
+
+
+def test_the_recipe_for_conda_needs_what_the_project_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base, bench = yaml.safe_load((ROOT / ".github" / "conda" / "recipe.yaml").read_text())["outputs"]
+
+    def wanted(texts: list[str]) -> set[str]:
+        pairs = ((canonicalize_name(Requirement(text).name), str(Requirement(text).specifier)) for text in texts)
+        return {f"{CONDA_NAMES.get(name, name)} {bound}" for name, bound in pairs}
+
+    assert wanted(project["dependencies"]) | {"python >=3.11"} == set(base["requirements"]["run"])
+    extras = project["optional-dependencies"]
+    texts = [text for name in ("bench", "llm", "vision", "molecules") for text in extras[name]]
+    assert wanted(texts) == set(bench["requirements"]["run"][1:])
+
+
+def outside(path: Path) -> dict[str, bool]:
+    """The packages of others that a file imports, and whether each of these stands bare at the top of the file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: dict[str, bool] = {}
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module or ""]
+        for name in (name.partition(".")[0] for name in names):
+            if name not in sys.stdlib_module_names | {"sparsebench"}:
+                found[name] = found.get(name, False) or node in tree.body
+    return found
+
+
+MOLECULES = ("models/graphsgpt", "models/molecules/minimol")
+"""Rooms whose faces say what they need."""
+
+
+def test_what_is_imported_is_declared_and_models_need_the_base_alone() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base = imported_by(project["dependencies"])
+    bare: dict[str, list[str]] = {}
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            place = path.relative_to(ROOT)
+            for name, at_the_top in outside(path).items():
+                assert name in base | EXTRAS.keys() | CARRIED | USERS_OWN, (place, name)
+                if at_the_top and name in EXTRAS and not str(place).startswith(MOLECULES):
+                    bare.setdefault(folder, []).append(f"{place}: {name}")
+    assert "models" not in bare, bare["models"]
+    assert bare["suites"]
 
 
 def test_the_workflow_and_the_hooks_call_what_there_is() -> None:

@@ -9,7 +9,7 @@ from html import escape
 from torch import Tensor, nn
 
 from ..anatomy import Site, unwrapped
-from ..errors import ModelError
+from ..errors import ModelError, optional
 from ..sparsity.masked import PRUNED, Masked
 from .config import AdapterConfig
 from .layer import AdapterLayer, FrozenNorm
@@ -66,7 +66,8 @@ class AdapterSet:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: that line, and the added modules with their parameters."""
-        import pandas
+        with optional():
+            import pandas
 
         rows = []
         for name, module in self.modules().items():

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ..errors import ModelError, optional
 from .attention_product import attention
 
 NAME = "sparsebench_product"
@@ -29,7 +29,8 @@ def use_product_attention(model: nn.Module) -> None:
     if hasattr(model, "set_attn_implementation"):
         _set(model, register_product_attention(), instead_of="sdpa")
         return
-    from timm.layers.attention import Attention
+    with optional():
+        from timm.layers.attention import Attention
 
     from .timm_attention import ProductTimmAttention
 
@@ -45,7 +46,8 @@ def use_stock_attention(model: nn.Module) -> None:
     if hasattr(model, "set_attn_implementation"):
         _set(model, "sdpa", instead_of=NAME)
         return
-    from timm.layers.attention import Attention
+    with optional():
+        from timm.layers.attention import Attention
 
     from .timm_attention import ProductTimmAttention
 

@@ -1,9 +1,13 @@
 """timm's attention with `attention` of this package in the place of torch's. Imports timm: import it where needed."""
 
-from timm.layers.attention import Attention
 from torch import Tensor
 
+from ..errors import optional
 from .attention_product import attention
+
+with optional():
+    from timm.layers.attention import Attention
+
 
 # Shapes: B images, T tokens, H heads, E size of a head, D = H E.
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ..errors import ModelError, optional
 from .config import DynamicConfig
 from .conversion import REPLACEMENTS
 from .convolution.base import DynamicConv2d
@@ -105,7 +105,8 @@ def take_cond_convs(model: nn.Module, config: TimmCondConv) -> None:
     Raises:
         ModelError: there are none, or their block has no routing as timm's have; the model stays as it was.
     """
-    from timm.layers.cond_conv2d import CondConv2d
+    with optional():
+        from timm.layers.cond_conv2d import CondConv2d
 
     made: list[tuple[Any, str, RoutedConv2d]] = []
     for path, block in model.named_modules():

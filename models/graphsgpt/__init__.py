@@ -6,17 +6,20 @@ The tokenizer's side is imported at once; what needs transformers, when it is fi
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..errors import optional
 from ..hub.registration import announce
 from ..length_batches import length_batches, padding_fraction
-from .tokens.batch import MoleculeTokens, TokenBatch, collate
-from .tokens.detokenize import to_molecule, to_smiles
-from .tokens.faithful import collect_bonds
-from .tokens.scaffold_first import ScaffoldFirstTokenizer
-from .tokens.status import TokenStatus
-from .tokens.store import TokenStore, build_store, open_store
-from .tokens.tokenizer import TokenisedMolecules, Tokenizer
-from .tokens.vocabulary import Vocabulary
-from .tokens.workers import TokenizerPool
+
+with optional():
+    from .tokens.batch import MoleculeTokens, TokenBatch, collate
+    from .tokens.detokenize import to_molecule, to_smiles
+    from .tokens.faithful import collect_bonds
+    from .tokens.scaffold_first import ScaffoldFirstTokenizer
+    from .tokens.status import TokenStatus
+    from .tokens.store import TokenStore, build_store, open_store
+    from .tokens.tokenizer import TokenisedMolecules, Tokenizer
+    from .tokens.vocabulary import Vocabulary
+    from .tokens.workers import TokenizerPool
 
 if TYPE_CHECKING:
     from .decoding.config import DecodingConfig

@@ -10,11 +10,9 @@ from typing import Any, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags
 from transformers import AutoModel
 
-from ..errors import ModelError, check_choice
+from ..errors import ModelError, check_choice, optional
 from ..length_batches import length_batches
 from .features import Pool, pooled, width_of, words_of
 from .model.configuration import own_vocabulary
@@ -22,6 +20,10 @@ from .model.encoder import Graph2Seq
 from .model.modeling import GraphsGPT
 from .tokens.inputs import listed
 from .tokens.tokenizer import Tokenizer
+
+with optional():
+    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.utils import Tags
 
 
 class GraphWords(TransformerMixin, BaseEstimator):

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import ModelError
+from ..errors import ModelError, optional
 from .derived_classes import source_of
 from .models import changed_class
 from .rooms import class_of, room_of
@@ -42,7 +42,8 @@ def base_recipe(model: nn.Module) -> dict[str, Any]:
 def base_model(recipe: dict[str, Any], config: Any) -> nn.Module:
     """A new model; `config` is its configuration, None for one of timm."""
     if recipe["room"] == "timm":
-        import timm
+        with optional():
+            import timm
 
         return timm.create_model(recipe["class"], num_classes=recipe["num_classes"])
     cls = model_class(recipe["room"], recipe["class"])

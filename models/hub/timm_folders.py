@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ..errors import ModelError, optional
 from .declaration import declare
 from .folder_card import OPENED
 from .own_folders import read_tensors
@@ -66,7 +66,8 @@ def load_timm_folder(folder: Path, fields: dict[str, Any]) -> nn.Module:
     Raises:
         ModelError: it is not whole, damaged, of a network that timm's files cannot say, or timm has none of its name.
     """
-    import timm
+    with optional():
+        import timm
 
     said = fields["pretrained_cfg"][FIELD]
     if "refused" in said:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
-from torch_geometric.nn import global_mean_pool
 
+from ..errors import optional
 from .gin import CategoryEncoder, initialise
 from .molecule_graph import ATOM_FEATURES, BOND_FEATURES
+
+with optional():
+    from torch_geometric.data import Data
+    from torch_geometric.nn import global_mean_pool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.data import Data
-from torch_geometric.nn import GINEConv, global_mean_pool
 
+from ..errors import optional
 from .molecule_graph import ATOM_FEATURES, BOND_FEATURES
+
+with optional():
+    from torch_geometric.data import Data
+    from torch_geometric.nn import GINEConv, global_mean_pool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 
-from torch_geometric.data import Data
-from torch_geometric.utils.smiles import e_map, from_rdmol, x_map
-
-from ..errors import ModelError
+from ..errors import ModelError, optional
 from .smiles import parse
+
+with optional():
+    from torch_geometric.data import Data
+    from torch_geometric.utils.smiles import e_map, from_rdmol, x_map
+
 
 ATOM_FEATURES = tuple(len(values) for values in x_map.values())
 BOND_FEATURES = tuple(len(values) for values in e_map.values())

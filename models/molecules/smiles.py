@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from rdkit import Chem, rdBase
+from ..errors import ModelError, optional
 
-from ..errors import ModelError
+with optional():
+    from rdkit import Chem, rdBase
 
 
 def parse(smiles: Iterable[str]) -> list[Chem.Mol]:

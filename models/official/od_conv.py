@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from ..dynamic import ConvConfig, dynamic_layers, make_dynamic
-from ..errors import ModelError
+from ..errors import ModelError, optional
 from ..hub.own_folders import state_of
 from .checkpoint import Built, Checkpoint, Place
 from .recognition import OD_CONV_MARK as MARK
@@ -81,7 +81,8 @@ def empty_model(checkpoint: Checkpoint) -> nn.Module:
     Raises:
         ModelError: none of the published architectures has such blocks.
     """
-    import timm
+    with optional():
+        import timm
 
     wrapper = _wrapper(checkpoint)
     if f"{wrapper}fc.weight" in checkpoint:

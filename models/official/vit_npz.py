@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ..errors import ModelError
+from ..errors import ModelError, optional
 from .checkpoint import Built, Checkpoint
 from .recognition import VIT_POSITIONS as POSITIONS
 
@@ -67,7 +67,8 @@ def build(checkpoint: Checkpoint) -> Built:
     Raises:
         ModelError: it is not whole, or timm has no such ViT.
     """
-    import timm
+    with optional():
+        import timm
 
     sizes = _sizes(checkpoint)
     if not timm.is_model(sizes.name):

@@ -6,6 +6,7 @@ import shutil
 from sparsebench.data.cache import cache_root
 from sparsebench.data.offline import offline
 
+from .discovery.installed import problems
 from .discovery.registry import plugin_problems
 from .documents import DoctorDocument, FindingDocument
 from .execution.environment import environment
@@ -60,6 +61,7 @@ def _findings() -> list[FindingDocument]:
         found.append(_note("SPARSEBENCH_OFFLINE is set: nothing will be downloaded"))
     if not shutil.which("apt-get"):
         found.append(_note("no apt-get here: sources from Debian packages (fashion-mnist) cannot be fetched"))
+    found += [_note(line) for line in problems()]
     found += [_problem(line) for line in plugin_problems()]
     found.append(_note(_experts()))
     found.append(_note(_packed_weights()))

@@ -1,4 +1,4 @@
-"""Four newcomers, each a script of the commands that one types, run from the wheel in an empty environment.
+"""Six newcomers, each a script of the commands that one types, run from the wheel in an empty environment.
 
 Outside the tree, with a home of its own, without a network. What they cost: `README.md` beside this file.
 """
@@ -44,9 +44,9 @@ class Visit(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def programs(wheel_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of an environment with the wheel."""
-    return environment_with(wheel_file, tmp_path_factory.mktemp("environment"))
+def programs(wheel_file: Path, weights_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of an environment with the wheel and that of the weights."""
+    return environment_with(tmp_path_factory.mktemp("environment"), wheel_file, weights_wheel)
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +169,24 @@ def test_molecules_of_ones_own(visit: Callable[[str], Visit]) -> None:
     assert first.keys() == again.keys() and len(first) >= 5
     assert not {one["key"] for one in first.values()} & {one["key"] for one in again.values()}
     assert all(one["metrics"] != again[cell]["metrics"] for cell, one in first.items())
+
+
+def test_a_table_of_a_paper(visit: Callable[[str], Visit]) -> None:
+    _, printed = visit("paper_table")
+    assert re.search(r"^  v1-construction +ready for one GPU ", printed, re.MULTILINE)
+    told = printed.partition("\nLLaMA-MoE v1 (arXiv 2406.16554, EMNLP 2024), figure: expert construction\n")[2]
+    assert "random split, 16/4, LLaMA-2-7B" in told and "sparsebench reproduce v1-construction" in told
+
+
+def test_a_cluster(visit: Callable[[str], Visit]) -> None:
+    """Two processes share a folder: each cell ran once, and both saw all of them end."""
+    folder, printed = visit("cluster")
+    found = records(folder / "shared")
+    assert {one["cell"]["method"] for one in found.values()} == {"linear_probe", "lora"}
+    assert len(re.findall(rf"\b{len(found)} ok$", printed, re.MULTILINE)) == 2
+    assert len(list((folder / "shared" / "records").iterdir())) == len(found)
+    assert (folder / "shared" / "report" / "index.html").exists()
+    assert "memory of a GPU: " in printed and "13,624 steps" in printed
 
 
 def records(results: Path) -> dict[str, dict[str, Any]]:

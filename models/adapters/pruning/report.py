@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from ...errors import optional
 from ...sparsity.bottleneck_units import Pair, dead_units
 from ...sparsity.masked import Masked
 
@@ -61,7 +62,8 @@ class Report:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: what `print` does, and the layers."""
-        import pandas
+        with optional():
+            import pandas
 
         return f"<p>{escape(repr(self))}</p>{pandas.DataFrame(self.layers).to_html(max_rows=20, index=False)}"
 

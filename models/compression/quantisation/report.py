@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html import escape
 
+from ...errors import optional
 from ..scarce import is_scarce
 
 
@@ -95,7 +96,8 @@ class QuantisationReport:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: that line, and the matrices."""
-        import pandas
+        with optional():
+            import pandas
 
         return f"<p>{escape(repr(self))}</p>{pandas.DataFrame(self.weights).to_html(max_rows=20, index=False)}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
+from ...errors import optional
 from ..scarce import is_scarce
 
 SHOWN = 8
@@ -103,6 +104,7 @@ class PruningReport:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: what `print` does, and the linear maps."""
-        import pandas
+        with optional():
+            import pandas
 
         return f"<p>{escape(str(self))}</p>{pandas.DataFrame(self.linears).to_html(max_rows=20, index=False)}"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...errors import ModelError
+from ...errors import ModelError, optional
 from .configuration import GraphsGPTConfig
 
 # Shapes: M molecules, W words, D width, N = W * D numbers, R directions, C components of the mixture.
@@ -84,8 +84,9 @@ def fit_prior(
     Raises:
         ModelError: not enough molecules for so many directions and components, or words that are not finite.
     """
-    from sklearn.decomposition import PCA
-    from sklearn.mixture import GaussianMixture
+    with optional():
+        from sklearn.decomposition import PCA
+        from sklearn.mixture import GaussianMixture
 
     flat = words.flatten(1).float().numpy()
     rank = min(directions, flat.shape[1])

@@ -11,12 +11,15 @@ fingerprints = network(Batch.from_data_list(minimol_graphs(["CCO", "c1ccccc1O"])
 ```
 """
 
-from .anatomy import describe_minimol
-from .checkpoint import load_minimol
-from .features import minimol_graphs
-from .folding import fold_norms
-from .heads import PretrainedMiniMol
-from .network import MiniMol, MiniMolConfig
+from ...errors import optional
+
+with optional():
+    from .anatomy import describe_minimol
+    from .checkpoint import load_minimol
+    from .features import minimol_graphs
+    from .folding import fold_norms
+    from .heads import PretrainedMiniMol
+    from .network import MiniMol, MiniMolConfig
 
 __all__ = [
     "MiniMol",

@@ -55,17 +55,21 @@ def only(context: typer.Context, suite: list[str] | None) -> tuple[str, ...]:
 
 def select(request: Request, out: Path | None = None) -> Selection:
     """The profile with all that was asked for. Raises `UsageError`."""
+    from ..discovery.installed import installed, lacking_weights
     from ..identity.device import device_kind
     from ..planning.narrowing import Named, narrow_profile
     from ..planning.profile import load_profile
 
     loaded = load_profile(request.profile, request.suites)
+    here, absent = installed(plan.suite for plan in loaded.plans)
+    loaded = replace(loaded, plans=tuple(plan for plan in loaded.plans if plan.suite in here))
+    absent += [line for name in here if (line := lacking_weights(name))]
     device = kind_of_device(request.device)
     named = Named(request.methods, request.tasks, request.backbones)
     narrowed, left_out = narrow_profile(loaded, named, request.seeds)
     narrowed = replace(narrowed, device="auto" if device == device_kind() else device)
     changed, notes = _changed(narrowed, request)
-    notes = left_out + notes
+    notes = absent + left_out + notes
     if changed == loaded:
         return Selection(changed, out or RESULTS / loaded.name, tuple(notes))
     folder = out or RESULTS / adhoc_name(loaded, request)

@@ -8,6 +8,7 @@ from sparsebench.models.anatomy import UnknownAnatomy
 from sparsebench.reports.records.record import Status
 
 from ...contracts.method import NotApplicable
+from ..discovery.installed import lacking_file
 
 MEMORY_MESSAGES = ("can't allocate memory", "out of memory", "std::bad_alloc", "cannot allocate memory")
 LONGEST = 300
@@ -24,7 +25,8 @@ def explain(error: BaseException) -> tuple[Status, str]:
         return "n/a", text or kind
     if isinstance(error, MemoryError) or any(part in text.lower() for part in MEMORY_MESSAGES):
         return "oom", f"out of memory: {text or kind}"[:LONGEST]
-    return "failed", f"{kind}: {text or kind}"[:LONGEST]
+    said = lacking_file(error) if isinstance(error, OSError) else None
+    return "failed", said or f"{kind}: {text or kind}"[:LONGEST]
 
 
 def trace_of(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...training.method import TrainedMethod
+from ..discovery.installed import installed
 from ..discovery.loading import load_method
 from ..discovery.registry import find
 from ..planning.chain import links_of
@@ -35,7 +36,11 @@ def choose_rows(own: OwnData, seeds: int, wanted: Sequence[str] = ()) -> tuple[P
 
     Returns:
         The profile, and the lines.
+
+    Raises:
+        UsageError: the libraries of their suite are not installed.
     """
+    installed([own.task.suite])
     loaded = load_profile(own.task.profile or PROFILE, (own.task.suite,))
     (plan,) = loaded.plans
     plan = narrow(plan, (), (), wanted, seeds)

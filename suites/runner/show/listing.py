@@ -7,6 +7,7 @@ from sparsebench.models.registry import plural
 
 from ...contracts.suite import Suite
 from ..discovery.entry import PARTS
+from ..discovery.installed import problems
 from ..discovery.registry import Entry, Kind, entries, methods_of, plugin_problems, suite
 from ..documents import EntryDocument, ListDocument, SourceDocument, SuiteDocument
 from ..errors import UsageError, near
@@ -45,7 +46,7 @@ def list_document(names: Sequence[str], kinds: Sequence[str] = KINDS) -> ListDoc
         "criteria": _parts("criterion", kinds),
         "adapters": _parts("adapter", kinds),
         "sources": _sources() if "sources" in kinds else [],
-        "problems": list(plugin_problems()),
+        "problems": [*problems(), *plugin_problems()],
     }
 
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from ....calibration.mixture_statistics import LayerStatistics
 from ....counting import stored_bytes
+from ....errors import optional
 from .budgets import Keep, Scope, kept_experts
 from .mixtures import Mixture, check_statistics, mixtures_of
 from .remapped import NONE, check_remap, remap
@@ -64,7 +65,8 @@ class ExpertDropReport:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: that line, and what became of each mixture."""
-        import pandas
+        with optional():
+            import pandas
 
         return f"<p>{escape(str(self))}</p>{pandas.DataFrame(self.layers).to_html(max_rows=20, index=False)}"
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ....anatomy import Experts, ExpertWeights
 from ....calibration.mixture_statistics import LayerStatistics
 from ....counting import stored_bytes
-from ....errors import ModelError, check_choice
+from ....errors import ModelError, check_choice, optional
 from .budgets import SCOPES, Keep, Scope, best_of_all, numbers_kept
 from .mixtures import check_statistics, mixtures_of
 from .remapped import check_remap, remap
@@ -47,7 +47,8 @@ class MergeReport:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: that line, and the groups of each mixture."""
-        import pandas
+        with optional():
+            import pandas
 
         rows = [
             {"mixture": name, "experts": sum(map(len, groups)), "left": len(groups), "groups": groups}
@@ -172,7 +173,8 @@ def aligned(weights: ExpertWeights, other: ExpertWeights) -> ExpertWeights:
     The order that maximises the sum of the products of all weights of matched neurons (weight matching, Ainsworth et
     al., arXiv 2209.04836, as in MC-SMoE).
     """
-    from scipy.optimize import linear_sum_assignment
+    with optional():
+        from scipy.optimize import linear_sum_assignment
 
     likeness_FF = _rows(other) @ _rows(weights).T
     _, order = linear_sum_assignment(likeness_FF.cpu().numpy(), maximize=True)

@@ -52,6 +52,14 @@ def test_light_commands_import_no_torch() -> None:
         assert any(word in done.stdout for word in ("sparsebench", "linear_probe", "--keep-experts", "--only"))
 
 
+def test_without_the_extra_bench_there_is_one_line() -> None:
+    code = "import sys; sys.modules['pydantic'] = None; sys.argv = ['sparsebench', 'report', '.']\n"
+    code += "from sparsebench.suites.runner.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "sparsebench: pydantic is not installed: pip install 'sparsebench[bench]'"
+
+
 HELP = """
 import contextlib, io, sys
 from typer.main import get_command
