@@ -79,7 +79,7 @@ CONFIGURATION: dict[str, Any] = {
 
 def write(folder: Path) -> None:
     """All pages and the configuration of the site."""
-    if folder.exists():
+    if (folder / "mkdocs.yml").exists():  # of an earlier build
         shutil.rmtree(folder)
     pages = tree_pages() | tutorial_pages() | method_pages() | api_pages()
     for place, text in pages.items():
@@ -95,14 +95,10 @@ def write(folder: Path) -> None:
         (package / room).symlink_to(ROOT / room)
     nav: list[Any] = ["index.md"]
     for section, title in SECTIONS.items():
-        nav.append({title: sorted((place for place in pages if place.startswith(f"{section}/")), key=first_the_index)})
+        places = [place for place in pages if place.startswith(f"{section}/")]
+        nav.append({title: sorted(places, key=lambda place: not place.endswith("/index.md"))})
     text = yaml.safe_dump(CONFIGURATION | {"nav": nav}, sort_keys=False)
     (folder / "mkdocs.yml").write_text(text, encoding="utf-8")
-
-
-def first_the_index(place: str) -> tuple[bool, str]:
-    """Sorts the page of a section before those in it."""
-    return not place.endswith("/index.md"), place
 
 
 def check(folder: Path) -> None:

@@ -22,6 +22,11 @@ def dotted(path: Path) -> str:
     return ".".join([PACKAGE, *parts]).removesuffix(".__init__")
 
 
+def short(path: Path) -> str:
+    """That name as a title."""
+    return dotted(path).removeprefix(f"{PACKAGE}.").removeprefix("suites.")
+
+
 def origin(path: Path, name: str) -> tuple[Path, str]:
     """Where a name that a module gives out is defined, along relative imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -60,19 +65,17 @@ def api_pages() -> dict[str, str]:
         given = [f"{dotted(face)}.{name}" for name in names_of(face)]
         if not given:
             continue
-        lines = [f"# {dotted(face)}\n", f"::: {dotted(face)}\n{OPTIONS}"]
+        lines = [f"# {short(face)}\n", f"::: {dotted(face)}\n{OPTIONS}"]
         for name in given:
             first = shown.setdefault(names[name], name)
             if first == name:
                 lines.append(f"::: {name}\n")
             else:
                 lines.append(f"## `{name.rpartition('.')[2]}` {{ #{name} }}\n\nSee [`{first}`][{first}].\n")
-        found[f"api/{dotted(face).removeprefix(f'{PACKAGE}.')}.md"] = "\n".join(lines)
+        found[f"api/{short(face)}.md"] = "\n".join(lines)
     for path in sorted(CONTRACTS.glob("[!_]*.py")):
-        name = dotted(path)
-        found[f"api/contracts.{path.stem}.md"] = (
-            f"# {name}\n\n::: {name}\n    options:\n      show_root_heading: false\n"
-        )
+        lines = [f"# {short(path)}\n", f"::: {dotted(path)}", "    options:", "      show_root_heading: false\n"]
+        found[f"api/{short(path)}.md"] = "\n".join(lines)
     return found
 
 

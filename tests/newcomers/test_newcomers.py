@@ -175,7 +175,7 @@ def test_a_table_of_a_paper(visit: Callable[[str], Visit]) -> None:
     _, printed = visit("paper_table")
     assert re.search(r"^  v1-construction +ready for one GPU ", printed, re.MULTILINE)
     told = printed.partition("\nLLaMA-MoE v1 (arXiv 2406.16554, EMNLP 2024), figure: expert construction\n")[2]
-    assert "random split, 16/4, LLaMA-2-7B" in told and "sparsebench reproduce v1-construction" in told
+    assert "random split, 16/4, LLaMA-2-7B" in told and "sparsebench run --profile claims-cpt" in told
 
 
 def test_a_cluster(visit: Callable[[str], Visit]) -> None:
