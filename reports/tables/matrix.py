@@ -96,7 +96,16 @@ class Matrix:
 
     def record_of(self, row: Row) -> Record:
         """The first record of a row: what its method is."""
-        return next(records[0] for (other, _), records in self.cells.items() if other == row and records)
+        return self._first[row]
+
+    @cached_property
+    def _first(self) -> dict[Row, Record]:
+        """Roles ask for it again and again, and a search of all cells each time would be quadratic in the rows."""
+        found: dict[Row, Record] = {}
+        for (row, _), records in self.cells.items():
+            if records:
+                found.setdefault(row, records[0])
+        return found
 
     def complete(self, row: Row, columns: Iterable[Column]) -> bool:
         """Whether the row has a score in each of the columns."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sparsebench.reports.page.html import unpack
 from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.plan_file import planned_claims, write_plan
@@ -49,7 +50,8 @@ def test_run_and_report_give_the_verdict(bench: Any) -> None:
     (row,) = [line for line in document.splitlines() if line.startswith("| S1 ")]
     assert "full_tuning − probe: " in row
     assert any(f"| {verdict}" in row for verdict in ("holds", "fails", "undecided"))
-    assert 'id="claims"' in (bench.out / "report" / "index.html").read_text()
+    page = unpack((bench.out / "report" / "index.html").read_text())
+    assert page["claims"]["total"] == 1
 
 
 def test_seeds_are_added_by_need(bench: Any) -> None:
