@@ -9,6 +9,7 @@
 # make parity  every round trip against foreign code and official outputs: writes models/PARITY.md, fails where one is off
 # make device-audit  what runs on CUDA, checked without a GPU: writes models/DEVICE.md (gigabytes once, half an hour)
 # make gpu     on a machine with a GPU: every check and speed cell of it, into reports/results/gpu
+# make browser  the page in Chromium: sizes, axe-core, every control by keyboard; an environment of its own
 # make check   ruff, pyright, import-linter
 # make speed   the speed cells alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
 # make speed-check  the same, and fails where a target is not reached
@@ -20,9 +21,11 @@ OUT ?= results/quick
 PYTEST = $(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
 DEVICE_ENV ?= .venv-device
 FAULTS = SPARSEBENCH_FAULTS=long $(PYTEST) tests/faults --timeout=7200
+BROWSER_ENV ?= .venv-browser
+BROWSER_OUT ?= results/browser
 SPEED = $(BIN)/sparsebench speed --out $(OUT)
 
-.PHONY: setup bench test quick-test test-long costs faults faults-cluster parity device-audit gpu check speed speed-check lowest newest
+.PHONY: setup bench test quick-test test-long costs faults faults-cluster parity device-audit gpu browser check speed speed-check lowest newest
 
 setup: .venv/.ready
 
@@ -71,6 +74,14 @@ device-audit: setup
 
 gpu: setup
 	$(BIN)/python -m tests.device.gpu
+
+browser: setup
+	test -x $(BROWSER_ENV)/bin/python || $(PYTHON) -m venv $(BROWSER_ENV)
+	$(BROWSER_ENV)/bin/python -m pip install --quiet playwright axe-playwright-python
+	$(BIN)/sparsebench report reports/results/quick --quiet --out $(BROWSER_OUT)/quick
+	$(BIN)/python -m tests.reports.page.large_page $(BROWSER_OUT)/large
+	$(BIN)/python -m tests.reports.page.best_rows reports/results/quick $(BROWSER_OUT)/quick/index.html
+	$(BROWSER_ENV)/bin/python tests/reports/page/browser.py $(BROWSER_OUT)/quick/index.html $(BROWSER_OUT)/large/index.html $(BROWSER_OUT)
 
 check: setup
 	$(BIN)/ruff check .

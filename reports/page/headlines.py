@@ -68,7 +68,7 @@ def best_row(matrix: Matrix, info: SuiteInfo, family: Family) -> Row | None:
 
 def name_on(matrix: Matrix, row: Row, brief: Brief) -> str:
     """The name of a row, without the backbone where all rows of a track share it."""
-    if len({line.line.row.backbone for line in brief.lines}) > 1:
+    if len(brief.backbones) > 1:
         return row_name(matrix, row)
     return " · ".join(filter(None, [row.label, row.variant]))
 

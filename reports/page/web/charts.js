@@ -3,6 +3,7 @@
 
 const Charts = {
   views: new Set(),
+  MOST_SVG: 800,
 
   colours() {
     const style = getComputedStyle(document.documentElement);
@@ -14,9 +15,12 @@ const Charts = {
       background: "transparent",
       font: "system-ui, sans-serif",
       view: { stroke: "transparent" },
-      axis: { labelColor: ink, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, titleFontWeight: 400 },
+      // One picture with one name for those who hear the page; the table beside it has the numbers.
+      mark: { aria: false },
+      title: { aria: false },
+      axis: { aria: false, labelColor: ink, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, titleFontWeight: 400 },
       axisY: { labelLimit: limit },
-      legend: { labelColor: ink, titleColor: soft, symbolOpacity: 1 },
+      legend: { aria: false, labelColor: ink, titleColor: soft, symbolOpacity: 1 },
       header: { labelColor: ink, titleColor: soft },
       text: { color: ink },
     };
@@ -33,20 +37,14 @@ const Charts = {
   },
 
   draw(place, spec, { pick = null, label = null } = {}) {
+    const rows = spec.data?.values?.length ?? 0;
     const compiled = vegaLite.compile(spec, { config: Charts.colours(), logger: Charts.quiet });
-    const view = new vega.View(vega.parse(compiled.spec), { renderer: "svg", hover: true });
+    const view = new vega.View(vega.parse(compiled.spec), { renderer: rows > Charts.MOST_SVG ? "canvas" : "svg", hover: true });
     view.tooltip(Charts.hover).initialize(place);
     if (pick) view.addEventListener("click", (event, item) => item?.datum?.i !== undefined && pick(item.datum.i));
     view.run();
-    // One picture for those who hear the page; the table beside it has the numbers.
-    const svg = place.querySelector("svg");
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", label ?? spec.description ?? "chart");
-    for (const part of svg.querySelectorAll("[role], [aria-label]")) {
-      part.removeAttribute("role");
-      part.removeAttribute("aria-label");
-      part.removeAttribute("aria-roledescription");
-    }
+    place.setAttribute("role", "img");
+    place.setAttribute("aria-label", label ?? spec.description ?? "chart");
     Charts.views.add(view);
     return view;
   },

@@ -2,6 +2,8 @@
 "use strict";
 
 const Table = {
+  PAGE: 100,
+
   groups(track) {
     const numbered = (letter, titles) => titles.map((title, place) => ({ title, field: `${letter}${place}` }));
     const found = [
@@ -83,6 +85,10 @@ const Table = {
       index: "i",
       layout: "fitColumns",
       columnDefaults: { headerWordWrap: true, tooltip: false },
+      // Rows that are made while one scrolls would take the focus of the keyboard with them.
+      renderVertical: "basic",
+      pagination: track.rows.length > Table.PAGE,
+      paginationSize: Table.PAGE,
       maxHeight: isNarrow() ? 420 : 400,
       columns: Table.columns(track, state, actions),
       initialSort: [{ column: field, dir }],
@@ -90,9 +96,8 @@ const Table = {
       rowFormatter: (row) => row.getElement().classList.toggle("best", row.getData().best),
     });
     table.on("tableBuilt", () => {
-      const holder = place.querySelector(".tabulator-tableholder");
-      holder.setAttribute("tabindex", "0");
-      holder.setAttribute("role", "rowgroup");
+      // The buttons of the rows take the keys; a box between grid and rows that does so as well is no part of a grid.
+      place.querySelector(".tabulator-tableholder").removeAttribute("tabindex");
       actions.ready?.(table);
     });
     table.on("dataSorted", (sorters) => sorters.length && actions.sorted?.(`${sorters[0].field}.${sorters[0].dir}`));
