@@ -10,6 +10,7 @@
 # make device-audit  what runs on CUDA, checked without a GPU: writes models/DEVICE.md (gigabytes once, half an hour)
 # make gpu     on a machine with a GPU: every check and speed cell of it, into reports/results/gpu
 # make docs    the documentation as a site, in build/docs/site; a warning is an error
+# make browser  the page in Chromium: sizes, axe-core, every control by keyboard; an environment of its own
 # make check   ruff, pyright, import-linter
 # make speed   the speed cells alone; SPARSEBENCH_SPEED=full make speed takes every cell and peer
 # make speed-check  the same, and fails where a target is not reached
@@ -22,9 +23,11 @@ PYTEST = $(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
 DEVICE_ENV ?= .venv-device
 DOCS_ENV := .venv-docs
 FAULTS = SPARSEBENCH_FAULTS=long $(PYTEST) tests/faults --timeout=7200
+BROWSER_ENV ?= .venv-browser
+BROWSER_OUT ?= results/browser
 SPEED = $(BIN)/sparsebench speed --out $(OUT)
 
-.PHONY: setup bench test quick-test test-long costs faults faults-cluster parity device-audit gpu docs check speed speed-check lowest newest
+.PHONY: setup bench test quick-test test-long costs faults faults-cluster parity device-audit gpu docs browser check speed speed-check lowest newest
 
 setup: .venv/.ready
 
@@ -80,6 +83,14 @@ docs: setup
 	$(BIN)/python -m tests.docs build/docs
 	NO_MKDOCS_2_WARNING=1 $(DOCS_ENV)/bin/mkdocs build --quiet --strict --config-file build/docs/mkdocs.yml
 	$(BIN)/python -m tests.docs --check build/docs
+
+browser: setup
+	test -x $(BROWSER_ENV)/bin/python || $(PYTHON) -m venv $(BROWSER_ENV)
+	$(BROWSER_ENV)/bin/python -m pip install --quiet playwright axe-playwright-python
+	$(BIN)/sparsebench report reports/results/quick --quiet --out $(BROWSER_OUT)/quick
+	$(BIN)/python -m tests.reports.page.large_page $(BROWSER_OUT)/large
+	$(BIN)/python -m tests.reports.page.best_rows reports/results/quick $(BROWSER_OUT)/quick/index.html
+	$(BROWSER_ENV)/bin/python tests/reports/page/browser.py $(BROWSER_OUT)/quick/index.html $(BROWSER_OUT)/large/index.html $(BROWSER_OUT)
 
 check: setup
 	$(BIN)/ruff check .

@@ -1,11 +1,15 @@
-"""Figures as SVG. The page holds them as single figures, or as galleries of small pictures."""
+"""Figures: charts as Vega-Lite specifications, galleries of small pictures, and the words under them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 GalleryKind = Literal["grid", "path"]
+Spec = Mapping[str, Any]
+"""A Vega-Lite specification: JSON that the page draws, and a notebook as well."""
+MIME_TYPE = "application/vnd.vegalite.v6+json"
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,16 @@ class Words:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: its title, SVG text, and the words under it."""
+    """One figure: its title, its Vega-Lite specification, and the words under it."""
 
     title: str
-    svg: str
+    spec: Spec
     caption: str = ""
     words: Words | None = None
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """What a notebook shows: the same chart as on the page."""
+        return {MIME_TYPE: self.spec, "text/plain": self.title}
 
 
 @dataclass(frozen=True)

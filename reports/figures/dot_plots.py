@@ -14,7 +14,6 @@ from typing import Literal
 from ..statistics import Estimate, Outcome
 from ..tables import formatting
 from .axis import Axis, axis
-from .svg import short
 
 Kind = Literal["baseline", "control", "ceiling"] | Outcome
 COLUMN = 410
@@ -219,3 +218,8 @@ def _text(x: float, y: float, words: str, colour: str, more: str = "") -> str:
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, more: str = "") -> str:
     line = f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" {more}/>'
     return line.replace(" />", "/>")
+
+
+def short(name: str, length: int) -> str:
+    """The name, cut to a length."""
+    return name if len(name) <= length else name[: length - 1] + "…"

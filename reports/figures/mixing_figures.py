@@ -66,11 +66,10 @@ def by_round(line: Mixed) -> list[Figure]:
 
 def _curves(line: Mixed, by_set: Mapping[str, Curve], what: str) -> Figure:
     title = f"{line.number}  {line.name}: {what} by step"
-    marked = [(Mark(number, "", 0.0), points) for number, points in enumerate(by_set.values(), start=1)]
-    caption = ", ".join(f"{number} {name}" for number, name in enumerate(by_set, start=1))
+    marked = [(Mark(number, name, 0.0), points) for number, (name, points) in enumerate(by_set.items(), start=1)]
     rows = tuple((name, *(formatting.number(value) for value in _ends(points))) for name, points in by_set.items())
     words = Words(("data set", "first", "last"), rows)
-    return Figure(title, plots.curves(marked, title, what), f"Data sets: {caption}.", words)
+    return Figure(title, plots.curves(marked, title, what), words=words)
 
 
 def _loads(line: Mixed) -> Figure:
@@ -114,8 +113,8 @@ def cv2_against_quality(lines: Sequence[Mixed]) -> list[Figure]:
         if found is not None:
             caption = f"Pearson's correlation over {len(marks)} trainings: {found:+.3f}; MoE-SFT reports -0.762."
         metric = members[0].metric
-        svg = plots.tradeoff(marks, title, "CV² of the load", metric, members[0].higher_is_better)
-        figures.append(Figure(title, svg, caption))
+        spec = plots.tradeoff(marks, title, "CV² of the load", metric, members[0].higher_is_better)
+        figures.append(Figure(title, spec, caption))
     return figures
 
 

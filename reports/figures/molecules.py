@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from html import escape
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
-
-from .svg import opening
 
 SIZE = (150, 110)
 MAX_ATOMS = 120
@@ -106,3 +105,8 @@ def _path(look: _Look, places: str) -> str:
     attributes["d"] = places
     written = [f'{name}="{value}"' for name, value in attributes.items()]
     return f"<path {' '.join(written)}/>"
+
+
+def opening(view_box: str, title: str) -> str:
+    """The start tag of a picture that scales; the title is for those who hear the page."""
+    return f'<svg viewBox="{view_box}" role="img" aria-label="{escape(title)}">'

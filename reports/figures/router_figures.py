@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..routers.health import BALANCE, CERTAINTY, CLEAN, CV2, START, RouterHealth, mean_over_layers, place_of
+from ..routers.health import BALANCE, CERTAINTY, CLEAN, CV2, START, RouterHealth, Spread, mean_over_layers, place_of
 from ..tables import formatting
-from . import Figure, Words, layer_plots, plots
-from .layer_plots import LayerMark
+from . import Figure, Spec, Words, plots
 from .plots import Mark
 
 MAX_CURVES = 2
 """Tasks whose curves over training are drawn."""
 MAX_LINES = 10
+LAYERS_WIDTH = 260
+"""Points: charts above each other cannot be as wide as their place."""
 Curve = Sequence[tuple[float, float]]
 CURVES = {
     CERTAINTY: "entropy ÷ greatest",
@@ -92,7 +93,7 @@ def by_layer(line: Line) -> Figure:
     """The layers of a model that has a mixture."""
     health = line.seen.health
     assert health is not None
-    parts: dict[str, list[LayerMark]] = defaultdict(list)
+    values = []
     rows = []
     measured = zip(
         health.layers, health.experts, health.spreads("worst"), health.evenness(), health.dead(), strict=True
@@ -102,13 +103,53 @@ def by_layer(line: Line) -> Figure:
         part = "FFN"
         if attention:
             part = "attention"
-        parts[part].append(LayerMark(block, worst, evenness, dead))
+        values.append(
+            {
+                "part": part,
+                "layer": block,
+                "dead": dead,
+                **_spread("worst", worst),
+                **_spread("entropy", evenness),
+            }
+        )
         rows.append((layer, formatting.number(worst.mean), f"{dead} of {experts}", f"{evenness.mean:.1f} %"))
     caption = _caption(line.seen, health)
-    svg = layer_plots.router_health(parts, f"Router health of {line.name} by layer. {caption}")
-    return Figure(
-        f"{line.number}  {line.name}", svg, caption, Words(("layer", "worst", "dead", "entropy"), tuple(rows))
-    )
+    spec = _layers(values, f"Router health of {line.name} by layer. {caption}")
+    words = Words(("layer", "worst", "dead", "entropy"), tuple(rows))
+    return Figure(f"{line.number}  {line.name}", spec, caption, words)
+
+
+def _spread(name: str, found: Spread) -> dict[str, float]:
+    return {name: found.mean, f"{name} low": found.low, f"{name} high": found.high}
+
+
+def _layers(values: Sequence[Mapping[str, float | str]], title: str) -> Spec:
+    """Worst expert, entropy and dead experts by layer; a colour for each part of the model.
+
+    The band behind a line goes from the lowest to the highest domain; the dashed line is an even load.
+    """
+    x = {"field": "layer", "type": "ordinal", "title": "layer", "axis": {"labelAngle": 0, "labelOverlap": True}}
+    colour = {"field": "part", "type": "nominal", "title": None, "legend": {"orient": "top"}}
+    dead = {"field": "dead", "type": "quantitative", "title": "dead"}
+    below = {"height": 50, "width": LAYERS_WIDTH, "mark": "bar", "encoding": {"x": x, "y": dead, "color": colour}}
+    charts = [_band("worst", "worst ÷ mean", 1.0, x, colour), _band("entropy", "entropy, %", 100.0, x, colour), below]
+    return plots.composed(title, data={"values": values}, vconcat=charts)
+
+
+def _band(
+    name: str, title: str, even: float, x: Mapping[str, object], colour: Mapping[str, object]
+) -> dict[str, object]:
+    low = plots.quantity(f"{name} low", title)
+    middle = plots.quantity(name, title)
+    layers = [
+        {
+            "mark": {"type": "area", "opacity": 0.25},
+            "encoding": {"x": x, "y": low, "y2": {"field": f"{name} high"}, "color": colour},
+        },
+        {"mark": {"type": "line", "point": True}, "encoding": {"x": x, "y": middle, "color": colour}},
+        plots.level(even, "y"),
+    ]
+    return {"height": 90, "width": LAYERS_WIDTH, "layer": layers}
 
 
 def _caption(seen: Seen, health: RouterHealth) -> str:
@@ -135,7 +176,7 @@ def over_training(lines: Sequence[Line]) -> list[Figure]:
         for name, points in line.seen.curves.items():
             for kind in CURVES:
                 if name.endswith(kind) and len(points) > 1:
-                    found[kind, line.task].append((Mark(line.number, "", 0.0), points))
+                    found[kind, line.task].append((Mark(line.number, line.name, 0.0), points))
     figures = []
     for kind, label in CURVES.items():
         of_kind = [(task, curves) for (name, task), curves in found.items() if name == kind]

@@ -1,117 +1,49 @@
-"""The one self-contained HTML page: inline style, inline SVG, nothing fetched, readable on a phone."""
+"""The one self-contained HTML page: its data, charts and scripts in one file, nothing fetched, readable on a phone."""
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from ..figures import Figure, plots
-from ..figures.suite_figures import SuiteFigures, suite_figures
-from ..panels import SuitePanels, suite_panels
 from ..records.index.slim import Whole, already_whole
 from ..records.record import Record
 from ..records.store import Problem
-from ..records.vouchers import Standing
 from ..tables import formatting
-from ..tables import table_formats as printing
-from ..tables.claims import Finding, document
-from ..tables.claims.summary import study_summaries
-from ..tables.comparison import Contrast, contrasts
-from ..tables.matrix import Matrix, Row
-from ..tables.published import PublishedTable, published_tables
-from ..tables.published_comparison import PublishedComparison, compare_published
-from ..tables.suite_entries import SuiteTable
-from ..tables.suite_table import SuiteInfo, suite_table
-from ..tables.summary import Summary, summaries
-from .provenance import Notes, Provenance, notes, provenance
+from ..tables.claims import Finding
+from . import charts, front
+from .provenance import provenance
+from .rows import Where, columns_of, rows_of
+from .section import Section
+from .sheets import claims_sheet, provenance_sheet, speed_sheet, suite_sheets
 from .speed import SpeedReport
+from .tracks import tracks
 
-TEMPLATES = Path(__file__).parent / "templates"
-MAX_LISTED = 5000
-"""Up to so many records of a suite the page names each one; beyond, the first of each cell of the table."""
-MAX_IDS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """Everything that the page shows of one suite."""
-
-    anchor: str
-    info: SuiteInfo
-    matrix: Matrix
-    table: SuiteTable
-    footnotes: dict[str, int]
-    summaries: list[Summary]
-    contrasts: list[Contrast]
-    figures: SuiteFigures
-    panels: SuitePanels
-    compared: list[PublishedComparison]
-    published: list[PublishedTable]
-    notes: Notes
-    outside: Mapping[Row, str]
-    """Of the rows with records whose scores today's code does not give, how many."""
-
-    @property
-    def ids_shown(self) -> int:
-        """How many ids of records each cell of the table names; `scores.csv` has them all."""
-        records = len(self.matrix.records)
-        return records if records <= MAX_LISTED else MAX_IDS
+HERE = Path(__file__).parent
+WEB = HERE / "web"
+VENDOR = HERE / "vendor"
+SCRIPTS = ("vega.min.js", "vega-lite.min.js", "tabulator.min.js")
+"""Of others, in the order in which they need each other; `vendor/README.md` says where they are from."""
+OWN_SCRIPTS = ("state.js", "charts.js", "blocks.js", "table.js", "drawer.js", "screens.js", "main.js")
+STYLES = (VENDOR / "tabulator.min.css", WEB / "style.css")
+MOST_PROBLEMS = 50
+FOOTER = (
+    "Intervals are 95 % and cover seeds and test examples; where one of the two is unknown, that is said. Differences "
+    "are paired by task, seed and, where the outcomes of the examples are kept, by example. Intervals and p of the "
+    "rows of a track against its baseline are corrected over these rows (Bonferroni); two picked rows are one "
+    "comparison, uncorrected. Claims are corrected over their study (Holm). All numbers: scores.csv next to this page."
+)
 
 
-def section(
-    matrix: Matrix,
-    info: SuiteInfo,
-    anchor: str,
-    whole: Whole = already_whole,
-    standings: Sequence[Standing | None] = (),
-    findings: Sequence[Finding] = (),
-) -> Section:
-    """Computes all that the page shows of one suite.
-
-    `whole` reads what slim records lack; `standings` are what running cells again has shown; of a study,
-    `findings` are what its claims say, and the summary is made of these.
-    """
-    table = suite_table(matrix, info)
-    found = contrasts(matrix, info)
-    tables = published_tables(matrix.suite)
-    outside: set[str] = set()
-    for standing in standings:
-        if standing is not None:
-            outside |= standing.outside
-    return Section(
-        anchor=anchor,
-        info=info,
-        matrix=matrix,
-        table=table,
-        footnotes=printing.footnotes(table),
-        summaries=study_summaries(findings, matrix.suite) or summaries(matrix, info, found),
-        contrasts=found,
-        figures=suite_figures(matrix, table, whole),
-        panels=suite_panels(matrix, table, whole),
-        compared=_compared(matrix, table, tables),
-        published=tables,
-        notes=notes(matrix.records, whole),
-        outside=_outside_by_row(matrix, outside),
-    )
-
-
-def _outside_by_row(matrix: Matrix, outside: Collection[str]) -> dict[Row, str]:
-    """ "2 of 12 records are of code that gives another score now", for the rows of which some are."""
-    made: Counter[Row] = Counter()
-    scored: Counter[Row] = Counter()
-    for (row, _), records in matrix.cells.items():
-        made[row] += sum(record.code in outside for record in records)
-        scored[row] += sum(record.status != "n/a" for record in records)
-    said = "records are of code that gives another score now"
-    return {row: f"{count} of {scored[row]} {said}" for row, count in made.items() if count}
-
-
-def _compared(matrix: Matrix, table: SuiteTable, sources: Sequence[PublishedTable]) -> list[PublishedComparison]:
-    """The sources that have a task of ours."""
-    found = [compare_published(matrix, table, source) for source in sources]
-    return [comparison for comparison in found if comparison is not None]
+def here(record: Record) -> str:
+    """The folder of a record that nobody names."""
+    return "."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +63,7 @@ class Page:
     """What is not right with the commits that the records name."""
     objection: str = ""
     """What the set-up of a study is objected to for, until it is made again."""
+    title: str = "Report"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -139,36 +72,103 @@ class Page:
         # What went well comes first, whatever happened first.
         return dict(sorted(counts.items(), key=lambda item: item[0] != "ok"))
 
-    @property
-    def provenance(self) -> Provenance:
-        """The provenance of all records on the page."""
-        return provenance(self.records)
 
-    @property
-    def speed_figure(self) -> Figure | None:
-        """The bars of the ratios to the peers, if there are any."""
-        if self.speed is None:
-            return None
-        lines = [(f"{line.group}: {line.name}", line.ratio) for line in self.speed.lines if line.ratio]
-        if not lines:
-            return None
-        title = "Speed against the peer"
-        return Figure(title, plots.speed_ratios(lines[: plots.MAX_MARKS], title))
+def to_document(page: Page, whole: Whole = already_whole, where: Where = here) -> dict[str, Any]:
+    """All that the page shows as one JSON value.
+
+    Args:
+        page: what stands on it.
+        whole: reads what slim records lack.
+        where: the folder of a record, for the command that verifies it.
+    """
+    found = []
+    suites = {}
+    sheets = []
+    for one in page.sections:
+        found += tracks(one)
+        suites[one.anchor] = {
+            "title": one.info.title,
+            "columns": columns_of(one),
+            "rows": rows_of(one, whole, where),
+        }
+        sheets += suite_sheets(one)
+    if page.findings:
+        sheets.append(claims_sheet(page.findings))
+    sheets += speed_sheet(page.speed, page.speed_error)
+    if page.records:
+        sheets.append(provenance_sheet(provenance(page.records)))
+    return {
+        "title": page.title,
+        "about": _about(page),
+        "findings": front.findings(found, page.findings),
+        "claims": front.claims_bar(page.findings),
+        "tracks": found,
+        "suites": suites,
+        "sheets": sheets,
+        "charts": {"seeds": charts.seeds(), "curve": charts.curve()},
+        "footer": FOOTER,
+    }
 
 
-def render_html(page: Page) -> str:
-    """The page as text."""
+def _about(page: Page) -> dict[str, Any]:
+    records = len(page.records)
+    statuses = ", ".join(f"{count} {status}" for status, count in page.counts.items())
+    noun = "record" if records == 1 else "records"
+    parts = [f"{records:,} {noun}" + (f": {statuses}" if statuses else "")]
+    if page.records:
+        when = provenance(page.records)
+        parts += [
+            f"last finished {formatting.moment(when.finished)}",
+            f"{formatting.duration(when.seconds)} inside cells",
+        ]
+    if page.superseded:
+        parts.append(f"{page.superseded} of older code not shown")
+    return {
+        "line": " · ".join(parts),
+        "holds": f"{page.holds}." if page.holds else "",
+        "warnings": _warnings(page),
+        "problems": [f"{problem.path}: {problem.reason}" for problem in page.problems[:MOST_PROBLEMS]],
+    }
+
+
+def _warnings(page: Page) -> list[str]:
+    """What a reader must know before any result."""
+    found = [page.objection]
+    if page.commits:
+        found.append(f"Commits: {page.commits}.")
+    if page.problems:
+        number = len(page.problems)
+        found.append(f"{number} unreadable file{'' if number == 1 else 's'} skipped")
+    return [words for words in found if words]
+
+
+def render_html(page: Page, whole: Whole = already_whole, where: Where = here) -> str:
+    """The page as text. The arguments are those of `to_document`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("page.html.jinja").render(
+        title=page.title,
+        styles=[_text(path) for path in STYLES],
+        scripts=[_text(VENDOR / name) for name in SCRIPTS] + [_text(WEB / name) for name in OWN_SCRIPTS],
+        data=pack(to_document(page, whole, where)),
+        version=version("sparsebench"),
     )
-    environment.globals.update(
-        f=formatting, p=printing, claims=document, colour=plots.colour, ink_on=plots.ink_on, zip=zip
-    )
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html.jinja").render(page=page, style=style)
+
+
+def _text(path: Path) -> str:
+    """A script or style without the comment that names its map: a browser that looks into the page would ask for it."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if "sourceMappingURL" not in line or len(line) > 200)
+
+
+def pack(document: dict[str, Any]) -> str:
+    """A JSON value as compressed text for the page; equal values are equal texts."""
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def unpack(html: str) -> dict[str, Any]:
+    """The JSON value of a page that `render_html` made."""
+    text = html.partition('<script id="data" type="application/octet-stream">')[2].partition("</script>")[0]
+    return json.loads(gzip.decompress(base64.b64decode(text)))

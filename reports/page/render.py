@@ -21,8 +21,10 @@ from ..tables.dataframe import newest, write_csv
 from ..tables.matrix import Matrix, matrices
 from ..tables.suite_table import SuiteInfo
 from .holding import made_by, these_hold_at
-from .html import Page, Section, render_html, section
+from .html import Page, here, render_html
 from .provenance import commits_note
+from .rows import Where
+from .section import Section, section
 from .speed import speed_or_reason
 
 
@@ -40,6 +42,8 @@ def render(
     whole: Whole = already_whole,
     examples: ExampleReader | None = None,
     show: Callable[[Section], None] | None = None,
+    where: Where = here,
+    title: str = "Report",
 ) -> Path:
     """Writes the report into the folder `out` and returns the path of its page.
 
@@ -60,6 +64,8 @@ def render(
         whole: from a slim record to the whole one, for the few whose curves, details and tracebacks are shown.
         examples: reads per-example outcomes, so that rows are compared on the same examples.
         show: is given the section of each suite as soon as it is made.
+        where: the folder of a record, for the command that verifies it.
+        title: of the page.
 
     Raises:
         StoreError: `out` cannot be written, or a record is gone.
@@ -88,8 +94,9 @@ def render(
         holds=note,
         commits=commits,
         objection=objection,
+        title=title,
     )
-    files = {"index.html": render_html(page)}
+    files = {"index.html": render_html(page, whole, where)}
     for part in sections:
         files |= _tables(part, note)
     if findings:

@@ -7,7 +7,7 @@ They are found by file in this folder, and in other packages by the entry-point 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
@@ -77,7 +77,7 @@ def suite_panels(matrix: Matrix, table: SuiteTable, whole: Whole = already_whole
             problems[f"the panel of {panel.key!r}: {type(error).__name__}: {error}"] = None
             continue
         if content is not None:
-            contents.append(content)
+            contents.append(replace(content, tasks=frozenset(entry.task for entry in entries)))
     return SuitePanels(tuple(contents), tuple(problems)[:MAX_PROBLEMS])
 
 

@@ -219,8 +219,8 @@ def _against_bytes(task: str, entries: Sequence[Entry[Compressed]]) -> list[Figu
     first = scored[0].value
     assert first.metric is not None
     title = f"{task}: {first.name} against stored bytes"
-    svg = plots.tradeoff(marks, title, "stored (MB)", first.name, first.metric.higher_is_better)
-    return [Figure(title, svg)]
+    spec = plots.tradeoff(marks, title, "stored (MB)", first.name, first.metric.higher_is_better)
+    return [Figure(title, spec)]
 
 
 def _similarities(entries: Sequence[Entry[Compressed]]) -> list[Figure]:

@@ -122,8 +122,8 @@ def _figure(task: str, entries: Sequence[Entry[OptionScores]]) -> Figure:
         error = _error(nll_N)
         marks.append(Mark(entry.number, entry.name, float(nll_N.mean()), None if error is None else (error, error)))
         rows.append(_row(entry, entries[0]))
-    svg = plots.bars(marks, f"Gold NLL on {task}", "nats")
-    return Figure(task, svg, words=Words(TITLES, tuple(rows)))
+    spec = plots.bars(marks, f"Gold NLL on {task}", "nats")
+    return Figure(task, spec, words=Words(TITLES, tuple(rows)))
 
 
 def _row(entry: Entry[OptionScores], first: Entry[OptionScores]) -> tuple[str, ...]:

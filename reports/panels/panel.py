@@ -31,6 +31,8 @@ class Content:
     figures: tuple[Figure, ...] = ()
     galleries: tuple[Gallery, ...] = ()
     legend: str = ""
+    tasks: frozenset[str] = frozenset()
+    """The tasks whose records have such an entry; whoever asks the panel fills it in."""
 
 
 def by_link(details: Mapping[str, Any], name: str) -> dict[int, Any]:

@@ -21,7 +21,7 @@ MAX_FIGURES = 6
 MAX_LINES = 10
 LEGEND = (
     "What was achieved against what was asked for: means or medians, bars from the lower to the upper quartile of the "
-    "molecules, numbers as in the table; the lowest seed. Dashed: achieved equals target."
+    "molecules; the lowest seed. Dashed: achieved equals target."
 )
 
 
@@ -60,10 +60,10 @@ class PropertyControlPanel(Panel[dict[str, Control]]):
 
     def show(self, entries: Sequence[Entry[dict[str, Control]]]) -> Content | None:
         """The figures by task and property."""
-        lines: dict[tuple[str, str, str], list[tuple[int, tuple[Aim, ...]]]] = defaultdict(list)
+        lines: dict[tuple[str, str, str], list[tuple[str, tuple[Aim, ...]]]] = defaultdict(list)
         for entry in entries:
             for name, control in entry.value.items():
-                lines[entry.task, name, control.unit].append((entry.number, control.points))
+                lines[entry.task, name, control.unit].append((f"{entry.number}  {entry.name}", control.points))
         if not lines:
             return None
         shown = sorted(lines.items())[:MAX_FIGURES]
@@ -74,7 +74,7 @@ class PropertyControlPanel(Panel[dict[str, Control]]):
         return Content("Property control", figures, legend=LEGEND + more)
 
 
-def _figure(task: str, name: str, unit: str, lines: Sequence[tuple[int, tuple[Aim, ...]]]) -> Figure:
+def _figure(task: str, name: str, unit: str, lines: Sequence[tuple[str, tuple[Aim, ...]]]) -> Figure:
     title = f"{task}: {name}"
     return Figure(title, plots.targets(lines, f"{title}, achieved against target", unit))
 

@@ -150,8 +150,8 @@ def _figure(name: str, load: RouterLoad) -> Figure:
         where = f"layer {layer}: expert {expert} gets {formatting.number(fraction, 'share')} %"
         rows.append((domain, formatting.number(load.specialisation(domain)), where))
     caption = f"Specialisation {formatting.number(load.specialisation())} bits."
-    svg = plots.heat_maps(load.domains, load.layers, f"Router load of {name} by domain, layer and expert. {caption}")
-    return Figure(name, svg, caption, Words(("domain", "bits", "most its own in"), tuple(rows)))
+    spec = plots.heat_maps(load.domains, load.layers, f"Router load of {name} by domain, layer and expert. {caption}")
+    return Figure(name, spec, caption, Words(("domain", "bits", "most its own in"), tuple(rows)))
 
 
 def _text(fractions: Sequence[float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..records.html_table import Cell, html_table
@@ -55,12 +56,16 @@ class Brief:
     @property
     def shown_title(self) -> str:
         """The title, with the backbone that all rows share."""
-        backbones = {one.line.row.backbone for one in self.lines}
-        return " on ".join(filter(None, [self.title, *backbones])) if len(backbones) == 1 else self.title
+        return " on ".join(filter(None, [self.title, *self.backbones])) if len(self.backbones) == 1 else self.title
+
+    @cached_property
+    def backbones(self) -> frozenset[str]:
+        """Those of all rows."""
+        return frozenset(one.line.row.backbone for one in self.lines)
 
     def texts(self) -> list[list[str]]:
         """What people read of each row under `TITLES`."""
-        several = len({one.line.row.backbone for one in self.lines}) > 1
+        several = len(self.backbones) > 1
         found = []
         for one in self.lines:
             costs = formatting.count(one.line.costs[ACTIVE]), formatting.milliseconds(one.line.costs[LATENCY])

@@ -131,6 +131,19 @@ def compare(
     return lines
 
 
+def between(matrix: Matrix, ours: Row, theirs: Row, column: Column, margins: Mapping[str, float]) -> Comparison:
+    """Two rows of one matrix on one task: the line that `compare` gives of them.
+
+    Args:
+        matrix: which has both rows.
+        ours: side A.
+        theirs: side B.
+        column: the task.
+        margins: unit to the margin below which a difference counts as none.
+    """
+    return _Two(matrix, matrix, False, margins).line(ours, theirs, column)
+
+
 def _by_version(records: Sequence[Record], examples: ExampleReader | None) -> dict[str, dict[str, Matrix]]:
     """Suite and version to the matrix of the records."""
     found: dict[str, dict[str, Matrix]] = {}
@@ -221,7 +234,7 @@ class _Two:
             for theirs in self._partners(ours):
                 for column in self.a.columns:
                     if self.a.cells.get((ours, column)):
-                        lines.append(self._line(ours, theirs, column))
+                        lines.append(self.line(ours, theirs, column))
         return lines
 
     def _partners(self, row: Row) -> list[Row]:
@@ -244,7 +257,8 @@ class _Two:
         """Whether a row of B stands against one of A on its own backbone."""
         return any((other.backbone, other.variant) == (row.backbone, row.variant) for other in self.a.rows)
 
-    def _line(self, ours: Row, theirs: Row, column: Column) -> Comparison:
+    def line(self, ours: Row, theirs: Row, column: Column) -> Comparison:
+        """One task of a pair of rows."""
         note = ""
         if ours.backbone != theirs.backbone:
             note = f"the backbones differ: {ours.backbone} against {theirs.backbone}"

@@ -111,7 +111,7 @@ def _relative(
 
 def training_columns(matrix: Matrix) -> tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...]:
     """The columns of what training took: none where no record says, those of teachers only where there is one."""
-    known = [record.training for record in matrix.records if record.training is not None]
+    known = matrix.trainings
     if not known:
         return ()
     if any(costs.teacher is not None for costs in known):

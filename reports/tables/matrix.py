@@ -96,7 +96,34 @@ class Matrix:
 
     def record_of(self, row: Row) -> Record:
         """The first record of a row: what its method is."""
-        return next(records[0] for (other, _), records in self.cells.items() if other == row and records)
+        return self._first[row]
+
+    @cached_property
+    def _by_label(self) -> dict[tuple[str, str], list[Row]]:
+        """The rows of a label and variant."""
+        found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in self.rows:
+            found[row.label, row.variant].append(row)
+        return found
+
+    @cached_property
+    def backbones(self) -> frozenset[str]:
+        """Those of all rows."""
+        return frozenset(row.backbone for row in self.rows)
+
+    @cached_property
+    def trainings(self) -> list[TrainingCosts]:
+        """What the records say of their training."""
+        return [record.training for record in self.records if record.training is not None]
+
+    @cached_property
+    def _first(self) -> dict[Row, Record]:
+        """Roles ask for it again and again, and a search of all cells each time would be quadratic in the rows."""
+        found: dict[Row, Record] = {}
+        for (row, _), records in self.cells.items():
+            if records:
+                found.setdefault(row, records[0])
+        return found
 
     def complete(self, row: Row, columns: Iterable[Column]) -> bool:
         """Whether the row has a score in each of the columns."""
@@ -112,7 +139,7 @@ class Matrix:
 
     def baseline(self, label: str, row: Row) -> Row | None:
         """The baseline's row to compare `row` with: same backbone and variant, or the only one of that variant."""
-        candidates = [r for r in self.rows if r.label == label and r.variant == row.variant]
+        candidates = self._by_label.get((label, row.variant), [])
         same = [r for r in candidates if r.backbone == row.backbone]
         if same:
             return same[0]

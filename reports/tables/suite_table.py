@@ -169,7 +169,7 @@ def _with_best(entries: Mapping[Row, Entry], best: Iterable[Row]) -> dict[Row, E
 def row_name(matrix: Matrix, row: Row) -> str:
     """The label, with the backbone and the variant where rows differ in these."""
     name = row.label
-    if len({r.backbone for r in matrix.rows}) > 1 and row.backbone:
+    if len(matrix.backbones) > 1 and row.backbone:
         name += f" · {row.backbone}"
     if row.variant:
         name += f" · {row.variant}"

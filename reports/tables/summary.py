@@ -63,7 +63,7 @@ def _sentences(matrix: Matrix, info: SuiteInfo, family: Family, members: Sequenc
     ranked = sorted(members, key=lambda contrast: -contrast.difference.combined.mean)
     roles = {contrast.row: info.role(matrix, contrast.row) for contrast in ranked}
     methods = [contrast for contrast in ranked if roles[contrast.row] in RIVALS]
-    first = _first(methods)
+    first = first_of(methods)
     sentences = []
     if first:
         sentences += _of_methods(matrix, methods, first)
@@ -76,7 +76,7 @@ def _sentences(matrix: Matrix, info: SuiteInfo, family: Family, members: Sequenc
     return sentences
 
 
-def _first(ranked: Sequence[Contrast]) -> Contrast | None:
+def first_of(ranked: Sequence[Contrast]) -> Contrast | None:
     """What the first sentence is about: the largest gain that was shown, else the largest that was tested."""
     tested = [contrast for contrast in ranked if contrast.p is not None]
     return next(iter([*_with_outcome(ranked, "better"), *tested, *ranked]), None)
@@ -85,7 +85,7 @@ def _first(ranked: Sequence[Contrast]) -> Contrast | None:
 def _of_methods(matrix: Matrix, ranked: Sequence[Contrast], best: Contrast) -> list[str]:
     baseline = best.baseline_row.label
     if best.outcome == "better":
-        sentences = [f"{best.name} beats {best.baseline} by {_effect(best)}{_cost(matrix, best)}."]
+        sentences = [f"{best.name} beats {best.baseline} by {_effect(best)}{cost_in_words(matrix, best)}."]
     else:
         shown = "beats"
         if best.outcome in ("undecided", "one seed"):  # nothing was shown, which is not to say that none beats it
@@ -93,7 +93,8 @@ def _of_methods(matrix: Matrix, ranked: Sequence[Contrast], best: Contrast) -> l
         told = _outcome(best)
         if best.outcome == "worse":
             told = "the closest"
-        sentences = [f"No method {shown} {best.baseline}; {told}: {best.name}, {_effect(best)}{_cost(matrix, best)}."]
+        cost = cost_in_words(matrix, best)
+        sentences = [f"No method {shown} {best.baseline}; {told}: {best.name}, {_effect(best)}{cost}."]
     for outcome, title in OTHERS:
         others = [contrast for contrast in _with_outcome(ranked, outcome) if contrast is not best]
         if others:
@@ -158,7 +159,7 @@ def _sureness(contrast: Contrast) -> str:
     return f"p = {text}"
 
 
-def _cost(matrix: Matrix, contrast: Contrast) -> str:
+def cost_in_words(matrix: Matrix, contrast: Contrast) -> str:
     """What the row costs relative to the baseline, as far as both were measured; times on one type of processor."""
     percents: dict[str, float] = {}
     for name, quantity, timed in COSTS:

@@ -41,6 +41,12 @@ def study_summaries(findings: Sequence[Finding], suite: str) -> list[Summary]:
     return found
 
 
+def told_in_full(finding: Finding) -> tuple[str, str]:
+    """The verdict, and the statement with the effect that the verdict hangs on."""
+    words = finding.reason or step_in_words(finding, _deciding(finding))
+    return f"{finding.verdict.capitalize()}{mark(finding)}: ", f"{finding.claim.statement} ({words})"
+
+
 def _told(finding: Finding) -> str:
     words = step_in_words(finding, _deciding(finding))
     if finding.reason:

@@ -24,12 +24,14 @@ def report(
         Path | None, typer.Option("--out", "-o", help="Where to (report in the first FOLDER unless given).")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the path of the page.")] = False,
+    site: Annotated[bool, typer.Option("--site", help="A static site: a page for each folder, a front page.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Tables on the terminal, and the page, Markdown, CSV and LaTeX in files.
 
     Of several folders: one report in which their rows stand side by side, `mine reports/results/quick` for instance.
-    Of a folder of result folders: RESULTS.md and its pictures, for a repository.
+    Of a folder of result folders: RESULTS.md and its pictures, for a repository; with `--site` (into the folder site
+    unless given) a page for each and a front page over all, which any static host serves.
     """
     if not quiet:
         announce(f"reading the records of {', '.join(map(str, folders))}", err=json)
@@ -37,7 +39,11 @@ def report(
     from ..results.write_results import is_collection, write_results
 
     place = out or folders[0] / "report"
-    if len(folders) == 1 and is_collection(folders[0]):
+    if site:
+        from ..results.site import write_site
+
+        say(str(write_site(folders, out or Path("site"))))
+    elif len(folders) == 1 and is_collection(folders[0]):
         write_results(folders[0], place)
     elif json:
         print_json(report_document(write_report(folders, place)))

@@ -1,6 +1,6 @@
 """What result folders hold, read for `report` and `compare`: one folder, or several whose rows stand side by side."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ OBJECTION = "objection.md"
 class Reading:
     """The slim records of the latest plan of each folder, and what lies beside them.
 
-    `whole` gives the whole record of a slim one while the folders are open; `speed` is the first speed file there is.
+    `whole` gives the whole record of a slim one while the folders are open, `where` its folder as it was named; `speed`
+    is the first speed file there is.
     """
 
     folders: tuple[Path, ...]
@@ -34,11 +35,17 @@ class Reading:
     problems: list[Problem]
     examples: ExampleReader
     whole: Whole
+    where: Callable[[Record], str]
     standings: list[Standing | None]
     roles: dict[str, Mapping[str, str]]
     findings: list[Finding]
     objection: str
     speed: Path | None
+
+    @property
+    def title(self) -> str:
+        """The names of the folders."""
+        return " and ".join(folder.resolve().name for folder in self.folders)
 
 
 @contextmanager
@@ -73,6 +80,7 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
             records=records,
             problems=[problem for index in indexes.values() for problem in index.problems],
             examples=ExampleReader(lambda id: stores[owners[id]].read_examples(id)),
+            where=lambda record: str(owners[record.id]),
             whole=lambda record: indexes[owners[record.id]].whole(record),
             standings=[Vouchers(folder).standing() for folder in folders],
             roles=_roles(folders),

@@ -9,11 +9,11 @@ from typing import Any, get_args
 from rich.console import Console
 
 from sparsebench.reports.page.holding import these_hold_at
-from sparsebench.reports.page.html import Section
 from sparsebench.reports.page.provenance import commits_note
 from sparsebench.reports.page.render import render
+from sparsebench.reports.page.section import Section
 from sparsebench.reports.page.speed import speed_or_reason
-from sparsebench.reports.tables.brief import Brief, briefs, to_document, to_terminal
+from sparsebench.reports.tables.brief import Brief, to_document, to_terminal
 from sparsebench.reports.tables.claims import Finding
 from sparsebench.reports.tables.comparison import Comparison, compare, select
 from sparsebench.reports.tables.suite_entries import Role
@@ -116,7 +116,7 @@ def write_report(folders: Sequence[Path], out: Path, show: Callable[[Sequence[Br
     found: dict[str, Sequence[Brief]] = {}
 
     def take(section: Section) -> None:
-        found[section.anchor] = briefs(section.table, section.contrasts)
+        found[section.anchor] = section.briefs
         if show is not None:
             show(found[section.anchor])
 
@@ -135,6 +135,8 @@ def write_report(folders: Sequence[Path], out: Path, show: Callable[[Sequence[Br
             whole=reading.whole,
             examples=reading.examples,
             show=take,
+            where=reading.where,
+            title=reading.title,
         )
     return Report(page, reading, found)
 

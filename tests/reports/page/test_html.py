@@ -1,9 +1,20 @@
-"""Sections and the page: what they hold, apart from how it is written to files."""
+"""The page: counts, its data packed and unpacked, and what is vendored."""
 
+import hashlib
 from dataclasses import replace
 
-from sparsebench.reports.page.html import Page, render_html, section
-from sparsebench.reports.page.speed import SpeedLine, SpeedReport
+from sparsebench.reports.page.html import (
+    OWN_SCRIPTS,
+    SCRIPTS,
+    VENDOR,
+    WEB,
+    Page,
+    pack,
+    render_html,
+    to_document,
+    unpack,
+)
+from sparsebench.reports.page.section import section
 from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import SuiteInfo
@@ -11,32 +22,7 @@ from sparsebench.reports.tables.suite_table import SuiteInfo
 from ..tables.claims.studies import CLAIM
 
 INFO = SuiteInfo(title="Vision <b>", description="Small images.", baseline="base", unit="image")
-
-
 EMPTY = Page(sections=(), records=(), superseded=0, problems=[], speed=None, speed_error=None)
-
-
-def line(name, ratio):
-    return SpeedLine(group="g", name=name, role="ours", median=1, iqr=0, rounds=3, ratio=ratio, floor=None)
-
-
-def test_a_section_holds_all_of_a_suite(make):
-    records = [make.record("base", "fashion_mnist"), make.record("a", "fashion_mnist", status="n/a", reason="why")]
-    (matrix,) = matrices(records)
-    found = section(matrix, INFO, "vision")
-    assert found.anchor == "vision"
-    assert found.footnotes == {"why": 1}
-    assert [entry.row.label for entry in found.table.lines] == ["base", "a"]
-    assert found.summaries
-    assert len(found.notes.not_applicable) == 1
-
-
-def test_published_figures_are_compared_on_tasks_of_the_same_name_only(make):
-    for task, shared in (("svhn", True), ("a task of our own", False)):
-        (matrix,) = matrices([make.record("base", task, cell={"suite": "vtab"})])
-        found = section(matrix, INFO, "x")
-        assert bool(found.compared) == shared
-        assert found.published
 
 
 def test_statuses_are_counted_the_good_ones_first(make):
@@ -44,26 +30,38 @@ def test_statuses_are_counted_the_good_ones_first(make):
     assert list(replace(EMPTY, records=records).counts.items()) == [("ok", 2), ("oom", 1)]
 
 
-def test_the_page_is_escaped_and_has_one_section_per_suite(make):
+def test_the_data_come_back_from_the_page(make):
     record = make.record("base")
     (matrix,) = matrices([record])
-    text = render_html(replace(EMPTY, sections=[section(matrix, INFO, "vision")], records=[record]))
-    assert '<section id="vision">' in text
-    assert "Vision &lt;b&gt;" in text
-    assert "<b>" not in text
+    page = replace(EMPTY, sections=[section(matrix, INFO, "vision")], records=[record], title="a <b> title")
+    text = render_html(page)
+    assert unpack(text) == to_document(page)
+    assert "a &lt;b&gt; title" in text and "Vision <b>" not in text
+    assert pack({"a": 1}) == pack({"a": 1}), "the same bytes"
 
 
-def test_speed_is_drawn_where_there_is_a_peer():
-    assert EMPTY.speed_figure is None
-    assert replace(EMPTY, speed=SpeedReport("cpu", (line("alone", None),))).speed_figure is None
-    figure = replace(EMPTY, speed=SpeedReport("cpu", (line("ours", 2.0),))).speed_figure
-    assert figure is not None
-    assert "2.00×" in figure.svg
-
-
-def test_claims_and_where_records_hold_are_told(make):
+def test_claims_and_where_records_hold_are_told():
     claim = replace(CLAIM, statement="A is <better>.")
-    text = render_html(replace(EMPTY, findings=judge([claim], []), holds="3 of 4 hold"))
-    assert "A is &lt;better&gt;." in text
-    assert "1 claim of papers: 1 is undecided." in text
-    assert "3 of 4 hold." in text
+    found = to_document(replace(EMPTY, findings=judge([claim], []), holds="3 of 4 hold"))
+    assert found["about"]["holds"] == "3 of 4 hold."
+    assert found["claims"]["total"] == 1
+    (sheet,) = found["sheets"]
+    assert sheet["blocks"][0]["text"] == "1 claim of papers: 1 is undecided."
+    assert sheet["blocks"][1]["rows"][0][1] == "A is <better>."
+
+
+def test_what_others_made_is_as_they_published_it():
+    """The checksums are those of the files in the packages that `README.md` names."""
+    told = (VENDOR / "README.md").read_text()
+    files = [*SCRIPTS, "tabulator.min.css"]
+    for name in files:
+        assert f"| `{name}` |" in told
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() in told, name
+    for name in ("vega", "vega-lite", "tabulator"):
+        assert "Redistribution" in (text := (VENDOR / f"{name}.LICENSE.txt").read_text()) or "MIT License" in text
+
+
+def test_every_script_of_our_own_is_on_the_page():
+    assert {path.name for path in WEB.glob("*.js")} == set(OWN_SCRIPTS)
+    for name in OWN_SCRIPTS:
+        assert "http" not in (WEB / name).read_text()

@@ -25,9 +25,8 @@ def test_a_training_has_its_numbers_and_is_drawn_round_by_round(make, tmp_path):
     part = section("Data mixing", tmp_path, mixed)
     assert cells(part)[:4] == ["1  mixed · t", "code 75.0 %, law 25.0 %", "0.250", "0.75 %"]
     for what in ("weight by step", "distance or excess loss by step", "load of the last layer by step"):
-        assert f'aria-label="1  mixed · t: {what}"' in part
-    assert "Data sets: 1 code, 2 law." in part and "held-out loss" not in part
-    assert "Training curves" not in page(tmp_path, mixed)
+        assert f'chart "1  mixed · t: {what}"' in part
+    assert "held-out loss" not in part
 
 
 def test_cv2_and_quality_are_correlated_over_the_rows_of_a_task(make, tmp_path):
@@ -49,7 +48,7 @@ def test_without_loads_there_are_weights(make, tmp_path):
 def test_the_amount_is_bounded_and_what_makes_no_sense_is_named(make, tmp_path):
     records = [make.record(f"row {n}", curves=curves()) for n in range(MAX_DRAWN + 2)]
     part = section("Data mixing", tmp_path / "many", *records)
-    assert part.count("weight by step") // part.count("1  row 0 · t: weight by step") <= 2 * MAX_DRAWN
+    assert part.count('weight by step"') == MAX_DRAWN
     assert "2 more trainings are not drawn round by round." in part
     broken = make.record("broken", curves=curves() | {name_of("weight", "code"): [(0.0, 2.0), (2.0, 2.0)]})
     text = page(tmp_path / "broken", broken)

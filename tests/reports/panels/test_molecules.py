@@ -5,15 +5,16 @@ import re
 
 import pytest
 
+from sparsebench.reports.page.html import unpack
+from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.molecules import MAX_MOLECULES, MAX_SETS, PANEL, Drawn, MoleculeSet, to_details
 from sparsebench.reports.records.record import RecordError
 
-from .pages import page
+from .pages import INFOS, as_text, page
 
 
 def titles(text):
-    found = re.findall(r'<h4><span class="row"><span class="chip"[^>]*>(\d+)</span><span>([^<]*)</span>', text)
-    return [f"{number} {title}" for number, title in found]
+    return re.findall(r"(?m)^(\d+  row .*: first)$", text)
 
 
 def details(smiles="CCO", title="first", size=1):
@@ -54,7 +55,7 @@ def test_another_form_is_an_error_that_names_the_record(make, entry):
 def test_every_row_and_task_has_its_sets(make, tmp_path):
     records = [make.record(f"row {row:02d}", task, details=details()) for row in range(2) for task in ("t", "u")]
     assert titles(page(tmp_path, *records)) == [
-        f"{row + 1} row {row:02d} · {task}: first" for row in range(2) for task in "tu"
+        f"{row + 1}  row {row:02d} · {task}: first" for row in range(2) for task in "tu"
     ]
 
 
@@ -76,8 +77,8 @@ def test_large_sets_are_cut(make, tmp_path):
 def test_texts_are_escaped_and_what_cannot_be_read_is_shown(make, tmp_path):
     bad = '"><script>alert(1)</script>'
     drawn = MoleculeSet(f"title {bad}", "path", (Drawn(f"C{bad}", f"caption {bad}"), Drawn("")))
-    text = page(tmp_path, make.record(details=to_details([drawn])))
-    assert "<script>alert" not in text
-    assert '<code class="unread">C&#34;&gt;&lt;script&gt;' in text
-    assert '<code class="unread">(empty)</code>' in text
-    assert '<ol class="path">' in text
+    html = render([make.record(details=to_details([drawn]))], [], tmp_path, INFOS).read_text()
+    assert "alert(1)" not in html, "packed"
+    text = as_text(unpack(html))
+    assert f"not drawn 'C{bad}'" in text
+    assert "not drawn ''" in text

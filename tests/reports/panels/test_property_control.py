@@ -62,7 +62,7 @@ def test_there_is_one_figure_per_task_and_property(make, tmp_path):
         for seed in (1, 0)
     ]
     text = page(tmp_path, *records)
-    assert text.count(", achieved against target") == MAX_FIGURES
-    assert 'aria-label="a: QED, achieved against target"' in text
+    assert text.count(', achieved against target"') == MAX_FIGURES
+    assert 'chart "a: QED, achieved against target"' in text
     assert "1 more rows have such lines." in text
     assert f"{8 - MAX_FIGURES} more pairs of task and property are not drawn." in text

@@ -32,7 +32,7 @@ def test_a_row_has_its_numbers_in_the_table_its_layers_and_its_speed(make, tmp_p
     assert found[7:15] == ["0", "1.500", "1 of 4", "72.1 %", "1", "1.500", "1 of 4", "72.1 %"]
     assert "Worst expert 1.500 × the mean, at most 1.500 × in layer 0; 2 of 8 experts dead;" in text
     assert "Training: 1.2 k tokens per second, 20.0 % of the product rate." in text
-    assert 'aria-label="t: CV² of the load over training"' in text
+    assert 'chart "t: CV² of the load over training"' in text
 
 
 def test_rows_without_a_mixture_are_there_for_their_speed_alone(make, tmp_path):
@@ -59,14 +59,14 @@ def test_curves_alone_are_drawn(make, tmp_path):
     curves = {f"2. {name}": CURVES["router cv2"] for name in names}
     text = section("Router health", tmp_path / "change", make.record("moe", curves=curves))
     for drawn in ("agreement with the start", "entropy ÷ greatest", "agreement with the clean choice"):
-        assert f'aria-label="t: {drawn} over training"' in text
+        assert f'chart "t: {drawn} over training"' in text
 
 
 def test_the_tasks_of_a_row_are_one_model_unless_it_was_trained(make, tmp_path):
     untrained = [make.record("moe", task, details=to_details(health(domains=(task,)))) for task in ("code", "law")]
     other = make.record("moe", "other", details=to_details(health(domains=("other",), layers=("7",))))
     text = section("Router health", tmp_path / "untrained", *untrained, other)
-    assert text.count('aria-label="Router health of moe by layer') == 1
+    assert text.count('chart "Router health of moe by layer') == 1
     assert "<td>7</td>" not in text
     trained = [make.record("moe", task, details=to_details(health()), training=TRAINING) for task in ("t", "u")]
     text = section("Router health", tmp_path / "trained", *trained)
@@ -76,7 +76,7 @@ def test_the_tasks_of_a_row_are_one_model_unless_it_was_trained(make, tmp_path):
 def test_the_amount_is_bounded(make, tmp_path):
     records = [make.record(f"row {row:02d}", details=to_details(health())) for row in range(MAX_LAYERED + 3)]
     text = section("Router health", tmp_path, *records)
-    assert text.count('aria-label="Router health of row') == MAX_LAYERED
+    assert text.count('chart "Router health of row') == MAX_LAYERED
     assert "3 more rows have a mixture and are not drawn by layer." in text
 
 
@@ -84,7 +84,7 @@ def test_attention_and_ffn_have_lines_of_their_own(make):
     entry = Entry(1, "moe", "t", PANEL.read(make.record(details=to_details(health(layers=("0", "0 attention"))))))
     content = PANEL.show([entry])
     assert content is not None
-    assert "attention</text>" in content.figures[1].svg
+    assert {value["part"] for value in content.figures[1].spec["data"]["values"]} == {"FFN", "attention"}
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("inf"), "fast"])

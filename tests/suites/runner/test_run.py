@@ -11,6 +11,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from sparsebench.reports.page.html import unpack
 from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.execution.executors.interface import Options
 from sparsebench.suites.runner.planning.plan import expand
@@ -53,7 +54,8 @@ def test_run_and_report_give_the_verdict(bench: Any) -> None:
     (row,) = [line for line in document.splitlines() if line.startswith("| S1 ")]
     assert "full_tuning − probe: " in row
     assert any(f"| {verdict}" in row for verdict in ("holds", "fails", "undecided"))
-    assert 'id="claims"' in (bench.out / "report" / "index.html").read_text()
+    page = unpack((bench.out / "report" / "index.html").read_text())
+    assert page["claims"]["total"] == 1
 
 
 def test_a_run_without_any_cell_that_applies_says_why_and_fails(tmp_path: Path) -> None:

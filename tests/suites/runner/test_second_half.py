@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from sparsebench.reports.page.html import unpack
 from sparsebench.reports.records.record import Record
 from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.conformance import methods as check
@@ -180,11 +181,14 @@ def parameters_of_the_teacher() -> int:
 def test_the_report_shows_training_costs_and_the_panel_from_outside(story: Story) -> None:
     assert CHAIN in story.reported
     assert "parameters trained" in " ".join((story.out / "report" / "table-vtab.md").read_text().split())
-    page = (story.out / "report" / "index.html").read_text()
-    costs = page.partition("<h3>Training costs</h3>")[2].partition("</table>")[0]
-    assert all(label in costs for label in ("pair", "mixture", "stages", CHAIN)) and "–" not in costs
-    assert "<h3>Mixture weights</h3>" in page and "mixture · synthetic" in page
-    assert "Not drawn" not in page
+    page = unpack((story.out / "report" / "index.html").read_text())
+    (track,) = page["tracks"]
+    costs = {row["name"]: [row[f"t{number}t"] for number in range(len(track["training"]))] for row in track["rows"]}
+    for label in ("pair", "mixture", "stages", CHAIN):
+        assert costs[label] and "–" not in costs[label]
+    (weights,) = [sheet for sheet in page["sheets"] if sheet["title"] == "Mixture weights"]
+    assert any("mixture · synthetic" in block.get("title", "") for block in weights["blocks"])
+    assert "Not drawn" not in str(page["sheets"])
 
 
 def test_a_pair_passes_the_conformance_battery(plugin: None, subtests: pytest.Subtests) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from sparsebench.reports.page.holding import NEVER
+from sparsebench.reports.page.html import unpack
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.claims.document import (
@@ -53,11 +54,13 @@ def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
     row = next(line for line in text.splitlines() if line.startswith("| C1"))
     for part in ("A < B in bits; net, t", "| holds ✓ |", "−1.010 [−1.035, −0.985] bits/byte", "| 3 |", "12 s"):
         assert part in row
-    page = render(found, [], tmp_path, INFOS, findings=findings).read_text()
+    page = unpack(render(found, [], tmp_path, INFOS, findings=findings).read_text())
     assert (tmp_path / "claims.md").read_text() == text
-    assert 'id="claims"' in page
-    assert "our own" in page
-    assert 'id="claims"' not in render(found, [], tmp_path / "without", INFOS).read_text()
+    (sheet,) = [sheet for sheet in page["sheets"] if sheet["id"] == "claims"]
+    assert page["claims"]["total"] == 2
+    assert sheet["blocks"][0]["text"].startswith("2 claims of papers: 1 holds, 1 fails")
+    without = unpack(render(found, [], tmp_path / "without", INFOS).read_text())
+    assert without["claims"] is None and all(sheet["id"] != "claims" for sheet in without["sheets"])
     assert not (tmp_path / "without" / "claims.md").exists()
 
 
@@ -73,7 +76,5 @@ def test_an_objection_stands_at_the_top(records, tmp_path):
     objection = "Objected to <until> it is made again."
     assert to_markdown(findings, objection=objection).splitlines()[2] == f"**{objection}**"
     page = render(records({"A": 1.0, "B": 2.0}), [], tmp_path, INFOS, findings=findings, objection=objection)
-    html = page.read_text()
-    assert "Objected to &lt;until&gt; it is made again." in html
-    assert html.index('id="objection"') < html.index('id="claims"')
+    assert unpack(page.read_text())["about"]["warnings"][0] == objection
     assert (tmp_path / "claims.md").read_text() == to_markdown(findings, [NOTE], objection)

@@ -1,7 +1,9 @@
 """The summary of a study: the comparisons that its claims name, and no baseline that they do not."""
 
 import dataclasses
+import json
 
+from sparsebench.reports.page.html import unpack
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.claims.summary import MOST, study_summaries
@@ -40,5 +42,7 @@ def test_the_page_of_a_study_compares_what_its_claims_name(records, tmp_path):
     found = records({"A": 1.0, "B": 2.0, "probe": 9.0})
     roles = {"llm": {"B": "control"}}
     page = render(found, [], tmp_path, infos, findings=judge([CLAIM], found, roles=roles), roles=roles).read_text()
-    assert "beats probe" not in page
-    assert "C1 ✓, A − B (control): −1.010" in page
+    document = unpack(page)
+    assert document["findings"][0]["lead"] == "Holds ✓: "
+    assert "A − B (control): −1.010" in document["findings"][0]["text"]
+    assert "C1 ✓, A − B (control): −1.010" in json.dumps(document, ensure_ascii=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sparsebench.reports.page.html import unpack
 from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.execution.execute import failure
@@ -60,8 +61,8 @@ def test_an_objection_to_a_study_is_at_the_top_of_its_page_and_its_documents(col
     assert text.partition("### [../results/smoke]")[2].splitlines()[2] == f"**{line}**"
     write_report([folder], tmp_path / "page")
     assert (tmp_path / "page" / "claims.md").read_text().splitlines()[2] == f"**{line}**"
-    page = (tmp_path / "page" / "index.html").read_text()
-    assert page.index(line) < page.index('id="claims"')
+    page = unpack((tmp_path / "page" / "index.html").read_text())
+    assert page["about"]["warnings"][0] == line
     (folder / OBJECTION).write_bytes(b"\xff")
     with pytest.raises(UsageError, match=r"objection\.md cannot be read"):
         objection(folder)

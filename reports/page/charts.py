@@ -1,0 +1,148 @@
+"""The charts of the page as Vega-Lite specifications: effects against the baseline, quality against cost.
+
+The page gives them other rows (filtered, sorted) and axes; the marks, scales and colours are those of here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..figures import Spec
+from ..figures.plots import DASHES, EVEN, LINE_HEIGHT, by_name, chart, level, names, quantity
+
+Values = Sequence[Mapping[str, Any]]
+KINDS = {
+    "better": ("#008C66", "circle"),
+    "worse": ("#D55E00", "square"),
+    "equivalent": ("#3182BD", "diamond"),
+    "identical": ("#3182BD", "diamond"),
+    "undecided": ("#85888C", "triangle-up"),
+    "one seed": ("#85888C", "triangle-right"),
+    "not comparable": ("#85888C", "triangle-left"),
+    "baseline": ("#85888C", "cross"),
+    "control": ("#A6761D", "triangle-down"),
+    "ceiling": ("#7B5FC7", "triangle-down"),
+}
+"""Outcome or role to colour and form, so that neither alone carries it; both stand out on light and on dark ground."""
+SMALL_HEIGHT = 110
+RIVALS = {"filter": "datum.role == 'method' || datum.role == 'baseline'"}
+OTHERS = {"filter": "datum.role == 'control' || datum.role == 'ceiling'"}
+
+
+def forest(values: Values, axis: str, margin: float | None = None, small: bool = False, data: bool = True) -> Spec:
+    """Effects against the baseline with their intervals, in the order of the values.
+
+    Args:
+        values: a row each: `name`, `role`, `effect`, `low`, `high`, `kind` (role or outcome), `text`.
+        axis: what the axis says; better lies to the right.
+        margin: what counts as no difference: a band around the baseline.
+        small: without names and axis titles, for a row of such charts.
+        data: whether the specification holds the values, else they are given to its data set "rows".
+
+    Returns:
+        The baseline is the dashed line at 0; controls and ceilings are lines of their own colour.
+    """
+    rows = names(axis=None) if small else names()
+    x = quantity("effect", axis, axis={"tickCount": 4, "title": None if small else axis})
+    hover = [{"field": "name", "title": "row"}, {"field": "text", "title": "effect"}, {"field": "kind"}]
+    colour = _kind(0, () if small else values)
+    layers: list[dict[str, Any]] = []
+    if margin:
+        band = {"type": "rect", "opacity": 0.12, "color": "#3182BD"}
+        encoding = {"x": {"field": "from", "type": "quantitative"}, "x2": {"field": "to"}}
+        layers.append({"data": {"values": [{"from": -margin, "to": margin}]}, "mark": band, "encoding": encoding})
+    layers += [
+        level(0),
+        {
+            "transform": [OTHERS],
+            "mark": {"type": "rule", "strokeWidth": 1.5, "strokeDash": [2, 2]},
+            "encoding": {"x": x, "color": colour, "tooltip": hover},
+        },
+        {
+            "transform": [RIVALS],
+            "mark": {"type": "rule", "strokeWidth": 1.5},
+            "encoding": {"y": rows, "x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": colour},
+        },
+        {
+            "transform": [RIVALS],
+            "mark": {"type": "point", "filled": True, "opacity": 1, "size": 30 if small else 60},
+            "encoding": {
+                "y": rows,
+                "x": x,
+                "color": colour,
+                "shape": _kind(1, () if small else values),
+                "tooltip": hover,
+            },
+        },
+    ]
+    height: Any = SMALL_HEIGHT if small else {"step": 20}
+    rows_data = {"name": "rows", "values": list(values) if data else []}
+    return chart(axis, height=height, data=rows_data, layer=layers)
+
+
+def scatter(values: Values, x: tuple[str, str], y: tuple[str, str], higher_is_better: bool, log: bool = False) -> Spec:
+    """Quality against cost, with the Pareto front of baselines and methods.
+
+    Args:
+        values: a row each: `name`, `role`, `kind` and the two fields.
+        x: field and title of the cost.
+        y: field and title of the quality.
+        higher_is_better: of the quality.
+        log: whether the axis of the cost is logarithmic.
+
+    Returns:
+        The front is made of the rows that none beats at the same or a lower cost; controls and ceilings have no part.
+    """
+    across = quantity(x[0], x[1], scale={"type": "log" if log else "linear"}, axis={"format": "~s", "tickCount": 5})
+    up = quantity(y[0], y[1])
+    direction = "descending" if higher_is_better else "ascending"
+    front = [
+        RIVALS,
+        {
+            "window": [{"op": "max" if higher_is_better else "min", "field": y[0], "as": "front"}],
+            "sort": [{"field": x[0]}, {"field": y[0], "order": direction}],
+            "frame": [None, 0],
+        },
+        {"filter": f"datum['{y[0]}'] == datum.front"},
+    ]
+    hover = [{"field": "name", "title": "row"}, {"field": "kind"}]
+    hover += [{"field": field, "title": title} for field, title in (y, x)]
+    line = {"type": "line", "interpolate": "step-after", "strokeDash": DASHES, "color": EVEN}
+    point = {"type": "point", "filled": True, "opacity": 1, "size": 70, "cursor": "pointer"}
+    marks = {"x": across, "y": up, "color": _kind(0), "shape": _kind(1), "tooltip": hover}
+    layers = [
+        {"transform": front, "mark": line, "encoding": {"x": across, "y": up}},
+        {"mark": point, "encoding": marks},
+    ]
+    known = {"filter": f"isValid(datum['{x[0]}']) && isValid(datum['{y[0]}'])"}
+    positive = [{"filter": f"datum['{x[0]}'] > 0"}] if log else []
+    data = {"name": "rows", "values": list(values)}
+    title = f"{y[1]} against {x[1]}"
+    return chart(title, height=260, data=data, transform=[known, *positive], layer=layers)
+
+
+def seeds() -> Spec:
+    """The score of each seed, a line for each row, for the values of its data set "rows": `name`, `seed`, `value`."""
+    hover = [{"field": "name"}, {"field": "seed"}, {"field": "value"}]
+    encoding = {"y": names(), "x": quantity("value", "{x}"), "tooltip": hover}
+    point = {"type": "point", "filled": True, "size": 70, "opacity": 0.8}
+    data = {"name": "rows", "values": []}
+    return chart("Score of each seed", height={"step": LINE_HEIGHT}, data=data, mark=point, encoding=encoding)
+
+
+def curve() -> Spec:
+    """A curve of a training, a line for each row, for the values of its data set "rows": `name`, `step`, `value`."""
+    encoding = {"x": quantity("step", "{x}"), "y": quantity("value", "{y}"), "color": by_name()}
+    line = {"type": "line", "point": {"size": 12}}
+    return chart("Curve", height=160, data={"name": "rows", "values": []}, mark=line, encoding=encoding)
+
+
+def _kind(channel: int, values: Values = ()) -> dict[str, Any]:
+    """Colour (0) or form (1); the legend names what occurs among the values, none without values."""
+    legend = None
+    if values:
+        found = {value["kind"] for value in values}
+        legend = {"orient": "top", "title": None, "columns": 3, "values": [kind for kind in KINDS if kind in found]}
+    scale = {"domain": list(KINDS), "range": [marks[channel] for marks in KINDS.values()]}
+    return {"field": "kind", "type": "nominal", "legend": legend, "scale": scale}

@@ -1,0 +1,126 @@
+"""What the drawer shows of a row: its seeds, configuration, curves, outcomes by example and records, as JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..records.index.slim import Whole
+from ..records.record import Record
+from ..statistics.examples import ExampleScores
+from ..tables import formatting
+from ..tables.dataframe import canonical, seconds
+from ..tables.matrix import Column, Matrix, Row, setting
+from .headlines import spoken
+
+if TYPE_CHECKING:
+    from .section import Section
+
+Where = Callable[[Record], str]
+"""From a record to the folder that holds it, as a command names it."""
+MOST_RECORDS = 5000
+"""Up to so many records of a suite all are named, with outcomes by example; beyond, the first of each cell."""
+MOST_IDS = 3
+MOST_CURVES = 200
+"""Cells of a suite whose curves are shown: each is a record that is read whole."""
+MOST_POINTS = 40
+MOST_EXAMPLES = 1000
+"""Outcomes of the first examples of a cell."""
+
+
+def rows_of(section: Section, whole: Whole, where: Where) -> list[dict[str, Any]]:
+    """Every row of the table of a suite, in its order."""
+    few = len(section.matrix.records) <= MOST_RECORDS
+    room = MOST_CURVES
+    found = []
+    for line in section.table.lines:
+        cells = {}
+        for number, column in enumerate(section.matrix.columns):
+            records = section.matrix.cells.get((line.row, column), [])
+            if records:
+                with_curves = room > 0 and any(record.curves for record in records)
+                room -= with_curves
+                cells[str(number)] = _cell(section.matrix, line.row, column, few, whole if with_curves else None)
+        first = section.matrix.record_of(line.row)
+        about = {
+            "name": line.shown_name,
+            "label": line.row.label,
+            "config": _config(first),
+            "folder": where(first),
+            "cells": cells,
+        }
+        found.append(about)
+    return found
+
+
+def _config(record: Record) -> dict[str, str]:
+    """What the row is: method, options, backbone, budget and type of numbers; what rows share is told by comparing."""
+    cell = record.cell
+    found = {"backbone": cell.backbone or "none"}
+    for link in cell.links:
+        prefix = f"{link.method}: " if len(cell.links) > 1 else ""
+        found[f"{prefix}method"] = link.method
+        found |= {f"{prefix}{name}": canonical(value) for name, value in link.config.items()}
+    return {**found, **setting(record)}
+
+
+def _cell(matrix: Matrix, row: Row, column: Column, few: bool, whole: Whole | None) -> dict[str, Any]:
+    """One row on one task."""
+    records = sorted(matrix.cells[row, column], key=lambda record: record.cell.seed)
+    lowest = records[0]
+    found: dict[str, Any] = {
+        "records": [_record(record, column) for record in (records if few else records[:MOST_IDS])],
+        "left": 0 if few else max(0, len(records) - MOST_IDS),
+    }
+    if few:
+        found["scores"] = {name: formatting.number(one.value, one.unit) for name, one in lowest.metrics.items()}
+        found["examples"] = _examples(matrix, row, column)
+    if whole is not None:
+        chosen = next((record for record in records if record.curves), lowest)
+        found["curves"] = {name: _thin(points) for name, points in whole(chosen).curves.items() if len(points) > 1}
+    return found
+
+
+def _record(record: Record, column: Column) -> dict[str, Any]:
+    value = record.metrics.get(column.metric)
+    shown = None
+    if value is not None:
+        shown = float(f"{formatting.scale(value.unit) * value.value:.6g}")
+    return {
+        "id": record.id,
+        "seed": record.cell.seed,
+        "value": shown,
+        "status": record.status,
+        "reason": record.reason or "",
+        "commit": (record.commit or "")[:8],
+        "finished": formatting.moment(record.finished),
+        "took": formatting.duration(seconds(record)),
+    }
+
+
+def _examples(matrix: Matrix, row: Row, column: Column) -> list[float] | None:
+    """What each example contributes to the score of the lowest seed; None where nothing was kept."""
+    scores = matrix.scores(row, column)
+    if not scores:
+        return None
+    read = scores[min(scores)].read
+    kept: ExampleScores | None = None if read is None else read()
+    if kept is None:
+        return None
+    return [float(f"{value:.3g}") for value in kept.values[:MOST_EXAMPLES].tolist()]
+
+
+def _thin(points: Sequence[tuple[float, float]]) -> list[list[float]]:
+    """At most `MOST_POINTS` points of a curve, its ends among them."""
+    places: Sequence[int] = range(len(points))
+    if len(points) > MOST_POINTS:
+        last = len(points) - 1
+        places = sorted({round(number * last / (MOST_POINTS - 1)) for number in range(MOST_POINTS)})
+    return [[points[place][0], float(f"{points[place][1]:.4g}")] for place in places]
+
+
+def columns_of(section: Section) -> list[Mapping[str, str]]:
+    """The tasks of a suite, by whose numbers the cells of a row go."""
+    return [
+        {"task": column.task, "name": spoken(column.task), "metric": column.metric} for column in section.matrix.columns
+    ]

@@ -1,0 +1,220 @@
+"""Sheets: what stands beside tracks, as blocks that the drawer shows without knowing what they are of.
+
+A block is a text, a table, a chart or a gallery. Claims, panels, published figures, notes, speed runs and provenance
+are sheets, so that the page has one way to show all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..figures import Figure, Gallery, plots
+from ..panels import Content
+from ..tables import formatting
+from ..tables import table_formats as printing
+from ..tables.claims import Finding, document
+from ..tables.published import PublishedTable
+from ..tables.published_comparison import PublishedComparison
+from .headlines import spoken
+from .provenance import Provenance
+from .speed import SpeedReport
+
+if TYPE_CHECKING:
+    from .section import Section
+
+Block = dict[str, Any]
+READING = (
+    "Effects are differences to the baseline, paired by task, seed and, where the outcomes of the examples are kept,"
+    " by example; positive is better, whichever way the metric points. Interval and p of a row are corrected over "
+    "the rows of its track (Bonferroni), so that the interval excludes 0 just where p < 0.05. Two rows that are "
+    "picked are compared as `sparsebench compare` does it, as one comparison, uncorrected: its interval is narrower."
+    " Undecided: neither a difference nor, where the suite states a margin, equivalence was shown. One seed: the "
+    "seed changes a row, and one says nothing of the others. Not comparable: nothing measures the spread. Controls "
+    "and ceilings win nothing."
+)
+
+
+def text(words: str, bad: bool = False) -> Block:
+    """A paragraph; `bad` marks what went wrong."""
+    return {"kind": "text", "text": words, "bad": bad}
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> Block:
+    """A table of texts with a heading."""
+    return {"kind": "table", "title": title, "titles": list(titles), "rows": [list(map(str, row)) for row in rows]}
+
+
+def chart(figure: Figure) -> list[Block]:
+    """A chart with its caption, and its words as a table."""
+    blocks: list[Block] = [{"kind": "chart", "title": figure.title, "spec": figure.spec, "caption": figure.caption}]
+    if figure.words is not None:
+        blocks.append(table(figure.words.titles, figure.words.rows) | {"fold": "In words"})
+    return blocks
+
+
+def gallery(found: Gallery) -> Block:
+    """Small pictures and their texts."""
+    pictures = [{"text": one.text, "caption": one.caption, "svg": one.svg} for one in found.pictures]
+    title = f"{found.number}  {found.title}"
+    shown = {"kind": "gallery", "title": title, "form": found.kind, "pictures": pictures}
+    return {**shown, "texts": found.texts, "caption": found.caption}
+
+
+def sheet(id: str, title: str, blocks: Iterable[Block]) -> Block:
+    """A sheet, by whose id an address names it."""
+    return {"id": id, "title": title, "blocks": list(blocks)}
+
+
+def suite_sheets(section: Section) -> Iterator[Block]:
+    """How to read a suite, what its panels show, published figures, and what went wrong."""
+    yield sheet(f"{section.anchor}.reading", "How to read this", _reading(section))
+    for number, content in enumerate(section.panels.contents, start=1):
+        columns = [place for place, column in enumerate(section.matrix.columns) if column.task in content.tasks]
+        yield sheet(f"{section.anchor}.panel{number}", content.title, _panel(content)) | {"columns": columns}
+    if section.compared or section.published:
+        yield sheet(f"{section.anchor}.published", "Published figures", _published(section))
+    yield sheet(f"{section.anchor}.notes", "What did not run", _notes(section))
+
+
+def _reading(section: Section) -> Iterator[Block]:
+    yield text(section.info.description)
+    for one in section.summaries:
+        yield text(f"{one.subject}: {one.text}")
+    yield text(READING)
+    legend = printing.legend(section.table)
+    yield text(legend[:1].upper() + legend[1:])
+    for words in printing.captions(section.table):
+        yield text(words)
+    yield text(
+        "Training costs are of one cell, a teacher's part included; medians over the tasks and seeds of a row. –: "
+        "nothing was trained, or the record does not say."
+    )
+
+
+def _panel(content: Content) -> Iterator[Block]:
+    if content.legend:
+        yield text(content.legend)
+    for figure in content.figures:
+        yield from chart(figure)
+    for found in content.galleries:
+        yield gallery(found)
+
+
+def _published(section: Section) -> Iterator[Block]:
+    yield text(
+        "Published, not run here: other models, budgets, splits and prompts than ours. They show where the field "
+        "stands and are part of no test on this page."
+    )
+    for found in section.compared:
+        yield _side_by_side(found)
+    for source in section.published:
+        yield _source(source)
+
+
+def _side_by_side(found: PublishedComparison) -> Block:
+    ours = [(name, "here", *values) for _, name, values in found.ours]
+    theirs = [(name, "published", *values) for name, values in found.theirs]
+    titles = [
+        "method",
+        "measured",
+        *(f"{task} ({metric})" for task, metric in zip(found.tasks, found.metrics, strict=True)),
+    ]
+    title = f"Tasks of the same name: {found.source}"
+    return table(titles, [*ours, *theirs], title) | {"caption": "; ".join(found.notes)}
+
+
+def _source(found: PublishedTable) -> Block:
+    titles = ["method", *(f"{task} ({metric})" for task, metric in zip(found.tasks, found.metrics, strict=True))]
+    rows = [(name, *values) for name, values in zip(found.methods, found.values, strict=True)]
+    shown = table(titles, rows)
+    return shown | {"fold": f"{found.source}: all {len(rows)} rows", "caption": "; ".join(found.notes)}
+
+
+def _notes(section: Section) -> Iterator[Block]:
+    found = section.notes
+    for problem in section.panels.problems:
+        yield text(f"Not drawn: {problem}", bad=True)
+    if not (found.not_applicable or found.failures or found.warnings):
+        yield text("Every cell ran, without warnings.")
+    if found.not_applicable:
+        rows = [(reason.text, reason.where, reason.cells) for reason in found.not_applicable]
+        yield table(("not applicable because", "where", "cells"), rows)
+    if found.failures:
+        rows = []
+        for one in found.failures:
+            where = f"{one.cell.label} · {spoken(one.cell.task)}"
+            rows.append((where, one.cell.seed, one.status, one.reason or "", one.traceback or ""))
+        yield table(("failed cell", "seed", "status", "reason", "traceback"), rows)
+        if found.failures_excluded:
+            yield text(f"and {found.failures_excluded} more failed cells.")
+    if found.warnings:
+        yield table(("warning", "times"), found.warnings)
+        if found.warnings_excluded:
+            yield text(f"and {found.warnings_excluded} more kinds of warnings.")
+
+
+def claims_sheet(findings: Sequence[Finding]) -> Block:
+    """Every claim with its verdict, what was tested and the effects behind it."""
+    rows = []
+    for found in findings:
+        claim = found.claim
+        source = "; ".join(filter(None, [claim.source, claim.note]))
+        tested = f"{document.expectation(claim)}; {document.where(claim)}"
+        effects = "; ".join(document.effects(found))
+        verdict = document.verdict_of(found)
+        time = formatting.duration(found.seconds)
+        rows.append((verdict, claim.statement, effects, claim.id, source, tested, found.seeds, time))
+    titles = ("verdict", "statement", "effect [95 %]", "claim", "source", "tested as", "seeds", "wall time")
+    blocks = [text(document.count_verdicts(findings)), table(titles, rows), text(document.LEGEND)]
+    return sheet("claims", "Claims of papers", blocks)
+
+
+def speed_sheet(report: SpeedReport | None, error: str | None) -> Iterator[Block]:
+    """Our modules beside named peers; nothing without speed runs."""
+    if report is None and error is None:
+        return
+    yield sheet("speed", "Speed beside peers", _speed(report, error))
+
+
+def _speed(report: SpeedReport | None, error: str | None) -> Iterator[Block]:
+    if error:
+        yield text(error, bad=True)
+    if report is None:
+        return
+    for line in report.shortfalls:
+        yield text(line, bad=True)
+    yield text(
+        "Medians, measured side by side in one process; times as fast: the median of the group's fastest peer over "
+        "ours. Floor: the least work of that size (the plain layer, or the dense FFN of the active size), measured "
+        f"in the same run; 100 % would be as fast. Machine: {report.machine}."
+    )
+    lines = [(f"{line.group}: {line.name}", line.ratio) for line in report.lines if line.ratio]
+    if lines:
+        title = "Speed against the peer"
+        yield from chart(Figure(title, plots.speed_ratios(lines, title)))
+    rows = []
+    for line in report.lines:
+        ratio = f"{line.ratio:.2f}×" if line.ratio else line.role or "–"
+        floor = f"{100 * line.floor:.0f} %" if line.floor else "–"
+        times = formatting.milliseconds(1000 * line.median), formatting.milliseconds(1000 * line.iqr)
+        rows.append((line.group, line.name, ratio, floor, *times, line.rounds))
+    titles = ("group", "layer", "times as fast as the peer", "of the floor", "median", "quartile range", "rounds")
+    yield table(titles, rows)
+
+
+def provenance_sheet(found: Provenance) -> Block:
+    """Data, environment and code behind all records."""
+    when = f"{formatting.moment(found.started)} to {formatting.moment(found.finished)}"
+    sources = []
+    for source in found.sources:
+        sources.append((source.source, source.version, source.sha256 or "–", source.licence, source.suites))
+    code = " ".join(found.code[:8])
+    if len(found.code) > 8:
+        code += f" and {len(found.code) - 8} more"
+    blocks = [
+        text(f"{when} · {formatting.duration(found.seconds)} inside cells · seeds {found.seeds}"),
+        table(("source", "version", "sha256", "licence", "suites"), sources, "Data and weights"),
+        table(("environment", "value"), [*found.environment, ("code", code)], "Environment"),
+    ]
+    return sheet("provenance", "Provenance", blocks)

@@ -1,0 +1,212 @@
+"""A track of the page: a task, or the tasks of a suite that are averaged, with all rows that ran there, as JSON values.
+
+Scores and effects are in the units that are shown; every text beside a number was made by `tables.formatting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..statistics import Estimate
+from ..tables import formatting
+from ..tables import table_formats as printing
+from ..tables.brief import Brief, BriefLine
+from ..tables.comparison import Contrast
+from ..tables.matrix import Column, Row
+from ..tables.suite_entries import RIVALS, entry_text
+from . import charts
+from .headlines import best_row, family_name, headline, name_on, spoken
+from .pairs import pairs_of
+
+if TYPE_CHECKING:
+    from .section import Section
+
+JsonRow = dict[str, Any]
+MOST_SMALL = 14
+"""Rows of a small plot on the front."""
+
+
+def tracks(section: Section) -> list[dict[str, Any]]:
+    """The tracks of one suite, in the order of its tasks."""
+    numbers = {line.row: number for number, line in enumerate(section.table.lines)}
+    return [_track(section, brief, place, numbers) for place, brief in enumerate(section.briefs)]
+
+
+def _track(section: Section, brief: Brief, place: int, numbers: Mapping[Row, int]) -> dict[str, Any]:
+    family = brief.family
+    matrix = section.matrix
+    found = headline(matrix, section.info, brief, section.contrasts)
+    best = best_row(matrix, section.info, family)
+    rows = [_row(section, brief, line, numbers) for line in brief.lines]
+    rows.sort(key=_by_effect)
+    margin = section.info.margins.get(brief.first.unit)
+    scale = formatting.scale(brief.first.unit)
+    shown_margin = None if margin is None else scale * margin
+    axis = _axis(brief, rows)
+    return {
+        "id": f"{section.anchor}.{place + 1}",
+        "suite": section.anchor,
+        "name": family_name(family),
+        "title": found.title,
+        "short": found.short,
+        "sentence": found.sentence,
+        "counts": found.counts,
+        "rank": found.rank,
+        "measure": _measure(brief.first),
+        "higher": brief.first.higher_is_better,
+        "baseline": family.baseline,
+        "axis": axis,
+        "best": None if best is None else numbers[best],
+        "columns": [matrix.columns.index(column) for column in family.columns],
+        "tasks": [{"name": spoken(column.task), "measure": _measure(column)} for column in family.columns],
+        "costs": list(section.table.cost_titles),
+        "y": _usual_score(rows, len(family.columns)),
+        "x": _usual_cost(rows, len(section.table.cost_titles)),
+        "training": list(section.table.training_titles),
+        "rows": rows,
+        "small": charts.forest(small_rows(rows), axis, shown_margin, small=True),
+        "forest": charts.forest(rows, axis, shown_margin, data=False),
+        "scatter": charts.scatter((), ("x", "{x}"), ("y", "{y}"), brief.first.higher_is_better),
+        "pairs": pairs_of(section, brief, numbers),
+    }
+
+
+def small_rows(rows: Sequence[JsonRow]) -> list[JsonRow]:
+    """The first rows that have an effect and, wherever they stand, all baselines: nothing can be read without them."""
+    known = [row for row in rows if row["effect"] is not None]
+    baselines = [row for row in known if row["role"] == "baseline"]
+    first = [row for row in known if row["role"] != "baseline"][: max(0, MOST_SMALL - len(baselines))]
+    keep = {row["i"] for row in [*baselines, *first]}
+    fields = ("name", "role", "kind", "effect", "low", "high", "text")
+    return [{field: row[field] for field in fields} for row in known if row["i"] in keep]
+
+
+def _by_effect(row: JsonRow) -> tuple[bool, float]:
+    """The largest gain first; a row without an effect last."""
+    return row["effect"] is None, -(row["effect"] or 0.0)
+
+
+def _axis(brief: Brief, rows: Sequence[JsonRow]) -> str:
+    names = list(dict.fromkeys(row["baseline"] for row in rows if row["baseline"]))
+    baseline = names[0] if len(names) == 1 else "the baseline"
+    points = formatting.points(brief.first.unit)
+    return f"difference to {baseline}{f' ({points})' if points else ''}"
+
+
+def _measure(column: Column) -> str:
+    unit = formatting.shown_unit(column.unit)
+    name = column.metric.replace("_", " ")
+    if unit and unit.replace("/", " per ") != name:
+        name += f" ({unit})"
+    return f"{name} {'↑' if column.higher_is_better else '↓'}"
+
+
+def _usual_score(rows: Sequence[JsonRow], tasks: int) -> str:
+    """The mean, or the task that most rows ran on where most have no mean."""
+    counted = {"score": 2 * sum(row["score"] is not None for row in rows)}
+    for number in range(tasks if tasks > 1 else 0):
+        counted[f"s{number}"] = sum(row[f"s{number}"] is not None for row in rows)
+    return max(counted, key=lambda field: counted[field])
+
+
+def _usual_cost(rows: Sequence[JsonRow], costs: int) -> str:
+    """The first cost in which rows differ."""
+    for number in range(costs):
+        if len({row[f"c{number}"] for row in rows if row[f"c{number}"]}) > 1:
+            return f"c{number}"
+    return "c0"
+
+
+def _row(section: Section, brief: Brief, one: BriefLine, numbers: Mapping[Row, int]) -> JsonRow:
+    line = one.line
+    seeds = [len(section.matrix.scores(line.row, column)) for column in brief.family.columns]
+    kind = line.role if line.role != "method" else "not comparable"
+    if line.role == "method" and one.contrast is not None:
+        kind = one.contrast.outcome
+    return {
+        "i": numbers[line.row],
+        "name": name_on(section.matrix, line.row, brief),
+        "role": line.role,
+        "kind": kind,
+        "best": one.score.best and line.role in RIVALS,
+        "seeds": max(seeds),
+        "backbone": line.row.backbone,
+        "other": section.outside.get(line.row, ""),
+        **_score(one, brief.first.unit),
+        **_effect(one.contrast, line.role),
+        "against": numbers.get(one.contrast.baseline_row) if one.contrast else None,
+        **_tasks(section, brief, one),
+        **_costs(line.costs, printing.cost_texts(line.costs), "c"),
+        **_costs(line.training, printing.training_texts(line.training), "t"),
+    }
+
+
+def _score(one: BriefLine, unit: str) -> JsonRow:
+    mean, low, high = _ends(one.score.estimate, unit)
+    scores = {
+        "score": None if one.tasks else mean,
+        "slow": low,
+        "shigh": high,
+        "stext": entry_text(one.score, unit, {}),
+    }
+    alone = f"{' and '.join(map(spoken, one.tasks))} alone" if one.tasks else ""
+    return {**scores, "alone": alone, "why": one.score.reason or ""}
+
+
+def _ends(found: Estimate | None, unit: str) -> tuple[float | None, float | None, float | None]:
+    """Mean and both ends as they are shown; an end that nobody knows is the mean."""
+    if found is None:
+        return None, None, None
+    shown = found.scaled(formatting.scale(unit))
+    low = shown.mean if shown.low is None else shown.low
+    high = shown.mean if shown.high is None else shown.high
+    return _short(shown.mean), _short(low), _short(high)
+
+
+def _short(value: float) -> float:
+    """Six figures are more than anybody reads, and a third of the bytes."""
+    return float(f"{value:.6g}")
+
+
+def _effect(contrast: Contrast | None, role: str) -> JsonRow:
+    if contrast is None:
+        at_zero = 0.0 if role == "baseline" else None
+        text = "baseline" if role == "baseline" else "–"
+        words = {"text": text, "outcome": text, "p": "–", "covers": "", "baseline": ""}
+        return {"effect": at_zero, "low": at_zero, "high": at_zero, **words}
+    found = contrast.difference
+    mean, low, high = _ends(found.estimate, contrast.unit)
+    text = f"{formatting.interval(found.estimate, contrast.unit)} {formatting.points(contrast.unit)}".strip()
+    pairs = f"{found.pairs} pairs" + (f", {found.lost} lost" if found.lost else "")
+    return {
+        "effect": mean,
+        "low": low,
+        "high": high,
+        "text": text,
+        "outcome": formatting.outcome(contrast.outcome, found.margin, contrast.unit),
+        "p": formatting.p_value(contrast.p),
+        "covers": f"{found.reason or found.test}; over {found.estimate.covers}; {pairs}",
+        "baseline": contrast.baseline,
+    }
+
+
+def _tasks(section: Section, brief: Brief, one: BriefLine) -> JsonRow:
+    """The score on each task, where there are several."""
+    if len(brief.family.columns) == 1:
+        return {}
+    entries = dict(zip(section.table.columns, one.line.entries, strict=True))
+    found = {}
+    for number, column in enumerate(brief.family.columns):
+        mean, _, _ = _ends(entries[column].estimate, column.unit)
+        found[f"s{number}"] = mean
+        found[f"s{number}t"] = entry_text(entries[column], column.unit, {})
+    return found
+
+
+def _costs(values: Sequence[float | None], texts: Sequence[str], letter: str) -> JsonRow:
+    found: JsonRow = {}
+    for number, value in enumerate(values):
+        found[f"{letter}{number}"] = None if value is None else _short(value)
+        found[f"{letter}{number}t"] = texts[number] if texts else "–"
+    return found

@@ -1,0 +1,58 @@
+"""What the drawer has of a row."""
+
+import numpy as np
+
+from sparsebench.reports.page import rows
+from sparsebench.reports.page.rows import MOST_POINTS, columns_of, rows_of
+from sparsebench.reports.page.section import section
+from sparsebench.reports.records.example_files import ExampleReader
+from sparsebench.reports.records.index.slim import already_whole
+from sparsebench.reports.tables.matrix import matrices
+from sparsebench.reports.tables.suite_table import SuiteInfo
+
+INFO = SuiteInfo(title="V", description="", baseline="base", unit="image")
+
+
+def shown(records, examples=None):
+    (matrix,) = matrices(records, examples)
+    return rows_of(section(matrix, INFO, "vtab"), already_whole, lambda record: "results/mine")
+
+
+def test_a_row_has_seeds_configuration_and_curves(make):
+    curve = [(float(step), 1.0 / (step + 1)) for step in range(500)]
+    records = [make.record("base", seed=seed, score=0.5 + 0.1 * seed, curves={"loss": curve}) for seed in (1, 0)]
+    (row,) = shown(records)
+    expected = {"backbone": "vit-tiny", "method": "base", "rank": "8", "epochs": "10", "dtype": "float32"}
+    assert row["config"] == expected
+    cell = row["cells"]["0"]
+    assert [(one["seed"], one["value"], one["status"]) for one in cell["records"]] == [(0, 50.0, "ok"), (1, 60.0, "ok")]
+    assert len(cell["curves"]["loss"]) == MOST_POINTS
+    assert cell["curves"]["loss"][0] == [0.0, 1.0] and cell["curves"]["loss"][-1][0] == 499.0
+    assert row["folder"] == "results/mine" and row["label"] == "base"
+
+
+def test_outcomes_by_example_are_those_of_the_lowest_seed(make):
+    right = {0: [1, 0, 1, 1], 1: [0, 0, 1, 1]}
+    records = []
+    for seed, values in right.items():
+        record = make.record("base", seed=seed, score=make.metric(float(np.mean(values)), n=4))
+        records.append(record)
+    kept = {record.id: {"correct": right[record.cell.seed]} for record in records}
+    (row,) = shown(records, ExampleReader(kept.get))
+    assert row["cells"]["0"]["examples"] == [1.0, 0.0, 1.0, 1.0]
+    (row,) = shown(records)
+    assert row["cells"]["0"]["examples"] is None
+
+
+def test_of_very_many_records_a_few_are_named(make, monkeypatch):
+    monkeypatch.setattr(rows, "MOST_RECORDS", 4)
+    (row,) = shown([make.record("base", seed=seed) for seed in range(5)])
+    cell = row["cells"]["0"]
+    assert len(cell["records"]) == 3 and cell["left"] == 2 and "examples" not in cell
+
+
+def test_columns_go_by_what_people_say(make):
+    (matrix,) = matrices([make.record("base", "freesolv")])
+    assert columns_of(section(matrix, INFO, "vtab")) == [
+        {"task": "freesolv", "name": "Hydration free energy (FreeSolv)", "metric": "accuracy"}
+    ]

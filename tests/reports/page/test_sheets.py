@@ -1,0 +1,57 @@
+"""Sheets: everything that stands beside tracks is reachable."""
+
+from sparsebench.reports.figures import MIME_TYPE, Figure, Gallery, Picture, Words
+from sparsebench.reports.page import sheets
+from sparsebench.reports.page.speed import SpeedLine, SpeedReport
+
+
+def test_each_suite_has_its_sheets(report):
+    titles = {sheet["id"]: sheet["title"] for sheet in report.document["sheets"]}
+    for suite in ("llm", "molecules", "vtab"):
+        assert titles[f"{suite}.reading"] == "How to read this"
+        assert titles[f"{suite}.notes"] == "What did not run"
+    assert {"Molecules", "Property control", "Published figures", "Speed beside peers", "Provenance"} <= {
+        *titles.values()
+    }
+
+
+def test_a_panel_belongs_to_the_tracks_whose_tasks_it_shows(report):
+    (control,) = [sheet for sheet in report.document["sheets"] if sheet["title"] == "Property control"]
+    columns = report.document["suites"]["molecules"]["columns"]
+    assert [columns[place]["task"] for place in control["columns"]] == ["property_control"]
+
+
+def test_blocks_are_of_four_kinds():
+    figure = Figure("t", {"mark": "bar"}, "a caption", Words(("a",), (("1",),)))
+    chart, words = sheets.chart(figure)
+    assert chart == {"kind": "chart", "title": "t", "spec": {"mark": "bar"}, "caption": "a caption"}
+    assert words["fold"] == "In words" and words["rows"] == [["1"]]
+    pictures = (Picture("CC", "", "<svg></svg>"),)
+    shown = sheets.gallery(Gallery(number=2, title="t", kind="path", pictures=pictures, texts="SMILES"))
+    assert shown["form"] == "path" and shown["title"] == "2  t"
+    assert sheets.text("x") == {"kind": "text", "text": "x", "bad": False}
+    assert MIME_TYPE in figure._repr_mimebundle_()
+
+
+def test_speed_is_drawn_where_there_is_a_peer():
+    def kinds(*ratios):
+        lines = tuple(
+            SpeedLine(group="g", name="n", role="ours", median=1, iqr=0, rounds=3, ratio=ratio, floor=None)
+            for ratio in ratios
+        )
+        (sheet,) = sheets.speed_sheet(SpeedReport("cpu", lines), None)
+        return [block["kind"] for block in sheet["blocks"]]
+
+    assert kinds(None) == ["text", "table"]
+    assert kinds(2.0, None) == ["text", "chart", "table"]
+    assert list(sheets.speed_sheet(None, None)) == []
+
+
+def test_corrections_are_told_as_they_are(report):
+    reading = " ".join(block["text"] for block in report.sheet("vtab.reading")["blocks"])
+    assert "corrected over the rows of its track (Bonferroni)" in reading
+    assert (
+        "Bonferroni" in report.document["footer"]
+        and "Claims are corrected over their study (Holm)" in report.document["footer"]
+    )
+    assert "Controls and ceilings win nothing." in reading
