@@ -1,7 +1,7 @@
 """The licences of what is shipped, fetched and installed, as a page: `python -m tests.licences` writes LICENCES.md.
 
-Shipped: our weights, by the project file of their distribution. Fetched: the manifest of data sources. Installed: what
-the distributions in this environment say of themselves.
+Shipped: our weights, by the project file of their distribution, and scripts of others on the page of a report. Fetched:
+the manifest of data sources. Installed: what the distributions in this environment say of themselves.
 """
 
 import re
@@ -31,6 +31,8 @@ def page() -> str:
         INTRODUCTION,
         "## Weights that we ship\n",
         *weights(),
+        "\n## Code of others that we ship\n",
+        *vendored(),
         "\n## Data and weights that are fetched\n",
         *fetched(),
     ]
@@ -44,6 +46,17 @@ def weights() -> Iterator[str]:
     yield from ("| file | MB | licence |", "| --- | ---: | --- |")
     for path in sorted(ROOT.glob("suites/*/weights/**/*.safetensors")):
         yield f"| `{path.relative_to(ROOT)}` | {path.stat().st_size / 1e6:.1f} | {licence} |"
+
+
+def vendored() -> Iterator[str]:
+    """A row for each file on the page of a report that is not ours, as the list beside them has it."""
+    yield from ("| file | from | licence |", "| --- | --- | --- |")
+    listed = ROOT / "reports" / "page" / "vendor"
+    for line in (listed / "README.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `"):
+            file, package, licence, _ = line.strip("| ").split(" | ")
+            path = (listed / file.strip("`")).relative_to(ROOT)
+            yield f"| `{path}` | {package} | {licence} |"
 
 
 def fetched() -> Iterator[str]:

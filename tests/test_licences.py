@@ -5,7 +5,7 @@ from . import licences
 
 def test_the_page_is_up_to_date() -> None:
     page = licences.PAGE.read_text(encoding="utf-8")
-    for part in (licences.weights(), licences.fetched()):
+    for part in (licences.weights(), licences.vendored(), licences.fetched()):
         assert "\n".join(part) in page, "python -m tests.licences"
     section = page.partition("## Packages that are installed")[2].partition("What these bring")[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
