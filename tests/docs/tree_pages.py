@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 STUDIES = "reports/results"
+NEWCOMERS = "tests/newcomers"
+"""The scripts and notebooks there are the tutorials (`tutorial_pages.py`)."""
 PAGES: Mapping[str, str] = {
     "README.md": "index.md",
     "models/README.md": "guide/models.md",
@@ -23,7 +25,7 @@ PAGES: Mapping[str, str] = {
     "LICENCES.md": "about/licences.md",
     "SECURITY.md": "about/security.md",
     "RELEASING.md": "about/releasing.md",
-    "tests/newcomers/README.md": "tutorials/index.md",
+    f"{NEWCOMERS}/README.md": "tutorials/index.md",
 }
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])+)\]\(([^)\s]+)\)")
 PICTURES = re.compile(r'(src|srcset)="reports/(overview-[\w-]+\.svg)"')
@@ -41,6 +43,8 @@ def place_of(path: str) -> str | None:
         return PAGES[path]
     if f"{path}/README.md" in PAGES:
         return PAGES[f"{path}/README.md"]
+    if path.startswith(f"{NEWCOMERS}/"):
+        return f"tutorials/{Path(path).stem}.md"
     return studies().get(path.removeprefix(f"{STUDIES}/").removesuffix("/claims.md"))
 
 
