@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..tables.claims import VERDICTS, Finding
+from ..tables.claims.document import counts
 from ..tables.claims.summary import told_in_full
 
 MOST_FINDINGS = 3
@@ -54,7 +55,6 @@ def claims_bar(claims: Sequence[Finding]) -> dict[str, Any] | None:
     if not claims:
         return None
     published = Counter(finding.verdict for finding in claims if finding.claim.published)
-    own = Counter(finding.verdict for finding in claims if not finding.claim.published)
+    own = [finding for finding in claims if not finding.claim.published]
     parts = [{"verdict": verdict, "count": published[verdict]} for verdict in VERDICTS]
-    own_parts = [f"{own[verdict]} {verdict}" for verdict in VERDICTS if own[verdict]]
-    return {"total": published.total(), "parts": parts, "own": own.total(), "own_words": ", ".join(own_parts)}
+    return {"total": published.total(), "parts": parts, "own": len(own), "own_words": counts(own)}

@@ -85,7 +85,7 @@ const Screens = {
       const log = document.getElementById("log").checked;
       State.note({ x: x.value === track.x ? null : x.value, y: y.value === track.y ? null : y.value, log: log ? "on" : null });
       const known = (value) => value !== null && value !== undefined;
-      const values = rows.filter((row) => known(row[x.value]) && known(row[y.value]) && (!log || row[x.value] > 0)).map((row) => ({ ...row, x: row[x.value], y: row[y.value] }));
+      const values = rows.filter((row) => known(row[x.value]) && known(row[y.value]) && (!log || row[x.value] > 0)).map((row) => ({ i: row.i, name: row.name, role: row.role, kind: row.kind, x: row[x.value], y: row[y.value] }));
       const titles = { x: x.selectedOptions[0]?.text ?? "", y: y.selectedOptions[0]?.text ?? "" };
       if (values.length) Charts.draw(cloud, Charts.filled(track.scatter, { rows: values, titles, log }), { pick: open });
       else cloud.append(make("p", {}, "No row has both."));

@@ -37,5 +37,5 @@ def test_of_a_study_they_are_its_claims_and_all_are_counted():
     bar = claims_bar(judged)
     assert bar is not None and bar["total"] == 1 and bar["own"] == 1
     assert {part["verdict"]: part["count"] for part in bar["parts"]}["undecided"] == 1
-    assert bar["own_words"] == "1 undecided"
+    assert bar["own_words"] == "1 is undecided"
     assert claims_bar([]) is None
