@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 EXTRAS: Mapping[str, str] = {
     "jinja2": "bench",
-    "matplotlib": "bench",
     "pandas": "bench",
     "psutil": "bench",
     "pyarrow": "bench",

@@ -154,8 +154,11 @@ def test_each_extra_brings_what_errors_say_of_it() -> None:
     assert everything.extras - {"weights"} < next(iter(map(Requirement, extras["dev"]))).extras | {"speed"}
 
 
-CONDA_NAMES = {"torch": "pytorch", "torch-geometric": "pytorch_geometric", "matplotlib": "matplotlib-base"}
-CONDA_NAMES |= {"huggingface-hub": "huggingface_hub"}
+CONDA_NAMES = {
+    "huggingface-hub": "huggingface_hub",
+    "torch": "pytorch",
+    "torch-geometric": "pytorch_geometric",
+}
 
 
 def test_the_recipe_for_conda_needs_what_the_project_needs() -> None:
