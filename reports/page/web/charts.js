@@ -5,12 +5,12 @@ const Charts = {
   views: new Set(),
   MOST_SVG: 800,
 
-  colours() {
+  colours(place) {
     const style = getComputedStyle(document.documentElement);
     const ink = style.getPropertyValue("--ink").trim();
     const soft = style.getPropertyValue("--soft").trim();
     const line = style.getPropertyValue("--line").trim();
-    const limit = isNarrow() ? 130 : 230;
+    const limit = Math.max(130, Math.round(0.42 * place.clientWidth));
     return {
       background: "transparent",
       font: "system-ui, sans-serif",
@@ -38,7 +38,7 @@ const Charts = {
 
   draw(place, spec, { pick = null, label = null } = {}) {
     const rows = spec.data?.values?.length ?? 0;
-    const compiled = vegaLite.compile(spec, { config: Charts.colours(), logger: Charts.quiet });
+    const compiled = vegaLite.compile(spec, { config: Charts.colours(place), logger: Charts.quiet });
     const view = new vega.View(vega.parse(compiled.spec), { renderer: rows > Charts.MOST_SVG ? "canvas" : "svg", hover: true });
     view.tooltip(Charts.hover).initialize(place);
     if (pick) view.addEventListener("click", (event, item) => item?.datum?.i !== undefined && pick(item.datum.i));
