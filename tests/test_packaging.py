@@ -21,7 +21,7 @@ from sparsebench.reports.page.html import unpack
 from .built_wheel import BESIDE, FOLDERS, ROOT, SPEED, WEIGHTS, environment_with, tracked
 
 RECORDS = "reports/results"
-SHIPPED = (".py", ".toml", ".yaml", ".csv", ".jinja", ".css", ".ini", ".typed")
+SHIPPED = (".py", ".toml", ".yaml", ".csv", ".jinja", ".css", ".js", ".ini", ".typed")
 OTHER_NAMES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 """Distributions that are imported by another name."""
 CARRIED = {"certifi", "httpx2", "tokenizers"}

@@ -16,7 +16,7 @@ from ..tables.comparison import Contrast
 from ..tables.matrix import Matrix, Row
 from ..tables.suite_entries import RIVALS, Family
 from ..tables.suite_table import SuiteInfo, row_name
-from ..tables.summary import cost_in_words, first_of
+from ..tables.summary import best_row, cost_in_words, first_of
 
 MOST_NAMES = 3
 SURENESS = {"better": 0, "equivalent": 1, "worse": 2}
@@ -60,12 +60,6 @@ def family_name(family: Family) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def best_row(matrix: Matrix, info: SuiteInfo, family: Family) -> Row | None:
-    """The baseline or method with the best mean over all tasks of the family; no control or ceiling is the best."""
-    rows = [row for row in matrix.rows if info.role(matrix, row) in RIVALS and matrix.complete(row, family.columns)]
-    return matrix.best(rows, family.columns)
-
-
 def name_on(matrix: Matrix, row: Row, brief: Brief) -> str:
     """The name of a row, without the backbone where all rows of a track share it."""
     if len(brief.backbones) > 1:
@@ -94,7 +88,7 @@ def headline(matrix: Matrix, info: SuiteInfo, brief: Brief, contrasts: Sequence[
     if first is None:
         return _alone(matrix, info, brief)
     counts = dict(Counter(contrast.outcome for contrast in methods))
-    size = f"{formatting.interval(first.difference.estimate, first.unit)} {formatting.points(first.unit)}".strip()
+    size = formatting.effect(first.difference.estimate, first.unit)
     title, lead = _found(first, name_on(matrix, first.row, brief), counts)
     sentence = f"{lead}{size}{cost_in_words(matrix, first)}."
     return Headline(title, f"{lead}{size}.", sentence, counts, SURENESS.get(first.outcome, len(SURENESS)))

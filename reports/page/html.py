@@ -18,7 +18,7 @@ from ..records.store import Problem
 from ..tables import formatting
 from ..tables.claims import Finding
 from . import charts, front
-from .provenance import provenance
+from .provenance import Provenance, provenance
 from .rows import Where, columns_of, rows_of
 from .section import Section
 from .sheets import claims_sheet, provenance_sheet, speed_sheet, suite_sheets
@@ -95,11 +95,12 @@ def to_document(page: Page, whole: Whole = already_whole, where: Where = here) -
     if page.findings:
         sheets.append(claims_sheet(page.findings))
     sheets += speed_sheet(page.speed, page.speed_error)
-    if page.records:
-        sheets.append(provenance_sheet(provenance(page.records)))
+    behind = provenance(page.records) if page.records else None
+    if behind is not None:
+        sheets.append(provenance_sheet(behind))
     return {
         "title": page.title,
-        "about": _about(page),
+        "about": _about(page, behind),
         "findings": front.findings(found, page.findings),
         "claims": front.claims_bar(page.findings),
         "tracks": found,
@@ -110,16 +111,15 @@ def to_document(page: Page, whole: Whole = already_whole, where: Where = here) -
     }
 
 
-def _about(page: Page) -> dict[str, Any]:
+def _about(page: Page, behind: Provenance | None) -> dict[str, Any]:
     records = len(page.records)
     statuses = ", ".join(f"{count} {status}" for status, count in page.counts.items())
     noun = "record" if records == 1 else "records"
     parts = [f"{records:,} {noun}" + (f": {statuses}" if statuses else "")]
-    if page.records:
-        when = provenance(page.records)
+    if behind is not None:
         parts += [
-            f"last finished {formatting.moment(when.finished)}",
-            f"{formatting.duration(when.seconds)} inside cells",
+            f"last finished {formatting.moment(behind.finished)}",
+            f"{formatting.duration(behind.seconds)} inside cells",
         ]
     if page.superseded:
         parts.append(f"{page.superseded} of older code not shown")
@@ -144,16 +144,22 @@ def _warnings(page: Page) -> list[str]:
 
 def render_html(page: Page, whole: Whole = already_whole, where: Where = here) -> str:
     """The page as text. The arguments are those of `to_document`."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("page.html.jinja").render(
+    return from_template(
+        "page.html.jinja",
         title=page.title,
         styles=[_text(path) for path in STYLES],
         scripts=[_text(VENDOR / name) for name in SCRIPTS] + [_text(WEB / name) for name in OWN_SCRIPTS],
         data=pack(to_document(page, whole, where)),
         version=version("sparsebench"),
     )
+
+
+def from_template(name: str, **values: Any) -> str:
+    """A page by the template of that name; texts are escaped, and a value that is not given is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template(name).render(values)
 
 
 def _text(path: Path) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from ..tables.brief import Brief
 from ..tables.comparison import between
 from ..tables.matrix import Row
-from .headlines import best_row, spoken
+from ..tables.summary import best_row
+from .headlines import spoken
 
 if TYPE_CHECKING:
     from .section import Section

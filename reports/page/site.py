@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..tables.claims import VERDICTS
-from .html import FOOTER, WEB
+from .html import FOOTER, WEB, from_template
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,14 @@ def render_site(title: str, studies: Sequence[Study]) -> str:
         title: of the site.
         studies: its pages, in order.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined)
     cards = []
     for study in studies:
         about = study.document["about"]
         shown = {name: about[name] for name in ("line", "holds", "warnings")}
         found = study.document["findings"]
         cards.append({**shown, "path": study.path, "title": study.document["title"], "findings": found})
-    return environment.get_template("site.html.jinja").render(
+    return from_template(
+        "site.html.jinja",
         title=title,
         style=(WEB / "style.css").read_text(encoding="utf-8"),
         studies=cards,

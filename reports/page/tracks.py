@@ -15,8 +15,9 @@ from ..tables.brief import Brief, BriefLine
 from ..tables.comparison import Contrast
 from ..tables.matrix import Column, Row
 from ..tables.suite_entries import RIVALS, entry_text
+from ..tables.summary import best_row
 from . import charts
-from .headlines import best_row, family_name, headline, name_on, spoken
+from .headlines import family_name, headline, name_on, spoken
 from .pairs import pairs_of
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _effect(contrast: Contrast | None, role: str) -> JsonRow:
         return {"effect": at_zero, "low": at_zero, "high": at_zero, **words}
     found = contrast.difference
     mean, low, high = _ends(found.estimate, contrast.unit)
-    text = f"{formatting.interval(found.estimate, contrast.unit)} {formatting.points(contrast.unit)}".strip()
+    text = formatting.effect(found.estimate, contrast.unit)
     pairs = f"{found.pairs} pairs" + (f", {found.lost} lost" if found.lost else "")
     return {
         "effect": mean,

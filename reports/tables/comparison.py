@@ -50,7 +50,7 @@ class Comparison:
         result = self.difference
         if result is not None:
             words = formatting.outcome(self.outcome, result.margin, self.unit)
-            effect = f"{formatting.interval(result.estimate, self.unit)} {formatting.points(self.unit)}".strip()
+            effect = formatting.effect(result.estimate, self.unit)
             covers = result.estimate.covers
             p = formatting.p_value(result.p)
             if result.p is not None:

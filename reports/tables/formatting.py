@@ -84,6 +84,11 @@ def interval(value: Estimate, unit: str) -> str:
     return f"{text} [{low}, {high}]"
 
 
+def effect(difference: Estimate, unit: str) -> str:
+    """A difference with its interval and the unit in which differences are told: "+4.1 [2.0, 6.2] points"."""
+    return f"{interval(difference, unit)} {points(unit)}".strip()
+
+
 def outcome(outcome: Outcome, margin: float | None, unit: str) -> str:
     """An outcome in words; the margin stands wherever "equivalent" does."""
     if outcome != "equivalent" or margin is None:

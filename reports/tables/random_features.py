@@ -46,7 +46,7 @@ def _sentence(column: Column, gains: Mapping[Row, Difference], control: Row, nam
     ahead = [row for row, gain in gains.items() if gain.outcome == "better"]
     first = max(ahead or gains, key=lambda row: gains[row].combined.mean)
     gain = gains[first]
-    size = f"{formatting.interval(gain.estimate, column.unit)} {formatting.points(column.unit)}".strip()
+    size = formatting.effect(gain.estimate, column.unit)
     if ahead:
         return f"On {column.task}, {names[first]} is ahead of random features ({names[control]}) by {size}."
     if gain.outcome == "one seed":

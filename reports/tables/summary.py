@@ -76,6 +76,12 @@ def _sentences(matrix: Matrix, info: SuiteInfo, family: Family, members: Sequenc
     return sentences
 
 
+def best_row(matrix: Matrix, info: SuiteInfo, family: Family) -> Row | None:
+    """The baseline or method with the best mean over all tasks of the family; no control or ceiling is the best."""
+    rows = [row for row in matrix.rows if info.role(matrix, row) in RIVALS and matrix.complete(row, family.columns)]
+    return matrix.best(rows, family.columns)
+
+
 def first_of(ranked: Sequence[Contrast]) -> Contrast | None:
     """What the first sentence is about: the largest gain that was shown, else the largest that was tested."""
     tested = [contrast for contrast in ranked if contrast.p is not None]
@@ -122,8 +128,7 @@ def _best_of_all(
     matrix: Matrix, info: SuiteInfo, family: Family, named: Contrast | None, compared: Container[Row]
 ) -> list[str]:
     """Names the row with the best score, if the first sentence does not: gains are over the baseline of a backbone."""
-    rivals = [row for row in matrix.rows if info.role(matrix, row) in RIVALS]
-    best = matrix.best((row for row in rivals if matrix.complete(row, family.columns)), family.columns)
+    best = best_row(matrix, info, family)
     if best is None or info.role(matrix, best) == "baseline" or (named is not None and named.row == best):
         return []
     unit = family.columns[0].unit
@@ -138,7 +143,7 @@ def _best_of_all(
 def _effect(contrast: Contrast) -> str:
     """The size of a difference and how sure it is: "+4.1 [2.0, 6.2] points (p = 0.012, 3 seeds × 4 tasks)"."""
     difference = contrast.difference
-    size = f"{formatting.interval(difference.estimate, contrast.unit)} {formatting.points(contrast.unit)}".strip()
+    size = formatting.effect(difference.estimate, contrast.unit)
     replicas = f"{_plural(contrast.seeds, 'seed')} × {_plural(difference.tasks, 'task')}"
     if difference.lost:
         replicas += f", {_plural(difference.lost, 'pair')} lost"

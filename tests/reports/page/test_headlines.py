@@ -2,11 +2,12 @@
 
 import pytest
 
-from sparsebench.reports.page.headlines import best_row, family_name, headline, name_on, spoken
+from sparsebench.reports.page.headlines import family_name, headline, name_on, spoken
 from sparsebench.reports.tables.brief import briefs
 from sparsebench.reports.tables.comparison import contrasts
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import SuiteInfo, suite_table
+from sparsebench.reports.tables.summary import best_row
 
 INFO = SuiteInfo(title="V", description="", baseline="base", unit="image", margins={"share": 0.01})
 
