@@ -60,6 +60,14 @@ def backbone_loader(entry: Entry, name: str) -> functools.partial[Any]:
     return functools.partial(entry.load().load, argument=argument)
 
 
+def check_argument(entry: Entry, name: str) -> None:
+    """Refuse the backbone `name` where its file says NEEDS_ARGUMENT and no argument is there. Raises `UsageError`."""
+    if entry.constant("NEEDS_ARGUMENT", False) and not name.partition(":")[2]:
+        raise UsageError(
+            f"backbone {entry.name!r} needs an argument, {entry.name}:...: see `sparsebench show {entry.name}`"
+        )
+
+
 class NoSmallerError(ValueError):
     """A backbone that names no smaller one to go beside it; the message is the reason."""
 

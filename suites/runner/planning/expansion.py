@@ -11,7 +11,15 @@ from ...contracts.applicability import reason_against
 from ...contracts.budget import Budget
 from ...contracts.method import Method
 from ...contracts.task import Task
-from ..discovery.loading import NoSmallerError, budget_fields, load_budget, load_method, load_task, smaller_backbone
+from ..discovery.loading import (
+    NoSmallerError,
+    budget_fields,
+    check_argument,
+    load_budget,
+    load_method,
+    load_task,
+    smaller_backbone,
+)
 from ..discovery.parts import parts_of
 from ..discovery.registry import find, suite
 from ..errors import UsageError
@@ -49,7 +57,8 @@ class _LoadedRow(NamedTuple):
 def _of_suite(plan: SuitePlan, device: str) -> Iterator[Cell]:
     """Each task and row is looked up and loaded once, however many cells it has."""
     for name in plan.backbones:
-        find("backbone", name, plan.suite)  # a wrong name is said even where no row has this backbone
+        # Said even where no row has this backbone.
+        check_argument(find("backbone", name, plan.suite), name)
     labels = {row.label for row in plan.methods}
     tasks = [_load_task(plan, task) for task in plan.tasks if not task.rows or labels.intersection(task.rows)]
     for loaded in map(_load_row, plan.methods):

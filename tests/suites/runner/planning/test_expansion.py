@@ -72,6 +72,12 @@ def test_calibration_domains_that_a_task_does_not_have_are_an_error_of_the_plan(
         expand(Profile("own", (plan,)))
 
 
+def test_a_backbone_that_needs_an_argument_is_refused_without_one() -> None:
+    plan = SuitePlan("llm", (Row((Link(method="dense"),), "dense"),), (TaskRow("bpb_domains", {}),), ("hf:",))
+    with pytest.raises(UsageError, match="'hf' needs an argument, hf:...: see `sparsebench show hf`"):
+        expand(Profile("own", (plan,)))
+
+
 def test_a_task_without_epochs_cannot_be_watched() -> None:
     row = Row((Link(method="dense"),), "dense")
     plan = SuitePlan("llm", (row,), (TaskRow("bpb_domains", {"watch": ["test"]}),), ("tiny",))
