@@ -64,12 +64,13 @@ def measure(model: nn.Module, held_out: HeldOut, needs: frozenset[str], processe
     if not needs:
         return Signal(steps=steps)
     with _reading(model, held_out.dtype), ExitStack() as stack:
-        probe = None
+        picks = None
+        before = np.zeros(())
         if LOADS in needs:
-            probe = stack.enter_context(routing_probe(model, logits=False))
-            counts = {name: np.zeros_like(_picks(model, probe)) for name in names}
+            picks = _picks(model, stack.enter_context(routing_probe(model, logits=False)))
+            before = picks()
+            counts = {name: np.zeros_like(before) for name in names}
         for name, batch, mine in _shared(held_out.batches, processes):
-            before = None if probe is None else _picks(model, probe)
             if LOSSES in needs:
                 size = held_out.weight(batch)
                 loss = float(held_out.loss(model, batch))
@@ -78,8 +79,11 @@ def measure(model: nn.Module, held_out: HeldOut, needs: frozenset[str], processe
                     sizes[name] += size
             else:
                 held_out.forward(model, batch)
-            if probe is not None and mine:
-                counts[name] += _picks(model, probe) - before
+            if picks is not None:
+                after = picks()
+                if mine:
+                    counts[name] += after - before
+                before = after
     return _signal(sums, sizes, counts, needs, processes, steps)
 
 
@@ -130,22 +134,22 @@ def _shared(batches: Mapping[str, Sequence[object]], processes: Processes) -> It
         yield name, batch, mine
 
 
-def _picks(model: nn.Module, probe: RoutingProbe) -> np.ndarray:
-    """How often each expert of each layer was chosen so far (L, N)."""
-    seen = probe.picks
-    ffns = []
-    attentions = []
-    for path, (_, attention) in layer_places(model).items():
-        if path in seen and attention:
-            attentions.append(seen[path].numpy())
-        elif path in seen:
-            ffns.append(seen[path].numpy())
-    layers = ffns or attentions
-    most = max(len(layer) for layer in layers)
-    counts_LN = np.zeros((len(layers), most))
-    for number, layer in enumerate(layers):
-        counts_LN[number, : len(layer)] = layer
-    return counts_LN
+def _picks(model: nn.Module, probe: RoutingProbe) -> Callable[[], np.ndarray]:
+    """What gives, each time, how often each expert of each layer was chosen so far (L, N)."""
+    places = layer_places(model)
+
+    def picks() -> np.ndarray:
+        seen = probe.picks
+        found = [path for path in places if path in seen]
+        ffns = [path for path in found if not places[path][1]]
+        layers = [seen[path].numpy() for path in ffns or found]
+        most = max(len(layer) for layer in layers)
+        counts_LN = np.zeros((len(layers), most))
+        for number, layer in enumerate(layers):
+            counts_LN[number, : len(layer)] = layer
+        return counts_LN
+
+    return picks
 
 
 @contextmanager
