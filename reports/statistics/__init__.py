@@ -6,7 +6,7 @@ from .examples import ExampleScores, example_scores
 from .joining import change, mean_score
 from .looks import level_at
 from .pairing import Pairing, Score, Side, pair
-from .power import seeds_to_settle
+from .power import chance_to_settle, seeds_to_settle
 from .stepping import holm
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Score",
     "Side",
     "at_chance",
+    "chance_to_settle",
     "change",
     "difference",
     "estimate",

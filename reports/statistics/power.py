@@ -1,4 +1,4 @@
-"""How many seeds an interval needs to decide, by the spread that a few of them have.
+"""How many seeds an interval needs to decide, by the spread that a few of them have, and what a budget may decide.
 
 A comparison is decided if its interval lies on one side of nothing, or within the smallest effect on both sides. With a
 half width h at its level, a standard error s and a smallest effect D, the second is seen in 80 % of the cases where
@@ -9,7 +9,7 @@ is one of D if h + 0.84 s <= D. So where the first bound is kept an effect of 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .intervals import Part, half_width
 
@@ -17,6 +17,8 @@ MISSED = 0.2
 """How often no effect is not seen as such: one minus the power."""
 MOST = 100_000
 """More seeds than this are no number that anybody could run."""
+DRAWS = 199
+"""Quantiles of what the mean of all seeds may come to."""
 
 
 def seeds_to_settle(parts: Sequence[Part], n: int, smallest: float, alpha: float) -> float:
@@ -37,8 +39,7 @@ def seeds_to_settle(parts: Sequence[Part], n: int, smallest: float, alpha: float
     """
 
     def settles(seeds: int) -> bool:
-        first, *others = parts
-        then = [Part(first.variance * n / seeds, first.df * (seeds - 1) / (n - 1)), *others]
+        then = _with_seeds(parts, n, seeds)
         return half_width(then, alpha) + half_width(then, MISSED) <= smallest
 
     if not settles(MOST):
@@ -52,3 +53,41 @@ def seeds_to_settle(parts: Sequence[Part], n: int, smallest: float, alpha: float
         else:
             low = middle
     return float(high)
+
+
+def chance_to_settle(
+    mean: float, parts: Sequence[Part], n: int, budget: int, alpha: float, decides: Callable[[float, float], bool]
+) -> float:
+    """How likely it is that a comparison is decided when its budget is used up, by what the seeds so far say.
+
+    With n of N seeds, and v the variance of their mean, that of all seeds lies around it as Student's t with the
+    variance v (1 - n / N): the predictive distribution of normal seeds without a prior. Their spread stays as it is.
+
+    Args:
+        mean: of the seeds so far.
+        parts: of its error, that of the seeds first; those behind it no seed changes.
+        n: how many seeds that part is of, 2 or more.
+        budget: how many there are in the end, n or more.
+        alpha: the level at which the comparison decides then.
+        decides: whether an interval, by its ends, decides.
+
+    Returns:
+        The chance, from 0 to 1.
+
+    Example:
+        >>> clear = lambda low, high: low > 0 or high < 0
+        >>> chance_to_settle(0.1, [Part(0.02**2, 2)], 3, 12, 0.05, clear) > 0.95
+        True
+    """
+    from scipy.special import stdtrit
+
+    half = half_width(_with_seeds(parts, n, budget), alpha)
+    wander = math.sqrt(parts[0].variance * (1 - n / budget))
+    ends = [mean + wander * float(stdtrit(parts[0].df, (place + 0.5) / DRAWS)) for place in range(DRAWS)]
+    return sum(decides(end - half, end + half) for end in ends) / DRAWS
+
+
+def _with_seeds(parts: Sequence[Part], n: int, seeds: int) -> list[Part]:
+    """The parts of the error where there are so many seeds instead of n, of the same spread."""
+    first, *others = parts
+    return [Part(first.variance * n / seeds, first.df * (seeds - 1) / (n - 1)), *others]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from .. import formatting
 from ..dataframe import canonical
 from .claim import DECIDED, VERDICTS, Claim, ClaimVerdict
-from .judging import Finding, Step
+from .judging import HOPELESS, Finding, Step
 
 VERBS: dict[ClaimVerdict, tuple[str, str]] = {
     "holds": ("holds", "hold"),
@@ -139,7 +139,7 @@ def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objectio
     lines += [count_verdicts(findings), "", f"Machine: {_machines(findings)}.", ""]
     for note in filter(None, notes):
         lines += [f"{note}.", ""]
-    for told in (what_is_open(findings), smallest_effects(findings)):
+    for told in (what_is_open(findings), what_was_given_up(findings), smallest_effects(findings)):
         if told:
             lines += [told, ""]
     titles = ("claim", "statement", "source", "tested as", "verdict", "effect [95 %]", "seeds", "wall time")
@@ -195,6 +195,17 @@ def what_is_open(findings: Sequence[Finding]) -> str:
     return (
         f"What would settle what is undecided, at the spread of the {units} so far (80 % power to find no effect "
         f"negligible, and more for one of 1.5 smallest effects): {'; '.join(told)}."
+    )
+
+
+def what_was_given_up(findings: Sequence[Finding]) -> str:
+    """Which claims got no further seeds since these would hardly have decided them; empty where none."""
+    ids = [f"`{finding.claim.id}`" for finding in findings if finding.is_given_up]
+    if not ids:
+        return ""
+    return (
+        "Given no further seeds, since the budget that was left had a chance of less than "
+        f"{HOPELESS:.2g} of deciding them: {', '.join(ids)}."
     )
 
 

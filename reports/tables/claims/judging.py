@@ -13,6 +13,9 @@ Where a study adds seeds by need, a claim is judged at each look at the level th
 (`statistics.looks`), and the first look at which its verdict stands is its last: what its rows have in further seeds,
 because other claims needed them, changes it no more. What has fallen in Holm's procedure hangs on nothing but what fell
 before it, so later looks of other claims leave it as it is.
+
+A claim that the rest of its budget has hardly a chance of deciding gets no further seeds (`Finding.is_given_up`). To
+stop early without a verdict makes no false one, and costs little power: `tests/reports/statistics` simulates it.
 """
 
 from __future__ import annotations
@@ -25,12 +28,14 @@ from functools import partial
 from ...records.example_files import ExampleReader
 from ...records.index.slim import Whole, already_whole
 from ...records.record import Record
-from ...statistics import ALPHA, Estimate, holm, seeds_to_settle
+from ...statistics import ALPHA, Estimate, chance_to_settle, holm, level_at, seeds_to_settle
 from ..matrix import processor_type
 from .checks import failure
 from .claim import DECIDED, Claim, ClaimVerdict
 from .evidence import Compared, Evidence, concerns, gather
 
+HOPELESS = 0.2
+"""A step with a smaller chance of being decided within the budget is given up."""
 Roles = Mapping[str, Mapping[str, str]]
 """Suite to row label to role."""
 
@@ -40,8 +45,8 @@ class Step:
     """One pair: `effect` is the first row's score minus the second's, None where there is none.
 
     `by_task` has the effect on each task where the tasks lie on different sides of what the claim says. `needed` is how
-    many seeds would settle an undecided step, infinite where no number would; None where nobody can say. `at`: at which
-    point of a curve, in words.
+    many seeds would settle an undecided step, infinite where no number would, `chance` how likely its budget is to
+    decide it; None where nobody can say. `at`: at which point of a curve, in words.
     """
 
     first: str
@@ -52,6 +57,7 @@ class Step:
     reason: str = ""
     by_task: tuple[tuple[str, Estimate], ...] = ()
     needed: float | None = None
+    chance: float | None = None
     at: str = ""
 
 
@@ -82,7 +88,20 @@ class Finding:
 
     @property
     def is_open(self) -> bool:
-        """Whether more seeds may decide it: nothing stands yet, its budget is not used up, and its rows have scores."""
+        """Whether it gets more seeds: nothing stands yet, and what its budget has left may decide it."""
+        return self._has_budget and not self.is_given_up
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether its budget is not used up, but has hardly a chance of deciding any of its open steps."""
+        chances = [step.chance for step in self.steps if step.verdict == "undecided"]
+        known = [chance for chance in chances if chance is not None]
+        if not self._has_budget or self.verdict != "undecided" or len(known) < len(chances):
+            return False
+        return max(known) < HOPELESS
+
+    @property
+    def _has_budget(self) -> bool:
         if self.stands or self.verdict == "not testable here" or self.look >= len(self.claim.looks) - 1:
             return False
         return self.look < 0 or all(step.effect is not None for step in self.steps)
@@ -192,9 +211,11 @@ def _step(evidence: Evidence, step: Compared, ruling: ClaimVerdict) -> Step:
     sides = {evidence.claim.ahead(one.mean) > 0 for _, one in by_task}
     shown = tuple(by_task) if len(sides) > 1 else ()
     needed = None
+    chance = None
     if ruling == "undecided" and not evidence.broken:
         needed = _needed(evidence, step, alpha)
-    return Step(step.first, step.second, effect, step.seeds, ruling, step.reason, shown, needed, step.at)
+        chance = _chance(evidence, step)
+    return Step(step.first, step.second, effect, step.seeds, ruling, step.reason, shown, needed, chance, step.at)
 
 
 def _needed(evidence: Evidence, step: Compared, alpha: float) -> float | None:
@@ -206,6 +227,22 @@ def _needed(evidence: Evidence, step: Compared, alpha: float) -> float | None:
     if combined.covers == "examples":
         return math.inf
     return seeds_to_settle(combined.parts, step.seeds, smallest, alpha)
+
+
+def _chance(evidence: Evidence, step: Compared) -> float | None:
+    """How likely the whole budget is to decide a step, at the level of the last look; None where that is not known."""
+    claim = evidence.claim
+    if not claim.looks or evidence.look < 0 or step.found is None or not step.has_interval:
+        return None
+    combined = step.found.combined
+    if combined.covers == "examples":
+        return None
+    alpha = level_at(claim.looks, len(claim.looks) - 1, ALPHA) / len(evidence.steps)
+
+    def decides(low: float, high: float) -> bool:
+        return claim.ruling(low, high) in DECIDED
+
+    return chance_to_settle(combined.mean, combined.parts, step.seeds, claim.looks[-1], alpha, decides)
 
 
 def _machine(record: Record) -> str:

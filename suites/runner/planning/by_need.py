@@ -35,11 +35,15 @@ def _grown(plan: SuitePlan, findings: Iterable[Finding]) -> SuitePlan:
 
 
 def said(profile: Profile, findings: Iterable[Finding]) -> str:
-    """How far the looks are: "seeds by need: 3 of 20 claims stand, 12 open; up to 6 of 12 seeds for 14 rows"."""
+    """How far the looks are: "seeds by need: 3 of 20 claims stand, 12 may go on, 2 given up; llm: up to 6 of 12
+    seeds for 14 rows"."""
     members = [finding for finding in findings if finding.claim.looks]
     standing = sum(finding.stands for finding in members)
     still = sum(finding.is_open for finding in members)
     text = f"seeds by need: {standing} of {len(members)} claims stand, {still} may go on"
+    given_up = sum(finding.is_given_up for finding in members)
+    if given_up:
+        text += f", {given_up} given up"
     for plan in profile.plans:
         if plan.row_seeds:
             most = max(plan.row_seeds.values())

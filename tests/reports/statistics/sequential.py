@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import stdtrit
 
 from sparsebench.reports.statistics import ALPHA, level_at
 from sparsebench.reports.statistics.intervals import Part, half_width
 
-OPEN, AHEAD, BEHIND, NEGLIGIBLE = range(4)
+OPEN, AHEAD, BEHIND, NEGLIGIBLE, GIVEN_UP = range(5)
 
 
-def verdicts(differences_RSK: np.ndarray, looks: Sequence[int], smallest: float) -> np.ndarray:
+def verdicts(differences_RSK: np.ndarray, looks: Sequence[int], smallest: float, hopeless: float = 0.0) -> np.ndarray:
     """Which verdicts stand at the end (repeats, claims), of paired differences (repeats, seeds, claims).
 
-    Each claim stops at the first look at which its verdict stands when it is corrected over the study.
+    Each claim stops at the first look at which its verdict stands when it is corrected over the study, or its chance of
+    being decided at the last one is below `hopeless`.
     """
     repeats, _, claims = differences_RSK.shape
     found_RK = np.full((repeats, claims), OPEN)
@@ -34,4 +36,20 @@ def verdicts(differences_RSK: np.ndarray, looks: Sequence[int], smallest: float)
             if (now_RK == found_RK).all():
                 break
             found_RK = now_RK
+        if seeds < looks[-1]:
+            lost_RK = chance(mean_RK, error_RK, seeds, looks, smallest) < hopeless
+            found_RK = np.where((found_RK == OPEN) & lost_RK, GIVEN_UP, found_RK)
     return found_RK
+
+
+def chance(mean_RK: np.ndarray, error_RK: np.ndarray, seeds: int, looks: Sequence[int], smallest: float) -> np.ndarray:
+    """How likely one claim alone is to be decided at the last look, over 49 quantiles of the mean that it may have."""
+    budget = looks[-1]
+    part = Part(seeds / budget, budget - 1)
+    half_RK = error_RK * half_width([part], level_at(looks, len(looks) - 1, ALPHA))
+    found_RK = np.zeros_like(mean_RK)
+    for place in range(49):
+        away = float(stdtrit(seeds - 1, (place + 0.5) / 49)) * (1 - seeds / budget) ** 0.5
+        end_RK = np.abs(mean_RK + away * error_RK)
+        found_RK += (end_RK > half_RK) | (end_RK + half_RK < smallest)
+    return found_RK / 49

@@ -9,8 +9,9 @@ import pytest
 from sparsebench.reports.statistics import ALPHA, level_at, seeds_to_settle
 from sparsebench.reports.statistics.intervals import Part
 from sparsebench.reports.statistics.looks import spent
+from sparsebench.reports.tables.claims.judging import HOPELESS
 
-from .sequential import AHEAD, BEHIND, NEGLIGIBLE, verdicts
+from .sequential import AHEAD, BEHIND, GIVEN_UP, NEGLIGIBLE, verdicts
 
 ROWS = 20
 REPEATS = 3000
@@ -31,9 +32,9 @@ def looks() -> tuple[int, ...]:
     return tuple(sorted({max(3, budget * part // 4) for part in (1, 2, 3)} | {budget}))
 
 
-def study(effects: np.ndarray, seed: int) -> np.ndarray:
-    rows_RSN = SPREAD * np.random.default_rng(seed).normal(size=(REPEATS, looks()[-1], ROWS + 1))
-    return verdicts(rows_RSN[..., 1:] - rows_RSN[..., :1] + effects, looks(), smallest=1.0)
+def study(effects: np.ndarray, seed: int, spread: float = SPREAD) -> np.ndarray:
+    rows_RSN = spread * np.random.default_rng(seed).normal(size=(REPEATS, looks()[-1], ROWS + 1))
+    return verdicts(rows_RSN[..., 1:] - rows_RSN[..., :1] + effects, looks(), smallest=1.0, hopeless=HOPELESS)
 
 
 def test_the_levels_of_the_looks_are_those_of_lan_and_demets() -> None:
@@ -66,6 +67,13 @@ def test_a_true_effect_is_found_within_the_budget_that_was_stated() -> None:
     found_RK = study(effects, seed=2)
     assert (found_RK[:, 0] == AHEAD).mean() >= 0.8
     assert (found_RK[:, 1:] == NEGLIGIBLE).mean() >= 0.8
+
+
+def test_rows_that_spread_too_far_are_given_up() -> None:
+    """Four times the spread that the budget was stated for: most claims get no more seeds, and few are decided."""
+    found_RK = study(np.zeros(ROWS), seed=4, spread=4 * SPREAD)
+    assert (found_RK == GIVEN_UP).mean() >= 0.5
+    assert np.isin(found_RK, (AHEAD, BEHIND)).any(axis=1).mean() <= MOST
 
 
 def test_what_is_negligible_raises_no_level_at_which_others_differ() -> None:

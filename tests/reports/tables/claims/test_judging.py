@@ -253,6 +253,16 @@ def test_how_many_seeds_would_settle_what_is_open(records):
     assert judge([CLAIM], records({"A": 1.0, "B": 1.0}))[0].needed is None, "nobody said what would be enough"
 
 
+def test_what_its_budget_will_hardly_decide_is_given_up(make):
+    """The same spread around an effect that the seeds to come will show is not."""
+    around_S = np.array([-1.0, 1.0, 0.0])
+    stated = dataclasses.replace(CLAIM, looks=(3, 6), smallest_effect=0.1, smallest_reason="ours", rows=("R1", "R0"))
+    for effect, lost in ((0.0, True), (3.0, False)):
+        (finding,) = judge([stated], drawn(make, (around_S + effect)[:, None]))
+        assert (finding.verdict, finding.is_given_up, finding.is_open) == ("undecided", lost, not lost)
+        assert ("chance of less than 0.2 of deciding them: `C1`" in to_markdown([finding])) == lost
+
+
 def test_a_claim_names_the_budget_where_a_task_stands_under_two(records):
     """D14: the verdict depended on the order of the records: reproduced, refuted, and refuted by another effect."""
     short = records({"A": 1.0, "B": 1.2})

@@ -37,11 +37,14 @@ def findings(made: Profile, **of_first: Any) -> list[Finding]:
 def test_rows_of_claims_that_stand_get_no_more_seeds(tmp_path: Path) -> None:
     pilot = profile(tmp_path)
     unscored = (Step("full_tuning", "probe", None, 0, "undecided", "full_tuning has no score on synthetic"),)
-    for settled in ({"verdict": "holds", "stands": True}, {"verdict": "not testable here"}, {"steps": unscored}):
+    hopeless = (Step("full_tuning", "probe", Estimate(0.0, 9.0, 3, "seeds"), 3, "undecided", chance=0.01),)
+    reasons = ({"verdict": "holds", "stands": True}, {"verdict": "not testable here"}, {"steps": unscored})
+    for settled in (*reasons, {"steps": hopeless}):
         more = grown(pilot, findings(pilot, **settled))
         assert more.plans[0].row_seeds == {"slow": 6, "probe": 6}
     told = said(more, findings(pilot, verdict="holds", stands=True))
     assert told == "seeds by need: 1 of 2 claims stand, 1 may go on; molecules: up to 6 of 12 seeds for 2 rows"
+    assert "1 may go on, 1 given up;" in said(more, findings(pilot, steps=hopeless))
 
 
 def test_it_ends_where_nothing_is_open_or_the_budget_is_used_up(tmp_path: Path) -> None:
