@@ -74,7 +74,7 @@ def test_calibration_domains_that_a_task_does_not_have_are_an_error_of_the_plan(
 
 def test_a_backbone_that_needs_an_argument_is_refused_without_one() -> None:
     plan = SuitePlan("llm", (Row((Link(method="dense"),), "dense"),), (TaskRow("bpb_domains", {}),), ("hf:",))
-    with pytest.raises(UsageError, match="'hf' needs an argument, hf:...: see `sparsebench show hf`"):
+    with pytest.raises(UsageError, match=r"'hf' needs an argument, hf:\.\.\.: see `sparsebench show hf`"):
         expand(Profile("own", (plan,)))
 
 
