@@ -82,10 +82,12 @@ def to_document(page: Page, whole: Whole = already_whole, where: Where = here) -
         where: the folder of a record, for the command that verifies it.
     """
     found = []
+    told = []
     suites = {}
     sheets = []
     for one in page.sections:
         found += tracks(one)
+        told += one.headlines
         suites[one.anchor] = {
             "title": one.info.title,
             "columns": columns_of(one),
@@ -101,7 +103,7 @@ def to_document(page: Page, whole: Whole = already_whole, where: Where = here) -
     return {
         "title": page.title,
         "about": _about(page, behind),
-        "findings": front.findings(found, page.findings),
+        "findings": front.findings(told, page.findings),
         "claims": front.claims_bar(page.findings),
         "tracks": found,
         "suites": suites,

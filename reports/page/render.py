@@ -76,7 +76,7 @@ def render(
     found = matrices(current, examples, roles)
     sections = []
     for matrix, anchor in zip(found, _anchors(found), strict=True):
-        made = section(matrix, _info(matrix, suites), anchor, whole, standings, findings)
+        made = section(matrix, _info(matrix, suites), anchor, whole, standings)
         if show is not None:
             show(made)
         sections.append(made)

@@ -10,15 +10,14 @@ from ..panels import SuitePanels, suite_panels
 from ..records.index.slim import Whole, already_whole
 from ..records.vouchers import Standing
 from ..tables.brief import Brief, briefs
-from ..tables.claims import Finding
-from ..tables.claims.summary import study_summaries
-from ..tables.comparison import Contrast, contrasts
+from ..tables.comparison import contrasts
 from ..tables.matrix import Matrix, Row
 from ..tables.published import PublishedTable, published_tables
 from ..tables.published_comparison import PublishedComparison, compare_published
 from ..tables.suite_entries import SuiteTable
 from ..tables.suite_table import SuiteInfo, suite_table
-from ..tables.summary import Summary, summaries
+from ..tables.summary import summary
+from .headlines import Headline, headlines
 from .provenance import Notes, notes
 
 
@@ -30,9 +29,9 @@ class Section:
     info: SuiteInfo
     matrix: Matrix
     table: SuiteTable
-    summaries: list[Summary]
-    contrasts: list[Contrast]
     briefs: list[Brief]
+    headlines: list[Headline]
+    """One for each of the briefs."""
     panels: SuitePanels
     compared: list[PublishedComparison]
     published: list[PublishedTable]
@@ -47,15 +46,13 @@ def section(
     anchor: str,
     whole: Whole = already_whole,
     standings: Sequence[Standing | None] = (),
-    findings: Sequence[Finding] = (),
 ) -> Section:
     """Computes all that the page shows of one suite.
 
-    `whole` reads what slim records lack; `standings` are what running cells again has shown; of a study,
-    `findings` are what its claims say, and the summary is made of these.
+    `whole` reads what slim records lack; `standings` are what running cells again has shown.
     """
     table = suite_table(matrix, info)
-    found = contrasts(matrix, info)
+    found = briefs(table, contrasts(matrix, info))
     tables = published_tables(matrix.suite)
     outside: set[str] = set()
     for standing in standings:
@@ -66,9 +63,8 @@ def section(
         info=info,
         matrix=matrix,
         table=table,
-        summaries=study_summaries(findings, matrix.suite) or summaries(matrix, info, found),
-        contrasts=found,
-        briefs=briefs(table, found),
+        briefs=found,
+        headlines=headlines(anchor, [(brief, summary(matrix, brief)) for brief in found]),
         panels=suite_panels(matrix, table, whole),
         compared=_compared(matrix, table, tables),
         published=tables,

@@ -79,8 +79,6 @@ def suite_sheets(section: Section) -> Iterator[Block]:
 
 def _reading(section: Section) -> Iterator[Block]:
     yield text(section.info.description)
-    for one in section.summaries:
-        yield text(f"{one.subject}: {one.text}")
     yield text(READING)
     legend = printing.legend(section.table)
     yield text(legend[:1].upper() + legend[1:])

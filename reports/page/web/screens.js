@@ -54,6 +54,7 @@ const Screens = {
     main.append(...Screens.warnings(data).slice(0, 1));
     main.append(make("h1", {}, track.title), make("p", { class: "soft" }, `${data.suites[track.suite].title}: ${track.name} · ${track.measure}`));
     main.append(make("p", { class: "lead" }, track.sentence, " ", ...counts));
+    if (track.others) main.append(make("p", { class: "soft" }, track.others));
     const forest = make("div", { class: "chart", id: "forest" });
     const cloud = make("div", { class: "chart", id: "scatter" });
     const controls = Screens.axes(track, state, () => drawCloud());

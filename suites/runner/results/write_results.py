@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from sparsebench.reports.page.results_document import Run, results_document
+from sparsebench.reports.page.result_section import Run
+from sparsebench.reports.page.results_document import results_document
 from sparsebench.reports.records.files import write_all
 from sparsebench.reports.records.store import MARKER, StoreError, stores_in
 

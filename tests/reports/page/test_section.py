@@ -16,7 +16,7 @@ def test_a_section_holds_all_of_a_suite(make):
     assert found.anchor == "vision"
     assert [entry.row.label for entry in found.table.lines] == ["base", "a"]
     assert [line.line.row.label for line in found.briefs[0].lines] == ["base"]
-    assert found.summaries
+    assert [one.brief for one in found.headlines] == found.briefs
     assert len(found.notes.not_applicable) == 1
 
 

@@ -47,7 +47,7 @@ def test_the_document_links_the_folders_from_where_it_lies(collection: Path, tmp
     assert (tmp_path / "docs" / "overview-wide-dark.svg").exists()
 
 
-def test_an_objection_to_a_study_is_at_the_top_of_its_page_and_its_documents(collection: Path, tmp_path: Path) -> None:
+def test_an_objection_to_a_study_is_told_wherever_its_findings_are(collection: Path, tmp_path: Path) -> None:
     folder = collection / "smoke"
     claim = {"id": "C1", "statement": "s", "source": "s", "tasks": ["t"], "metric": "m", "rows": ["a", "b"]}
     plan = json.loads((folder / PLAN_FILE).read_text())
@@ -58,7 +58,9 @@ def test_an_objection_to_a_study_is_at_the_top_of_its_page_and_its_documents(col
     line = "Objected to: its control learns more. Until it is made again."
     write_results(collection, tmp_path / "docs")
     text = (tmp_path / "docs" / "RESULTS.md").read_text()
-    assert text.partition("### [../results/smoke]")[2].splitlines()[2] == f"**{line}**"
+    section = text.partition("## [../results/smoke]")[2]
+    assert section.splitlines()[0].endswith(": set-up objected to, see the end of this section")
+    assert f"### Doubt\n\n- **{line}**\n" in section
     write_report([folder], tmp_path / "page")
     assert (tmp_path / "page" / "claims.md").read_text().splitlines()[2] == f"**{line}**"
     page = unpack((tmp_path / "page" / "index.html").read_text())
