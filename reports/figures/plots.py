@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 from . import Spec
@@ -13,6 +14,8 @@ MAX_MARKS = 24
 """Rows that are drawn in one figure; the table has them all."""
 LINE_HEIGHT = 22
 """Points that a row takes."""
+LABEL = 26
+"""Letters of a line of a label that a phone has room for beside its chart."""
 FASTER = "#009E73"
 SLOWER = "#D55E00"
 MARK = "#3182BD"
@@ -173,10 +176,13 @@ def targets(lines: Sequence[tuple[str, Sequence[Aim]]], title: str, unit: str) -
 
 
 def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> Spec:
-    """How many times as fast as the peer, on a logarithmic axis; the line at 1 is the peer."""
+    """How many times as fast as the peer, on a logarithmic axis; the line at 1 is the peer. Long names are wrapped."""
     values = []
+    most = 1
     for name, ratio in lines:
-        values.append({"name": name, "one": 1, "ratio": ratio, "text": f"{ratio:.2f}×", "faster": ratio >= 1})
+        wrapped = wrap(name, LABEL)
+        most = max(most, len(wrapped))
+        values.append({"name": "\n".join(wrapped), "one": 1, "ratio": ratio, "faster": ratio >= 1})
     colour = {
         "field": "faster",
         "type": "nominal",
@@ -189,12 +195,13 @@ def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> Spec:
         "encoding": {
             "x": x,
             "x2": {"field": "one"},
-            "y": names(),
+            "y": names(axis={"ticks": False, "domain": False, "labelExpr": r"split(datum.label, '\n')"}),
             "color": colour,
             "tooltip": _tooltip("name", "ratio"),
         },
     }
-    return chart(title, height={"step": LINE_HEIGHT}, data={"values": values}, layer=[bar, level(1)])
+    height = {"step": LINE_HEIGHT + 12 * (most - 1)}
+    return chart(title, height=height, data={"values": values}, layer=[bar, level(1)])
 
 
 def heat_maps(

@@ -63,6 +63,8 @@ class Page:
     """What is not right with the commits that the records name."""
     objection: str = ""
     """What the set-up of a study is objected to for, until it is made again."""
+    words: str = ""
+    """What people read from the records, in Markdown."""
     title: str = "Report"
 
     @property
@@ -128,6 +130,7 @@ def _about(page: Page, behind: Provenance | None) -> dict[str, Any]:
     return {
         "line": " · ".join(parts),
         "holds": f"{page.holds}." if page.holds else "",
+        "words": from_markdown(page.words),
         "warnings": _warnings(page),
         "problems": [f"{problem.path}: {problem.reason}" for problem in page.problems[:MOST_PROBLEMS]],
     }
@@ -162,6 +165,13 @@ def from_template(name: str, **values: Any) -> str:
 
     environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined)
     return environment.get_template(name).render(values)
+
+
+def from_markdown(words: str) -> str:
+    """Markdown with tables as HTML; tags and scripts in it are shown as text."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).enable("table").render(words)
 
 
 def _text(path: Path) -> str:

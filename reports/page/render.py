@@ -37,6 +37,7 @@ def render(
     findings: Sequence[Finding] = (),
     standings: Sequence[Standing | None] = (),
     objection: str = "",
+    words: str = "",
     unknown_commits: Collection[str] = (),
     roles: Roles | None = None,
     whole: Whole = already_whole,
@@ -59,6 +60,7 @@ def render(
         findings: what a study found of its claims.
         standings: what running cells again has shown of the records, for each folder that they are of.
         objection: one line that says what the set-up of a study is objected to for.
+        words: what people read from the results, in Markdown.
         unknown_commits: commits that records name and that the repository does not have.
         roles: suite to row label to what the row is there for, where the plan says it.
         whole: from a slim record to the whole one, for the few whose curves, details and tracebacks are shown.
@@ -94,6 +96,7 @@ def render(
         holds=note,
         commits=commits,
         objection=objection,
+        words=words,
         title=title,
     )
     files = {"index.html": render_html(page, whole, where)}

@@ -12,6 +12,7 @@ const Screens = {
     for (const finding of data.findings) findings.append(make("li", {}, make("a", { href: `#${finding.open}` }, make("b", {}, finding.lead), finding.text)));
     main.append(...Screens.warnings(data), make("h1", {}, `${data.title}: what was found`), findings, about);
     Screens.claims(main, data.claims);
+    Screens.words(main, data.about.words);
     main.append(make("h2", {}, "Tracks"));
     const grid = make("div", { class: "plots" });
     main.append(grid);
@@ -37,6 +38,19 @@ const Screens = {
       found.push(make("details", { class: "warn" }, make("summary", {}, "Files that were skipped"), make("ul", {}, ...list)));
     }
     return found;
+  },
+
+  // What people read from the records: HTML that Python made of Markdown, without tags of its author's.
+  words(main, html) {
+    if (!html) return;
+    const fold = make("details", { id: "words" }, make("summary", {}, "What people read from this"));
+    fold.insertAdjacentHTML("beforeend", html);
+    for (const table of fold.querySelectorAll("table")) {
+      const box = make("div", { class: "box", tabindex: "0", role: "region", "aria-label": table.tHead.textContent.trim() });
+      table.replaceWith(box);
+      box.append(table);
+    }
+    main.append(fold);
   },
 
   claims(main, claims) {

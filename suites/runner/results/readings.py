@@ -18,6 +18,8 @@ from sparsebench.reports.tables.claims import Finding, judge
 from ..errors import UsageError
 from ..planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
 
+WORDS = "reading.md"
+"""What people read from a result folder, in Markdown; it lies next to the records."""
 OBJECTION = "objection.md"
 """What the set-up of a study is objected to for, in one line of Markdown; it lies next to the records."""
 
@@ -27,7 +29,7 @@ class Reading:
     """The slim records of the latest plan of each folder, and what lies beside them.
 
     `whole` gives the whole record of a slim one while the folders are open, `where` its folder as it was named; `speed`
-    is the first speed file there is.
+    is the first speed file there is, `words` what people read from the folders, in Markdown.
     """
 
     folders: tuple[Path, ...]
@@ -40,6 +42,7 @@ class Reading:
     roles: dict[str, Mapping[str, str]]
     findings: list[Finding]
     objection: str
+    words: str
     speed: Path | None
 
     @property
@@ -86,6 +89,7 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
             roles=_roles(folders),
             findings=findings,
             objection=" ".join(filter(None, map(objection, folders))),
+            words="\n\n".join(filter(None, (_note(folder, WORDS) for folder in folders))),
             speed=next((folder / SPEED_FILE for folder in folders if (folder / SPEED_FILE).exists()), None),
         )
 
@@ -117,10 +121,14 @@ def _roles(folders: Sequence[Path]) -> dict[str, Mapping[str, str]]:
 
 def objection(folder: Path) -> str:
     """The objection to the study in a result folder, in one line; empty without one. Raises `UsageError`."""
-    path = folder / OBJECTION
+    return " ".join(_note(folder, OBJECTION).split())
+
+
+def _note(folder: Path, name: str) -> str:
+    path = folder / name
     try:
-        return " ".join(path.read_text(encoding="utf-8").split())
+        return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}): it must be one line of Markdown") from error
+        raise UsageError(f"{path} cannot be read ({error}): it must be Markdown") from error

@@ -130,6 +130,7 @@ def write_report(folders: Sequence[Path], out: Path, show: Callable[[Sequence[Br
             reading.findings,
             reading.standings,
             objection=reading.objection,
+            words=reading.words,
             unknown_commits=unknown_commits(reading.records),
             roles=reading.roles,
             whole=reading.whole,

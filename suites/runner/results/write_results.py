@@ -14,9 +14,6 @@ from ..identity.commits import unknown_commits
 from .readings import open_readings
 from .summary import suite_infos
 
-READING = "reading.md"
-"""What people read from a result folder, in Markdown; it lies next to the records."""
-
 
 def is_collection(folder: Path) -> bool:
     """Whether a folder is no result folder, but holds some."""
@@ -38,7 +35,6 @@ def _run(folder: Path, out: Path) -> Run:
     with open_readings([folder]) as reading:
         for problem in reading.problems:
             raise UsageError(f"{problem.path}: {problem.reason}; a document shows all records or none")
-    note = folder / READING
     return Run(
         path=Path(os.path.relpath(folder, out)).as_posix(),
         records=reading.records,
@@ -48,5 +44,5 @@ def _run(folder: Path, out: Path) -> Run:
         unknown_commits=unknown_commits(reading.records),
         objection=reading.objection,
         roles=reading.roles,
-        reading=note.read_text(encoding="utf-8") if note.exists() else "",
+        reading=reading.words,
     )

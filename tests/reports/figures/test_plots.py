@@ -23,6 +23,15 @@ CHARTS = {
 }
 
 
+def test_a_long_name_of_a_speed_run_is_wrapped_and_nothing_of_it_is_lost():
+    name = "MoE forward and backward, 1024/352/8/2, 2048 tokens: transformers"
+    spec = plots.speed_ratios([(name, 2.0), ("short", 1.0)], "speed")
+    lines = spec["data"]["values"][0]["name"].split("\n")
+    assert " ".join(lines) == name and max(map(len, lines)) <= plots.LABEL
+    assert spec["height"]["step"] == plots.LINE_HEIGHT + 12 * (len(lines) - 1)
+    assert spec["layer"][0]["encoding"]["y"]["axis"]["labelExpr"] == r"split(datum.label, '\n')"
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_chart_is_json_with_its_title(name):
     spec = CHARTS[name]

@@ -50,6 +50,13 @@ def test_claims_and_where_records_hold_are_told():
     assert sheet["blocks"][1]["rows"][0][1] == "A is <better>."
 
 
+def test_what_people_read_is_html_without_tags_of_theirs():
+    words = "One *point*, <script>x</script>, [evil](javascript:x).\n\n| a |\n| --- |\n| 1 |\n"
+    found = to_document(replace(EMPTY, words=words))["about"]["words"]
+    assert "<p>One <em>point</em>, &lt;script&gt;" in found and "<table>" in found and "href" not in found
+    assert to_document(EMPTY)["about"]["words"] == ""
+
+
 def test_what_others_made_is_as_they_published_it():
     """The checksums are those of the files in the packages that `README.md` names."""
     told = (VENDOR / "README.md").read_text()

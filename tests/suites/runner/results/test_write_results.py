@@ -13,7 +13,7 @@ from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.plan_file import PLAN_FILE, write_plan
 from sparsebench.suites.runner.planning.profile import load_profile
-from sparsebench.suites.runner.results.readings import OBJECTION, objection
+from sparsebench.suites.runner.results.readings import OBJECTION, WORDS, objection, open_readings
 from sparsebench.suites.runner.results.summary import write_report
 from sparsebench.suites.runner.results.write_results import is_collection, write_results
 
@@ -65,6 +65,10 @@ def test_an_objection_to_a_study_is_told_wherever_its_findings_are(collection: P
     assert (tmp_path / "page" / "claims.md").read_text().splitlines()[2] == f"**{line}**"
     page = unpack((tmp_path / "page" / "index.html").read_text())
     assert page["about"]["warnings"][0] == line
+    assert page["about"]["words"] == ""
+    (folder / WORDS).write_text("We *read* this.")
+    with open_readings([folder]) as reading:
+        assert reading.words == "We *read* this."
     (folder / OBJECTION).write_bytes(b"\xff")
     with pytest.raises(UsageError, match=r"objection\.md cannot be read"):
         objection(folder)
