@@ -64,7 +64,7 @@ def test_sets_are_capped_and_the_page_says_so(make, tmp_path):
     text = page(tmp_path, *records)
     assert len(titles(text)) == MAX_SETS
     assert "2 more sets are in the records." in text
-    assert "1 more set is in the records." in page(tmp_path, *records[:-1])
+    assert "1 more sets are in the records." in page(tmp_path, *records[:-1])
     assert "in the records." not in page(tmp_path, *records[:-2])
 
 
