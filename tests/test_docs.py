@@ -13,7 +13,7 @@ from statistics import fmean
 import pytest
 
 from sparsebench.reports import read_results
-from sparsebench.reports.page.result_section import Run, suites_of
+from sparsebench.reports.page.result_section import suites_of
 from sparsebench.reports.page.results_document import first_findings
 from sparsebench.suites.runner.planning.profile import load_profile
 from sparsebench.suites.runner.results.readings import open_readings
@@ -197,8 +197,7 @@ def test_the_findings_of_the_readme_are_those_of_the_records() -> None:
     """However its lines are broken; `sparsebench report reports/results --out reports` writes them into RESULTS.md."""
     folder = ROOT / "reports" / "results" / "quick"
     with open_readings([folder]) as reading:
-        run = Run(path="", records=reading.records, roles=reading.roles, examples=reading.examples)
-    lines, caption = first_findings(suites_of(run, suite_infos()))
+        lines, caption = first_findings(suites_of(reading, suite_infos()))
     said = " ".join(README.split())
     assert len(lines) == 3
     for line in lines:

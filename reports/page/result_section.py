@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..records.example_files import ExampleReader
-from ..records.record import Record
-from ..records.vouchers import Standing
 from ..tables.brief import Brief, briefs
-from ..tables.claims import Finding, Roles
+from ..tables.claims import Finding
 from ..tables.claims.claim import DECIDED
 from ..tables.claims.document import VERBS, count_verdicts, mark
 from ..tables.claims.summary import deciding_effect, surest_first
@@ -21,33 +18,13 @@ from ..tables.suite_table import SuiteInfo, suite_table
 from ..tables.summary import summary
 from ..tables.table_formats import captions
 from .headlines import Headline, headlines, measure
-from .holding import holds_at, made_by
+from .holding import made_by, these_hold_at
 from .provenance import commits_note, provenance
+from .reading import Reading
 
 MARK = ": set-up objected to, see the end of this section"
 """Behind the heading of a folder with an objection."""
 TITLES = ("task", "method", "score", "against the baseline", "active params", "latency")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One result folder: what it holds, and what people read from it.
-
-    `path` is the folder as seen from the document; `examples` reads per-example outcomes from it. `standing` is what
-    running cells again has shown; None: nobody did. `unknown_commits` are named by records and not in the repository.
-    `objection` says what the set-up of a study is objected to for, until it is made again; `roles` are those that the
-    plan gives its rows.
-    """
-
-    path: str
-    records: Sequence[Record]
-    findings: Sequence[Finding] = ()
-    standing: Standing | None = None
-    unknown_commits: Collection[str] = ()
-    reading: str = ""
-    objection: str = ""
-    roles: Roles | None = None
-    examples: ExampleReader | None = None
 
 
 @dataclass(frozen=True)
@@ -60,53 +37,59 @@ class Suite:
     """What random features say of its tasks."""
 
 
-def suites_of(run: Run, infos: Mapping[str, SuiteInfo]) -> list[Suite]:
+def suites_of(reading: Reading, infos: Mapping[str, SuiteInfo]) -> list[Suite]:
     """The suites that are presented; none of a study, whose findings are its claims."""
     suites = []
-    for matrix in matrices(newest(run.records)[0], run.examples, run.roles):
+    for matrix in matrices(newest(reading.records)[0], reading.examples, reading.roles):
         info = infos.get(matrix.suite)
-        if info is not None and not run.findings:
+        if info is not None and not reading.findings:
             table = suite_table(matrix, info)
             found = [(brief, summary(matrix, brief)) for brief in briefs(table, contrasts(matrix, info))]
             suites.append(Suite(info, headlines(matrix.suite, found), captions(table)))
     return suites
 
 
-def section_of(run: Run, suites: Sequence[Suite]) -> str:
-    """Findings, what people read from them, then all that is doubtful."""
-    where = f"{run.path}/claims.md" if run.findings else run.path
-    lines = [f"## [{run.path}]({where}){MARK if run.objection else ''}", ""]
-    lines += _study(run.findings) if run.findings else _bench(suites)
-    if run.reading:
-        lines += ["### Reading", "", run.reading.strip(), ""]
+def section_of(path: str, reading: Reading, suites: Sequence[Suite]) -> str:
+    """Findings, what people read from them, then all that is doubtful.
+
+    Args:
+        path: the folder as seen from the document.
+        reading: what it holds.
+        suites: what was found in its suites.
+    """
+    where = f"{path}/claims.md" if reading.findings else path
+    lines = [f"## [{path}]({where}){MARK if reading.objection else ''}", ""]
+    lines += _study(reading.findings) if reading.findings else _bench(suites)
+    if reading.words:
+        lines += ["### Reading", "", reading.words.strip(), ""]
     said = [f"- {words}" for suite in suites for words in suite.captions]
-    return "\n".join([*lines, "### Doubt", "", *_doubt(run), *said, ""])
+    return "\n".join([*lines, "### Doubt", "", *_doubt(reading), *said, ""])
 
 
-def _doubt(run: Run) -> Iterator[str]:
+def _doubt(reading: Reading) -> Iterator[str]:
     """The objection to the set-up, what cannot be tested, how far records are vouched for, commits not here."""
-    if run.objection:
-        yield f"- **{run.objection}**"
+    if reading.objection:
+        yield f"- **{reading.objection}**"
     reasons: dict[str, list[str]] = {}
-    for finding in run.findings:
+    for finding in reading.findings:
         if finding.reason:
             reasons.setdefault(finding.reason, []).append(_id(finding))
     for reason, ids in reasons.items():
         yield f"- Not testable here: {', '.join(ids)} ({reason})."
-    yield f"- {_origin(run)}"
-    note = commits_note(run.records, run.unknown_commits)
+    yield f"- {_origin(reading)}"
+    note = commits_note(reading.records, reading.unknown_commits)
     if note:
         yield f"- Code that is in no commit here: {note}."
 
 
-def _origin(run: Run) -> str:
+def _origin(reading: Reading) -> str:
     """How many records, from when, what made them, and where they hold."""
-    found = provenance(run.records)
-    machines = sorted({str(record.environment.get("processor", "unknown processor")) for record in run.records})
+    found = provenance(reading.records)
+    machines = sorted({str(record.environment.get("processor", "unknown processor")) for record in reading.records})
     return (
-        f"{len(run.records)} records of {found.started[:10]} to {found.finished[:10]}, seeds {found.seeds}, "
+        f"{len(reading.records)} records of {found.started[:10]} to {found.finished[:10]}, seeds {found.seeds}, "
         f"{duration(found.seconds)} inside cells, on {', '.join(machines)}; "
-        f"{made_by(run.records)}; {holds_at(run.standing)}."
+        f"{made_by(reading.records)}; {these_hold_at(reading.standings)}."
     )
 
 

@@ -10,13 +10,15 @@ from html import escape
 from itertools import chain
 
 from ..figures.dot_plots import THEMES, DotPlot, draw_overview
+from ..tables.claims import Finding
 from ..tables.claims.document import counts
 from ..tables.suite_table import SuiteInfo
 from ..tables.table_formats import LEGEND
 from .headlines import most_telling
 from .holding import all_hold_at
 from .overview import overview
-from .result_section import Run, Suite, section_of, suites_of
+from .reading import Reading
+from .result_section import Suite, section_of, suites_of
 
 DOCUMENT = "RESULTS.md"
 COLUMNS = {"wide": 2, "narrow": 1}
@@ -41,25 +43,31 @@ Scores of other results: {LEGEND}
 """
 
 
-def results_document(runs: Sequence[Run], infos: Mapping[str, SuiteInfo]) -> dict[str, str]:
+def results_document(readings: Mapping[str, Reading], infos: Mapping[str, SuiteInfo]) -> dict[str, str]:
     """File names to texts: the document, and the picture for wide and narrow, light and dark pages.
 
-    Runs with findings are studies; of the others the document shows a table of each suite, and the picture all suites.
+    Args:
+        readings: folder, as seen from the document, to what it holds. Those with findings are studies; of the others
+            the document shows a table of each suite, and the picture all suites.
+        infos: how each suite is presented.
     """
-    ordered = sorted(runs, key=_place)
-    suites = {run.path: suites_of(run, infos) for run in ordered}
-    sound = {run.path: suites[run.path] for run in ordered if suites[run.path] and not run.objection}
+    ordered = dict(sorted(readings.items(), key=_place))
+    suites = {path: suites_of(reading, infos) for path, reading in ordered.items()}
+    sound = {path: found for path, found in suites.items() if found and not readings[path].objection}
     files = _pictures(list(chain.from_iterable(sound.values())))
-    parts = ["# Results\n", INTRODUCTION, *_sum([run for run in ordered if run.findings]), *_three(sound)]
-    parts += [section_of(run, suites[run.path]) for run in ordered]
-    parts += [EXPLANATION, all_hold_at([run.standing for run in runs]) + "\n"]
+    studies = [reading.findings for reading in readings.values() if reading.findings]
+    parts = ["# Results\n", INTRODUCTION, *_sum(studies), *_three(sound)]
+    parts += [section_of(path, reading, suites[path]) for path, reading in ordered.items()]
+    standings = chain.from_iterable(reading.standings for reading in readings.values())
+    parts += [EXPLANATION, f"{all_hold_at(list(standings))}\n"]
     files[DOCUMENT] = "\n".join(parts)
     return files
 
 
-def _place(run: Run) -> tuple[bool, bool, str]:
+def _place(item: tuple[str, Reading]) -> tuple[bool, bool, str]:
     """Studies come last, and what nobody objects to first."""
-    return bool(run.findings), bool(run.objection), run.path
+    path, reading = item
+    return bool(reading.findings), bool(reading.objection), path
 
 
 def picture(shape: str, theme: str) -> str:
@@ -79,9 +87,9 @@ def _pictures(suites: Sequence[Suite]) -> dict[str, str]:
     return files
 
 
-def _sum(studies: Sequence[Run]) -> Iterator[str]:
+def _sum(studies: Sequence[Sequence[Finding]]) -> Iterator[str]:
     """The counts of all studies together: what papers claim in a sentence alone."""
-    findings = list(chain.from_iterable(run.findings for run in studies))
+    findings = list(chain.from_iterable(studies))
     published = [finding for finding in findings if finding.claim.published]
     own = [finding for finding in findings if not finding.claim.published]
     if published:

@@ -1,7 +1,8 @@
 """What the picture of all suites shows: which tasks, which rows, and what came of them."""
 
 from sparsebench.reports.page.overview import MAX_DOTS, overview
-from sparsebench.reports.page.result_section import Run, suites_of
+from sparsebench.reports.page.reading import Reading
+from sparsebench.reports.page.result_section import suites_of
 from sparsebench.reports.records.record import Costs
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
@@ -14,7 +15,7 @@ def side(make, label, low, task="t", **cell):
 
 
 def plots(records, info=INFO):
-    (suite,) = suites_of(Run(path="r", records=records), {"vtab": info})
+    (suite,) = suites_of(Reading(records=records), {"vtab": info})
     return overview(suite.headlines)
 
 

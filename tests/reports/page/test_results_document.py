@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from sparsebench.reports.page.result_section import MARK, Run, suites_of
+from sparsebench.reports.page.reading import Reading
+from sparsebench.reports.page.result_section import MARK, suites_of
 from sparsebench.reports.page.results_document import DOCUMENT, first_findings, results_document
 from sparsebench.reports.tables.claims import judge
 
@@ -12,8 +13,7 @@ from .runs import INFOS, claim, records
 
 def test_a_bench_is_its_findings_a_table_of_six_columns_the_reading_and_doubt(make):
     made = records(make)
-    run = Run(path="results/quick", records=made, reading="We read this.\n")
-    files = results_document([run], INFOS)
+    files = results_document({"results/quick": Reading(records=made, words="We read this.")}, INFOS)
     text = files[DOCUMENT]
     section = text.partition("## [results/quick](results/quick)\n\n")[2]
     assert section.startswith("### Vision\n\nSmall images.\n\n- **T**: LoRA beats base by +20.0 [")
@@ -33,9 +33,9 @@ def test_a_bench_is_its_findings_a_table_of_six_columns_the_reading_and_doubt(ma
 
 
 def test_the_first_findings_are_of_folders_that_nobody_objects_to(make):
-    sound = Run(path="results/quick", records=records(make))
-    objected = Run(path="results/early", records=make.side("base", [0.5] * 3, "u"), objection="Objected to.")
-    text = results_document([objected, sound], INFOS)[DOCUMENT]
+    sound = Reading(records=records(make))
+    objected = Reading(records=make.side("base", [0.5] * 3, "u"), objection="Objected to.")
+    text = results_document({"results/early": objected, "results/quick": sound}, INFOS)[DOCUMENT]
     (line,), caption = first_findings(suites_of(sound, INFOS))
     assert f"Of [results/quick](results/quick), one finding of each suite:\n\n{line}\n\n<picture>" in text
     assert line.startswith("- **T**: LoRA beats base by +20.0 [") and line.endswith(" points.")
@@ -44,8 +44,9 @@ def test_the_first_findings_are_of_folders_that_nobody_objects_to(make):
 
 
 def test_suites_of_two_folders_share_a_heading_of_the_picture_and_unknown_ones_are_left_out(make):
-    two = [Run(path=path, records=records(make)) for path in ("r", "s")]
-    files = results_document([*two, Run(path="x", records=[make.record("a", cell={"suite": "other"})])], INFOS)
+    readings = {path: Reading(records=records(make)) for path in ("r", "s")}
+    readings["x"] = Reading(records=[make.record("a", cell={"suite": "other"})])
+    files = results_document(readings, INFOS)
     picture = files["overview-wide-light.svg"]
     assert picture.count(">Vision</text>") == 1 and picture.count(">LoRA beats base</text>") == 2
     assert "other" not in files[DOCUMENT].partition("## [x]")[2].partition("### Doubt")[0]
@@ -53,8 +54,8 @@ def test_suites_of_two_folders_share_a_heading_of_the_picture_and_unknown_ones_a
 
 def test_of_several_records_of_one_cell_the_newest_counts(make):
     old = make.record("base", "t", 0, make.metric(0.9), code="1", id="k-1", finished="2026-01-01")
-    new = results_document([Run(path="r", records=[*records(make)])], INFOS)
-    both = results_document([Run(path="r", records=[old, *records(make)])], INFOS)
+    new = results_document({"r": Reading(records=records(make))}, INFOS)
+    both = results_document({"r": Reading(records=[old, *records(make)])}, INFOS)
     assert both["overview-wide-light.svg"] == new["overview-wide-light.svg"]
 
 
@@ -66,7 +67,7 @@ def test_a_study_counts_statements_of_others_and_our_own_separately(make):
         claim("C4", ("base", "MAM"), "another paper"),
     ]
     findings = judge(claims, records(make))
-    text = results_document([Run(path="results/claims-x", records=records(make), findings=findings)], INFOS)[DOCUMENT]
+    text = results_document({"results/claims-x": Reading(records=records(make), findings=findings)}, INFOS)[DOCUMENT]
     assert "## [results/claims-x](results/claims-x/claims.md)\n" in text
     assert "3 claims of papers: 1 holds, 1 fails, 1 is undecided (corrected over the study: 1 holds, 1 fails)" in text
     assert "**Of 3 claims of papers in 1 study, 1 holds, 1 fails, 1 is undecided (corr" in text
@@ -91,13 +92,13 @@ def test_the_first_page_says_what_the_results_say_of_papers():
 
 def test_an_objection_is_marked_in_the_heading_and_told_as_doubt(make):
     findings = judge([claim("C1", ("base", "LoRA"), "a paper")], records(make))
-    run = Run(path="results/claims-x", records=records(make), findings=findings, objection="Objected to until redone.")
-    text = results_document([run], INFOS)[DOCUMENT]
+    reading = Reading(records=records(make), findings=findings, objection="Objected to until redone.")
+    text = results_document({"results/claims-x": reading}, INFOS)[DOCUMENT]
     assert f"## [results/claims-x](results/claims-x/claims.md){MARK}\n" in text
     assert text.index("| LoRA helps.") < text.index("### Doubt\n\n- **Objected to until redone.**\n- 6 records")
-    bench = results_document([Run(path="results/old", records=records(make), objection="Objected to.")], INFOS)
+    bench = results_document({"results/old": Reading(records=records(make), objection="Objected to.")}, INFOS)
     assert f"## [results/old](results/old){MARK}\n" in bench[DOCUMENT]
     assert "one finding of each suite" not in bench[DOCUMENT]
-    two = results_document([Run(path=path, records=records(make)) for path in ("r", "s")], INFOS)[DOCUMENT]
+    two = results_document({path: Reading(records=records(make)) for path in ("r", "s")}, INFOS)[DOCUMENT]
     assert MARK not in two
     assert two.count("<picture>") == 1, "it shows the suites of all folders"

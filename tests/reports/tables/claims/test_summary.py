@@ -3,6 +3,7 @@
 import dataclasses
 
 from sparsebench.reports.page.html import unpack
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.claims.summary import deciding_effect, surest_first, told_in_full
@@ -40,7 +41,9 @@ def test_the_page_of_a_study_compares_what_its_claims_name(records, tmp_path):
     infos = {"llm": SuiteInfo(title="Language", description="", baseline="probe", unit="token")}
     found = records({"A": 1.0, "B": 2.0, "probe": 9.0})
     roles = {"llm": {"B": "control"}}
-    page = render(found, [], tmp_path, infos, findings=judge([CLAIM], found, roles=roles), roles=roles).read_text()
+    page = render(
+        Reading(records=found, findings=judge([CLAIM], found, roles=roles), roles=roles), tmp_path, infos
+    ).read_text()
     document = unpack(page)
     assert document["findings"][0]["lead"] == "Holds ✓: "
     assert "A − B (control): −1.010" in document["findings"][0]["text"]
