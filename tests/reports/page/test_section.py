@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparsebench.reports.page.section import section
+from sparsebench.reports.page.section import HERE, section
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
@@ -25,4 +25,6 @@ def test_published_figures_are_compared_on_tasks_of_the_same_name_only(make, tas
     (matrix,) = matrices([make.record("base", task, cell={"suite": "vtab"})])
     found = section(matrix, INFO, "x")
     assert bool(found.compared) == shared
+    assert all(line.name == "base" for block in found.compared for line in block.lines if line.who == HERE)
+    assert all(any(line.who == HERE for line in block.lines) for block in found.compared)
     assert found.published
