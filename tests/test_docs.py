@@ -6,13 +6,18 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 
 from sparsebench.reports import read_results
+from sparsebench.reports.page.result_section import suites_of
+from sparsebench.reports.page.results_document import first_findings
 from sparsebench.suites.runner.planning.profile import load_profile
+from sparsebench.suites.runner.results.readings import open_readings
+from sparsebench.suites.runner.results.summary import suite_infos
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "suites" / "README.md").read_text(encoding="utf-8")
@@ -181,10 +186,23 @@ def test_the_code_of_the_mixtures_prints_what_it_says(tmp_path: Path) -> None:
 
 
 def test_the_readme_is_a_first_screen() -> None:
-    assert len(README.split()) < 900
-    places = [README.index(words) for words in ("prints who wins", "make bench", "make test", "<picture>")]
+    assert len(README.split()) <= 800
+    order = ("prints who wins", "one finding of each suite", "claims of papers", "<picture>", "make bench", "make test")
+    places = [README.index(words) for words in order]
     assert places == sorted(places)
-    assert places[-1] < 800
+    assert places[3] < 1000
+
+
+def test_the_findings_of_the_readme_are_those_of_the_records() -> None:
+    """However its lines are broken; `sparsebench report reports/results --out reports` writes them into RESULTS.md."""
+    folder = ROOT / "reports" / "results" / "quick"
+    with open_readings([folder]) as reading:
+        lines, caption = first_findings(suites_of(reading, suite_infos()))
+    said = " ".join(README.split())
+    assert len(lines) == 3
+    for line in lines:
+        assert line in said, line
+    assert f'<img alt="{escape(caption)}"' in said, caption
 
 
 def headline(folder: Path) -> str:

@@ -24,8 +24,8 @@ RECORDS = "reports/results"
 SHIPPED = (".py", ".toml", ".yaml", ".csv", ".jinja", ".css", ".js", ".ini", ".typed")
 OTHER_NAMES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 """Distributions that are imported by another name."""
-CARRIED = {"certifi", "httpx2", "tokenizers"}
-"""What unearth and transformers are made of."""
+CARRIED = {"certifi", "httpx2", "markdown_it", "tokenizers"}
+"""What unearth, rich and transformers are made of."""
 USERS_OWN = {"peft", "triton"}
 """What is imported where the user has it."""
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 MAX_TICKS = 5
 MARGIN = 0.06
-_ROUND = (1, 2, 5)
 
 
 @dataclass(frozen=True)
@@ -18,23 +17,17 @@ class Axis:
     high: float
     left: float
     width: float
-    log: bool
     higher_is_better: bool
 
     def place(self, value: float) -> float:
         """The x coordinate of a value; one outside the range stands at its end."""
-        value = min(max(value, self.low), self.high)
-        fraction = (self._scaled(value) - self._scaled(self.low)) / (self._scaled(self.high) - self._scaled(self.low))
-        if not self.higher_is_better:
-            fraction = 1 - fraction
-        return self.left + fraction * self.width
+        fraction = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return self.left + (fraction if self.higher_is_better else 1 - fraction) * self.width
 
     def ticks(self) -> list[float]:
         """At most `MAX_TICKS` round numbers within the range."""
-        if self.log:
-            return self._log_ticks()
         for exponent in range(math.floor(math.log10(self.high - self.low)) - 1, 400):
-            for factor in _ROUND:
+            for factor in (1, 2, 5):
                 step = factor * 10.0**exponent
                 first = math.ceil(self.low / step)
                 last = math.floor(self.high / step)
@@ -42,21 +35,8 @@ class Axis:
                     return [round(number * step, 12) for number in range(first, last + 1)]
         raise AssertionError("unreachable: a step as large as the range leaves two ticks at most")
 
-    def _log_ticks(self) -> list[float]:
-        exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        found = [factor * 10.0**exponent for exponent in exponents for factor in _ROUND]
-        inside = [tick for tick in found if self.low <= tick <= self.high]
-        every = math.ceil(len(inside) / MAX_TICKS)
-        return inside[::every]
 
-    def _scaled(self, value: float) -> float:
-        return math.log(value) if self.log else value
-
-
-def axis(low: float, high: float, log: bool, left: float, width: float, higher_is_better: bool) -> Axis:
+def axis(low: float, high: float, left: float, width: float, higher_is_better: bool) -> Axis:
     """An axis from `low` to `high`, with a margin at both ends."""
-    if log:
-        factor = (high / low) ** MARGIN
-        return Axis(low / factor, high * factor, left, width, True, higher_is_better)
     room = MARGIN * (high - low) or 0.5
-    return Axis(low - room, high + room, left, width, False, higher_is_better)
+    return Axis(low - room, high + room, left, width, higher_is_better)

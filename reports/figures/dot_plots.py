@@ -24,13 +24,11 @@ PLOT = 112
 BAR = 28
 ROW = 17
 TITLE = 20
-HEAD = 20
+HEAD = 37
 FOOT = 24
 SIZE = 12
 NAME_LENGTH = 34
 TITLE_LENGTH = 56
-LOG_FROM = 5
-"""Positive scores whose means differ by this factor get a logarithmic axis."""
 LEGEND: tuple[tuple[Kind, str], ...] = (
     ("baseline", "baseline"),
     ("better", "better, paired test"),
@@ -75,8 +73,9 @@ class Dot:
 
 @dataclass(frozen=True)
 class DotPlot:
-    """Rows that were run on the same tasks."""
+    """Rows that were run on the same tasks: what was found, and what they were run on."""
 
+    found: str
     title: str
     higher_is_better: bool
     dots: tuple[Dot, ...]
@@ -114,8 +113,9 @@ def draw_overview(suites: Sequence[tuple[str, Sequence[DotPlot]]], theme: Theme,
 def _plot(plot: DotPlot, left: float, top: float, theme: Theme) -> Iterator[str]:
     """Heading, axis, and the rows."""
     scale = _axis(plot, left + NAME)
-    yield _text(left, top + 12, short(plot.title, TITLE_LENGTH), theme.soft)
-    yield _text(left + COLUMN, top + 12, "active", theme.soft, 'text-anchor="end"')
+    yield _text(left, top + 12, short(plot.found, TITLE_LENGTH), theme.ink, 'font-weight="600"')
+    yield _text(left, top + 28, short(plot.title, TITLE_LENGTH), theme.soft)
+    yield _text(left + COLUMN, top + 28, "active", theme.soft, 'text-anchor="end"')
     bottom = top + HEAD + ROW * len(plot.dots)
     yield from _ticks(scale, top + HEAD, bottom, plot.higher_is_better, theme)
     baselines = [dot for dot in plot.dots if dot.kind == "baseline"]
@@ -131,15 +131,13 @@ def _axis(plot: DotPlot, left: float) -> Axis:
     """It holds all means and their intervals; one that is wider than all means together is cut at the edge."""
     means = [dot.value.mean for dot in plot.dots]
     spread = max(means) - min(means)
-    log = min(means) > 0 and max(means) >= LOG_FROM * min(means)
     low = min(means)
     high = max(means)
     for dot in plot.dots:
         below, above = (min(side, spread) for side in dot.value.sides or (0.0, 0.0))
         high = max(high, dot.value.mean + above)
-        if not log or dot.value.mean > below:
-            low = min(low, dot.value.mean - below)
-    return axis(low, high, log, left, PLOT, plot.higher_is_better)
+        low = min(low, dot.value.mean - below)
+    return axis(low, high, left, PLOT, plot.higher_is_better)
 
 
 def _ticks(scale: Axis, top: float, bottom: float, higher_is_better: bool, theme: Theme) -> Iterator[str]:

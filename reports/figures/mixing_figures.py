@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..mixing.curves import Curve, Mixing
+from ..records.record import Metric
 from ..tables import formatting
 from . import Figure, Words, plots
-from .plots import Mark
+from .plots import Entry
 
 FEWEST = 3
 """Rows that a correlation needs."""
@@ -20,68 +21,67 @@ MAX_ROUNDS = 8
 
 @dataclass(frozen=True)
 class Mixed:
-    """One training: its row's number, its name with the task, the curves, and the main metric of the task."""
+    """What one record says: the curves, and the main metric with its name."""
 
-    number: int
-    name: str
-    task: str
     mixing: Mixing
-    quality: float | None
-    metric: str
-    higher_is_better: bool
+    name: str
+    metric: Metric | None
 
 
-def overview(lines: Sequence[Mixed]) -> Figure:
+Line = Entry[Mixed]
+"""One training; its name has the task."""
+
+
+def overview(lines: Sequence[Line]) -> Figure:
     """The overhead of all trainings, in words with their last weights and CV^2."""
-    marks = [Mark(line.number, line.name, 100 * _last(line.mixing.overhead)) for line in lines]
+    marks = [line.mark(100 * _last(line.value.mixing.overhead)) for line in lines]
     title = "Updates of the mixture, in per cent of the training's CPU time"
     rows = tuple(_row(line) for line in lines[: plots.MAX_MARKS])
     titles = ("row", "weights at the end", "CV²", "updates", "metric")
     return Figure(title, plots.bars(marks, title, "% of CPU time"), words=Words(titles, rows))
 
 
-def _row(line: Mixed) -> tuple[str, ...]:
-    weights = [f"{name} {100 * _last(points):.1f} %" for name, points in line.mixing.weight.items()]
+def _row(line: Line) -> tuple[str, ...]:
+    weights = [f"{name} {100 * _last(points):.1f} %" for name, points in line.value.mixing.weight.items()]
     cv2 = quality = overhead = "–"
-    if line.mixing.cv2:
-        cv2 = formatting.number(_last(line.mixing.cv2))
-    if line.mixing.overhead:
-        overhead = f"{100 * _last(line.mixing.overhead):.2f} %"
-    if line.quality is not None:
-        quality = f"{line.metric} {formatting.number(line.quality)}"
-    return f"{line.number}  {line.name}", ", ".join(weights), cv2, overhead, quality
+    if line.value.mixing.cv2:
+        cv2 = formatting.number(_last(line.value.mixing.cv2))
+    if line.value.mixing.overhead:
+        overhead = f"{100 * _last(line.value.mixing.overhead):.2f} %"
+    if line.value.metric is not None:
+        quality = f"{line.value.name} {formatting.number(line.value.metric.value)}"
+    return line.title, ", ".join(weights), cv2, overhead, quality
 
 
-def by_round(line: Mixed) -> list[Figure]:
+def by_round(line: Line) -> list[Figure]:
     """Weights, distances and loads of one training, round by round."""
-    figures = [_curves(line, line.mixing.weight, "weight")]
-    if line.mixing.delta:
-        figures.append(_curves(line, line.mixing.delta, "distance or excess loss"))
-    if line.mixing.loss:
-        figures.append(_curves(line, line.mixing.loss, "held-out loss"))
-    if line.mixing.load:
+    figures = [_curves(line, line.value.mixing.weight, "weight")]
+    if line.value.mixing.delta:
+        figures.append(_curves(line, line.value.mixing.delta, "distance or excess loss"))
+    if line.value.mixing.loss:
+        figures.append(_curves(line, line.value.mixing.loss, "held-out loss"))
+    if line.value.mixing.load:
         figures.append(_loads(line))
     return figures
 
 
-def _curves(line: Mixed, by_set: Mapping[str, Curve], what: str) -> Figure:
-    title = f"{line.number}  {line.name}: {what} by step"
-    marked = [(Mark(number, name, 0.0), points) for number, (name, points) in enumerate(by_set.items(), start=1)]
+def _curves(line: Line, by_set: Mapping[str, Curve], what: str) -> Figure:
+    title = f"{line.title}: {what} by step"
     rows = tuple((name, *(formatting.number(value) for value in _ends(points))) for name, points in by_set.items())
     words = Words(("data set", "first", "last"), rows)
-    return Figure(title, plots.curves(marked, title, what), words=words)
+    return Figure(title, plots.curves(list(by_set.items()), title, what), words=words)
 
 
-def _loads(line: Mixed) -> Figure:
+def _loads(line: Line) -> Figure:
     """A panel for each data set: rounds down, experts across."""
     steps: list[int] = []
     panels: dict[str, list[list[float]]] = {}
-    for name, by_expert in line.mixing.load.items():
+    for name, by_expert in line.value.mixing.load.items():
         curves = [by_expert[expert] for expert in sorted(by_expert)]
         chosen = _chosen(len(curves[0]))
         panels[name] = [[points[place][1] for points in curves] for place in chosen]
         steps = [round(curves[0][place][0]) for place in chosen]
-    title = f"{line.number}  {line.name}: load of the last layer by step"
+    title = f"{line.title}: load of the last layer by step"
     caption = "Share of the choices of each expert against an even one; a round in each line, named by its step."
     return Figure(title, plots.heat_maps(panels, steps, title, down="step"), caption)
 
@@ -93,27 +93,25 @@ def _chosen(rounds: int) -> list[int]:
     return [round(number * (rounds - 1) / (MAX_ROUNDS - 1)) for number in range(MAX_ROUNDS)]
 
 
-def cv2_against_quality(lines: Sequence[Mixed]) -> list[Figure]:
+def cv2_against_quality(lines: Sequence[Line]) -> list[Figure]:
     """A figure for each task in which enough trainings know both, with Pearson's correlation over them."""
-    tasks: dict[str, list[Mixed]] = defaultdict(list)
+    tasks: dict[str, list[tuple[Line, Metric]]] = defaultdict(list)
     for line in lines:
-        if line.mixing.cv2 and line.quality is not None:
-            tasks[line.task].append(line)
+        if line.value.mixing.cv2 and line.value.metric is not None:
+            tasks[line.task].append((line, line.value.metric))
     figures = []
     for task, members in tasks.items():
         if len(members) < FEWEST:
             continue
-        marks = []
-        for line in members[: plots.MAX_MARKS]:
-            assert line.quality is not None
-            marks.append(Mark(line.number, line.name, line.quality, cost=_last(line.mixing.cv2)))
+        shown = members[: plots.MAX_MARKS]
+        marks = [line.mark(metric.value, cost=_last(line.value.mixing.cv2)) for line, metric in shown]
         title = f"{task}: quality against CV² of the load at the end"
         found = pearson([mark.cost for mark in marks], [mark.value for mark in marks])
         caption = f"{len(marks)} trainings; the correlation is not defined: one of the two does not differ."
         if found is not None:
             caption = f"Pearson's correlation over {len(marks)} trainings: {found:+.3f}; MoE-SFT reports -0.762."
-        metric = members[0].metric
-        spec = plots.tradeoff(marks, title, "CV² of the load", metric, members[0].higher_is_better)
+        first, metric = members[0]
+        spec = plots.tradeoff(marks, title, "CV² of the load", first.value.name, metric.higher_is_better)
         figures.append(Figure(title, spec, caption))
     return figures
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from textwrap import wrap
+from typing import Any, Generic, TypeVar
 
 from . import Spec
 
@@ -13,12 +14,17 @@ MAX_MARKS = 24
 """Rows that are drawn in one figure; the table has them all."""
 LINE_HEIGHT = 22
 """Points that a row takes."""
+LABEL = 26
+"""Letters of a line of a label that a phone has room for beside its chart."""
 FASTER = "#009E73"
 SLOWER = "#D55E00"
 MARK = "#3182BD"
 """Okabe and Ito's green and red, and a blue, which stand out on light and on dark ground."""
 DASHES = [4, 3]
 EVEN = "#808080"
+STEPS = {"type": "line", "interpolate": "step-after", "strokeDash": DASHES, "color": EVEN}
+"""The line of a Pareto front."""
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,25 @@ class Mark:
     value: float
     sides: tuple[float, float] | None = None
     cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Value]):
+    """What one row of the table (its number and name) has on one task."""
+
+    number: int
+    name: str
+    task: str
+    value: Value
+
+    @property
+    def title(self) -> str:
+        """Number and name, as figures and the words under them have it."""
+        return f"{self.number}  {self.name}"
+
+    def mark(self, value: float, sides: tuple[float, float] | None = None, cost: float = 0.0) -> Mark:
+        """Where the row stands in a figure."""
+        return Mark(self.number, self.name, value, sides, cost)
 
 
 @dataclass(frozen=True)
@@ -74,14 +99,21 @@ def level(value: float, channel: str = "x") -> dict[str, Any]:
     }
 
 
-def pareto(marks: Sequence[Mark], higher_is_better: bool = True) -> list[Mark]:
-    """The marks that no other beats in quality at the same or a lower cost, from the cheapest on."""
-    sign = -1 if higher_is_better else 1
-    front: list[Mark] = []
-    for mark in sorted(marks, key=lambda m: (m.cost, sign * m.value)):
-        if not front or sign * mark.value < sign * front[-1].value:
-            front.append(mark)
-    return front
+def front(cost: str, value: str, higher_is_better: bool) -> list[dict[str, Any]]:
+    """Transforms to the rows that none beats in quality at the same or a lower cost.
+
+    Args:
+        cost: the field of the cost.
+        value: that of the quality.
+        higher_is_better: of the quality.
+    """
+    best, order = ("max", "descending") if higher_is_better else ("min", "ascending")
+    sort = [{"field": cost}, {"field": value, "order": order}]
+    window = [{"op": best, "field": value, "as": "front"}]
+    return [
+        {"window": window, "sort": sort, "frame": [None, 0]},
+        {"filter": f"datum['{value}'] == datum.front"},
+    ]
 
 
 def tradeoff(marks: Sequence[Mark], title: str, cost_label: str, value_label: str, higher_is_better: bool) -> Spec:
@@ -91,14 +123,8 @@ def tradeoff(marks: Sequence[Mark], title: str, cost_label: str, value_label: st
     log = bool(marks) and max(costs) > 5 * min(costs)
     x = quantity("cost", cost_label, scale={"type": "log" if log else "linear"})
     y = quantity("value", value_label)
-    front = [{"cost": mark.cost, "value": mark.value} for mark in pareto(marks, higher_is_better)]
-    line = {"type": "line", "interpolate": "step-after", "strokeDash": DASHES, "color": EVEN}
     layers = [
-        {"data": {"values": front}, "mark": line, "encoding": {"x": x, "y": y}},
-        {
-            "mark": {"type": "rule", "color": MARK},
-            "encoding": {"x": x, "y": quantity("low", value_label), "y2": {"field": "high"}},
-        },
+        {"transform": front("cost", "value", higher_is_better), "mark": STEPS, "encoding": {"x": x, "y": y}},
         {
             "mark": {"type": "point", "filled": True, "size": 70, "color": MARK, "tooltip": True},
             "encoding": {"x": x, "y": y, "tooltip": _tooltip("name", "value", "cost")},
@@ -126,12 +152,12 @@ def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | No
     return chart(title, height={"step": LINE_HEIGHT}, data={"values": values}, layer=layers)
 
 
-def curves(lines: Sequence[tuple[Mark, Sequence[tuple[float, float]]]], title: str, value_label: str) -> Spec:
-    """Curves, one line per method; a name "y by x" says what the axes are."""
+def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, value_label: str) -> Spec:
+    """Curves with their names; a label "y by x" says what the axes are."""
     value_label, _, step_label = value_label.partition(" by ")
     values = []
-    for mark, points in lines:
-        values += [{"name": mark.name, "step": step, "value": value} for step, value in points]
+    for name, points in lines:
+        values += [{"name": name, "step": step, "value": value} for step, value in points]
     encoding = {
         "x": quantity("step", step_label or "step"),
         "y": quantity("value", value_label),
@@ -173,10 +199,13 @@ def targets(lines: Sequence[tuple[str, Sequence[Aim]]], title: str, unit: str) -
 
 
 def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> Spec:
-    """How many times as fast as the peer, on a logarithmic axis; the line at 1 is the peer."""
+    """How many times as fast as the peer, on a logarithmic axis; the line at 1 is the peer. Long names are wrapped."""
     values = []
+    most = 1
     for name, ratio in lines:
-        values.append({"name": name, "one": 1, "ratio": ratio, "text": f"{ratio:.2f}×", "faster": ratio >= 1})
+        wrapped = wrap(name, LABEL)
+        most = max(most, len(wrapped))
+        values.append({"name": "\n".join(wrapped), "one": 1, "ratio": ratio, "faster": ratio >= 1})
     colour = {
         "field": "faster",
         "type": "nominal",
@@ -189,12 +218,13 @@ def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> Spec:
         "encoding": {
             "x": x,
             "x2": {"field": "one"},
-            "y": names(),
+            "y": names(axis={"ticks": False, "domain": False, "labelExpr": r"split(datum.label, '\n')"}),
             "color": colour,
             "tooltip": _tooltip("name", "ratio"),
         },
     }
-    return chart(title, height={"step": LINE_HEIGHT}, data={"values": values}, layer=[bar, level(1)])
+    height = {"step": LINE_HEIGHT + 12 * (most - 1)}
+    return chart(title, height=height, data={"values": values}, layer=[bar, level(1)])
 
 
 def heat_maps(

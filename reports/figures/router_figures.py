@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..routers.health import BALANCE, CERTAINTY, CLEAN, CV2, START, RouterHealth, Spread, mean_over_layers, place_of
 from ..tables import formatting
 from . import Figure, Spec, Words, plots
-from .plots import Mark
+from .plots import Entry
 
 MAX_CURVES = 2
 """Tasks whose curves over training are drawn."""
@@ -38,22 +38,16 @@ class Seen:
     curves: Mapping[str, Curve]
 
 
-@dataclass(frozen=True)
-class Line:
-    """One model: its row's number, its name (with the task where it was trained for it), what is known of it."""
-
-    number: int
-    name: str
-    task: str
-    seen: Seen
+Line = Entry[Seen]
+"""One model; its name has the task where it was trained for it."""
 
 
 def overview(routed: Sequence[Line], lines: Sequence[Line]) -> Figure:
     """The worst expert of all models with a mixture, in words with the numbers of all models."""
     marks = []
     for line in routed:
-        assert line.seen.health is not None
-        marks.append(Mark(line.number, line.name, mean_over_layers(line.seen.health.spreads("worst"))))
+        assert line.value.health is not None
+        marks.append(line.mark(mean_over_layers(line.value.health.spreads("worst"))))
     title = "Worst expert, over the mean one"
     titles = ("row", "worst", "dead", "entropy", "CV²", "tokens/s", "product rate")
     rows = tuple(_row(line) for line in lines[: plots.MAX_MARKS])
@@ -61,7 +55,7 @@ def overview(routed: Sequence[Line], lines: Sequence[Line]) -> Figure:
 
 
 def _row(line: Line) -> tuple[str, ...]:
-    health = line.seen.health
+    health = line.value.health
     texts = ("–", "–", "–", "–")
     if health is not None:
         texts = (
@@ -70,7 +64,7 @@ def _row(line: Line) -> tuple[str, ...]:
             _entropy(health),
             formatting.number(mean_over_layers(health.spreads("cv2"))),
         )
-    return f"{line.number}  {line.name}", *texts, *_speed_texts(line.seen)
+    return line.title, *texts, *_speed_texts(line.value)
 
 
 def _speed_texts(seen: Seen) -> tuple[str, str]:
@@ -91,7 +85,7 @@ def _entropy(health: RouterHealth) -> str:
 
 def by_layer(line: Line) -> Figure:
     """The layers of a model that has a mixture."""
-    health = line.seen.health
+    health = line.value.health
     assert health is not None
     values = []
     rows = []
@@ -113,10 +107,10 @@ def by_layer(line: Line) -> Figure:
             }
         )
         rows.append((layer, formatting.number(worst.mean), f"{dead} of {experts}", f"{evenness.mean:.1f} %"))
-    caption = _caption(line.seen, health)
+    caption = _caption(line.value, health)
     spec = _layers(values, f"Router health of {line.name} by layer. {caption}")
     words = Words(("layer", "worst", "dead", "entropy"), tuple(rows))
-    return Figure(f"{line.number}  {line.name}", spec, caption, words)
+    return Figure(line.title, spec, caption, words)
 
 
 def _spread(name: str, found: Spread) -> dict[str, float]:
@@ -171,12 +165,12 @@ def _caption(seen: Seen, health: RouterHealth) -> str:
 
 def over_training(lines: Sequence[Line]) -> list[Figure]:
     """A figure for each kind of curve, by step; the first tasks that have them."""
-    found: dict[tuple[str, str], list[tuple[Mark, Curve]]] = defaultdict(list)
+    found: dict[tuple[str, str], list[tuple[str, Curve]]] = defaultdict(list)
     for line in lines:
-        for name, points in line.seen.curves.items():
+        for name, points in line.value.curves.items():
             for kind in CURVES:
                 if name.endswith(kind) and len(points) > 1:
-                    found[kind, line.task].append((Mark(line.number, line.name, 0.0), points))
+                    found[kind, line.task].append((line.name, points))
     figures = []
     for kind, label in CURVES.items():
         of_kind = [(task, curves) for (name, task), curves in found.items() if name == kind]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..figures import Spec
-from ..figures.plots import DASHES, EVEN, LINE_HEIGHT, by_name, chart, level, names, quantity
+from ..figures.plots import LINE_HEIGHT, STEPS, by_name, chart, front, level, names, quantity
 
 Values = Sequence[Mapping[str, Any]]
 KINDS = {
@@ -96,23 +96,16 @@ def scatter(values: Values, x: tuple[str, str], y: tuple[str, str], higher_is_be
     """
     across = quantity(x[0], x[1], scale={"type": "log" if log else "linear"}, axis={"format": "~s", "tickCount": 5})
     up = quantity(y[0], y[1])
-    direction = "descending" if higher_is_better else "ascending"
-    front = [
-        RIVALS,
-        {
-            "window": [{"op": "max" if higher_is_better else "min", "field": y[0], "as": "front"}],
-            "sort": [{"field": x[0]}, {"field": y[0], "order": direction}],
-            "frame": [None, 0],
-        },
-        {"filter": f"datum['{y[0]}'] == datum.front"},
-    ]
     hover = [{"field": "name", "title": "row"}, {"field": "kind"}]
     hover += [{"field": field, "title": title} for field, title in (y, x)]
-    line = {"type": "line", "interpolate": "step-after", "strokeDash": DASHES, "color": EVEN}
     point = {"type": "point", "filled": True, "opacity": 1, "size": 70, "cursor": "pointer"}
     marks = {"x": across, "y": up, "color": _kind(0), "shape": _kind(1), "tooltip": hover}
     layers = [
-        {"transform": front, "mark": line, "encoding": {"x": across, "y": up}},
+        {
+            "transform": [RIVALS, *front(x[0], y[0], higher_is_better)],
+            "mark": STEPS,
+            "encoding": {"x": across, "y": up},
+        },
         {"mark": point, "encoding": marks},
     ]
     known = {"filter": f"isValid(datum['{x[0]}']) && isValid(datum['{y[0]}'])"}

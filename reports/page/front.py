@@ -1,53 +1,31 @@
-"""The first screen: three findings, the sum of the claims, and what is known of the records."""
+"""The first screen: three findings, and the sum of the claims."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..tables.claims import VERDICTS, Finding
 from ..tables.claims.document import counts
-from ..tables.claims.summary import told_in_full
+from ..tables.claims.summary import surest_first, told_in_full
+from .headlines import MOST, Headline, most_telling
 
-MOST_FINDINGS = 3
 
-
-def findings(tracks: Sequence[Mapping[str, Any]], claims: Sequence[Finding]) -> list[dict[str, str]]:
-    """Three findings in one line each, with what an address opens.
-
-    Of a study they are its claims, those that stand first. Else each suite in turn gives the track from which a reader
-    learns most.
+def findings(tracks: Sequence[Headline], claims: Sequence[Finding]) -> list[dict[str, str]]:
+    """Three findings in one line each, with what an address opens; of a study they are its surest claims.
 
     Args:
         tracks: those of all suites.
         claims: what a study found.
     """
     if claims:
-        decided = sorted(claims, key=_doubt)[:MOST_FINDINGS]
-        return [{"lead": lead, "text": text, "open": "sheet=claims"} for lead, text in map(told_in_full, decided)]
-    return [
-        {"lead": f"{track['name']}: ", "text": track["short"], "open": f"track={track['id']}"}
-        for track in _in_turn(tracks)
-    ][:MOST_FINDINGS]
-
-
-def _doubt(finding: Finding) -> tuple[bool, bool, int]:
-    """Claims of papers that stand come first, then by verdict."""
-    return not finding.claim.published, not finding.stands, VERDICTS.index(finding.verdict)
-
-
-def _in_turn(tracks: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """The best of each suite, then the second of each, and so on."""
-    by_suite: dict[str, list[Mapping[str, Any]]] = {}
-    for track in tracks:
-        by_suite.setdefault(track["suite"], []).append(track)
-    for members in by_suite.values():
-        members.sort(key=lambda track: (track["rank"], -len(track["rows"])))
-    for place in range(max(map(len, by_suite.values()), default=0)):
-        for members in by_suite.values():
-            if place < len(members):
-                yield members[place]
+        told = map(told_in_full, surest_first(claims)[:MOST])
+        return [{"lead": lead, "text": text, "open": "sheet=claims"} for lead, text in told]
+    found = []
+    for one in most_telling(tracks):
+        found.append({"lead": f"{one.name}: ", "text": one.found.short, "open": f"track={one.track}"})
+    return found
 
 
 def claims_bar(claims: Sequence[Finding]) -> dict[str, Any] | None:

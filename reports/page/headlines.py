@@ -1,41 +1,23 @@
-"""What a track found, in a title, a sentence and counts: written from outcomes and intervals, never by hand."""
+"""The first findings of a report: of each suite in turn the family of tasks from which a reader learns most."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import yaml
 
 from ..tables import formatting
 from ..tables.brief import Brief
-from ..tables.comparison import Contrast
-from ..tables.matrix import Matrix, Row
-from ..tables.suite_entries import RIVALS, Family
-from ..tables.suite_table import SuiteInfo, row_name
-from ..tables.summary import best_row, cost_in_words, first_of
+from ..tables.matrix import Column
+from ..tables.suite_entries import Family
+from ..tables.summary import Summary
 
+MOST = 3
 MOST_NAMES = 3
-SURENESS = {"better": 0, "equivalent": 1, "worse": 2}
-"""Which first outcome a reader learns most from; what decides nothing comes last."""
-
-
-@dataclass(frozen=True)
-class Headline:
-    """What a track found.
-
-    `title`: a few words. `short`: the effect with its interval; `sentence`: with the cost. `counts`: outcome to number
-    of methods. `rank`: the lower, the more a reader learns.
-    """
-
-    title: str
-    short: str
-    sentence: str
-    counts: dict[str, int]
-    rank: int
 
 
 @cache
@@ -60,70 +42,48 @@ def family_name(family: Family) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def name_on(matrix: Matrix, row: Row, brief: Brief) -> str:
-    """The name of a row, without the backbone where all rows of a track share it."""
-    if len(brief.backbones) > 1:
-        return row_name(matrix, row)
-    return " · ".join(filter(None, [row.label, row.variant]))
+def measure(column: Column) -> str:
+    """Metric, unit and the direction that is better: "accuracy (%) ↑"."""
+    unit = formatting.shown_unit(column.unit)
+    name = column.metric.replace("_", " ")
+    if unit and unit.replace("/", " per ") != name:
+        name += f" ({unit})"
+    return f"{name} {'↑' if column.higher_is_better else '↓'}"
 
 
-def headline(matrix: Matrix, info: SuiteInfo, brief: Brief, contrasts: Sequence[Contrast]) -> Headline:
-    """What was found on one track.
+@dataclass(frozen=True)
+class Headline:
+    """What was found on one track, whose address on the page is `track`."""
 
-    Args:
-        matrix: the records of the suite.
-        info: roles and margins.
-        brief: the track.
-        contrasts: all rows of the suite against their baselines.
+    suite: str
+    track: str
+    brief: Brief
+    found: Summary
 
-    Returns:
-        Controls and ceilings are neither counted nor named.
-    """
-    methods = []
-    for contrast in contrasts:
-        if contrast.family == brief.family.name and info.role(matrix, contrast.row) in RIVALS:
-            methods.append(contrast)
-    methods.sort(key=lambda contrast: -contrast.difference.combined.mean)
-    first = first_of(methods)
-    if first is None:
-        return _alone(matrix, info, brief)
-    counts = dict(Counter(contrast.outcome for contrast in methods))
-    size = formatting.effect(first.difference.estimate, first.unit)
-    title, lead = _found(first, name_on(matrix, first.row, brief), counts)
-    sentence = f"{lead}{size}{cost_in_words(matrix, first)}."
-    return Headline(title, f"{lead}{size}.", sentence, counts, SURENESS.get(first.outcome, len(SURENESS)))
+    @property
+    def name(self) -> str:
+        """The tasks, as people say them."""
+        return family_name(self.brief.family)
 
 
-def _found(first: Contrast, name: str, counts: dict[str, int]) -> tuple[str, str]:
-    """The title, and the sentence up to the effect."""
-    baseline = first.baseline
-    if first.outcome == "better":
-        number = counts["better"]
-        title = f"{number} of {sum(counts.values())} methods beat {baseline}"
-        if number == 1:
-            title = f"{name} beats {baseline}"
-        return title, f"{name} beats {baseline} by "
-    if set(counts) == {"worse"}:
-        return f"Nothing keeps up with {baseline}", f"No method keeps up with {baseline}; the closest, {name}: "
-    if first.outcome == "one seed":
-        title = f"One seed decides nothing against {baseline}"
-    elif first.outcome == "equivalent":
-        title = f"{counts['equivalent']} as good as {baseline}, none better"
-    else:
-        title = f"No gain over {baseline} is shown"
-    return title, f"No method is shown to beat {baseline}; {name} ({first.outcome}): "
+def headlines(suite: str, found: Sequence[tuple[Brief, Summary]]) -> list[Headline]:
+    """Those of all tracks of a suite."""
+    return [Headline(suite, f"{suite}.{place}", *both) for place, both in enumerate(found, start=1)]
 
 
-def _alone(matrix: Matrix, info: SuiteInfo, brief: Brief) -> Headline:
-    """Without a baseline to compare with, the best score is all there is."""
-    family = brief.family
-    best = best_row(matrix, info, family)
-    if best is None:
-        words = "No baseline and no method has a score on all of its tasks."
-        return Headline("No score", words, words, {}, len(SURENESS) + 2)
-    unit = family.columns[0].unit
-    score = f"{formatting.number(matrix.mean(best, family.columns).mean, unit)} {formatting.shown_unit(unit)}".strip()
-    words = (
-        f"Nothing is paired with {family.baseline} here; the best score is {score}, of {name_on(matrix, best, brief)}."
-    )
-    return Headline("Nothing to compare", words, words, {}, len(SURENESS) + 1)
+def most_telling(found: Sequence[Headline]) -> list[Headline]:
+    """Three of them: each suite in turn gives the track from which a reader learns most, of several the larger."""
+    return list(islice(_in_turn(found), MOST))
+
+
+def _in_turn(found: Sequence[Headline]) -> Iterator[Headline]:
+    """The best of each suite, then the second of each, and so on."""
+    by_suite: dict[str, list[Headline]] = {}
+    for one in found:
+        by_suite.setdefault(one.suite, []).append(one)
+    for members in by_suite.values():
+        members.sort(key=lambda one: (one.found.rank, -len(one.brief.lines)))
+    for place in range(max(map(len, by_suite.values()), default=0)):
+        for members in by_suite.values():
+            if place < len(members):
+                yield members[place]

@@ -12,14 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..records.index.slim import Whole, already_whole
 from ..records.record import Record
-from ..records.store import Problem
 from ..tables import formatting
-from ..tables.claims import Finding
 from . import charts, front
 from .provenance import Provenance, provenance
-from .rows import Where, columns_of, rows_of
+from .reading import Reading
+from .rows import columns_of, rows_of
 from .section import Section
 from .sheets import claims_sheet, provenance_sheet, speed_sheet, suite_sheets
 from .speed import SpeedReport
@@ -41,29 +39,20 @@ FOOTER = (
 )
 
 
-def here(record: Record) -> str:
-    """The folder of a record that nobody names."""
-    return "."
-
-
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """What stands on the page: one section per suite, and what concerns all of them."""
 
-    sections: Sequence[Section]
+    reading: Reading
     records: Sequence[Record]
-    superseded: int
-    problems: Sequence[Problem]
-    speed: SpeedReport | None
-    speed_error: str | None
-    findings: Sequence[Finding] = ()
+    """The newest of each cell."""
+    sections: Sequence[Section] = ()
+    speed: SpeedReport | None = None
+    speed_error: str | None = None
     holds: str = ""
     """What made the records, and where they hold."""
     commits: str = ""
     """What is not right with the commits that the records name."""
-    objection: str = ""
-    """What the set-up of a study is objected to for, until it is made again."""
-    title: str = "Report"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -73,36 +62,33 @@ class Page:
         return dict(sorted(counts.items(), key=lambda item: item[0] != "ok"))
 
 
-def to_document(page: Page, whole: Whole = already_whole, where: Where = here) -> dict[str, Any]:
-    """All that the page shows as one JSON value.
-
-    Args:
-        page: what stands on it.
-        whole: reads what slim records lack.
-        where: the folder of a record, for the command that verifies it.
-    """
+def to_document(page: Page) -> dict[str, Any]:
+    """All that the page shows as one JSON value."""
+    reading = page.reading
     found = []
+    told = []
     suites = {}
     sheets = []
     for one in page.sections:
         found += tracks(one)
+        told += one.headlines
         suites[one.anchor] = {
             "title": one.info.title,
             "columns": columns_of(one),
-            "rows": rows_of(one, whole, where),
+            "rows": rows_of(one, reading.whole, reading.where),
         }
         sheets += suite_sheets(one)
-    if page.findings:
-        sheets.append(claims_sheet(page.findings))
+    if reading.findings:
+        sheets.append(claims_sheet(reading.findings))
     sheets += speed_sheet(page.speed, page.speed_error)
     behind = provenance(page.records) if page.records else None
     if behind is not None:
         sheets.append(provenance_sheet(behind))
     return {
-        "title": page.title,
+        "title": reading.title,
         "about": _about(page, behind),
-        "findings": front.findings(found, page.findings),
-        "claims": front.claims_bar(page.findings),
+        "findings": front.findings(told, reading.findings),
+        "claims": front.claims_bar(reading.findings),
         "tracks": found,
         "suites": suites,
         "sheets": sheets,
@@ -121,35 +107,37 @@ def _about(page: Page, behind: Provenance | None) -> dict[str, Any]:
             f"last finished {formatting.moment(behind.finished)}",
             f"{formatting.duration(behind.seconds)} inside cells",
         ]
-    if page.superseded:
-        parts.append(f"{page.superseded} of older code not shown")
+    superseded = len(page.reading.records) - records
+    if superseded:
+        parts.append(f"{superseded} of older code not shown")
     return {
         "line": " · ".join(parts),
         "holds": f"{page.holds}." if page.holds else "",
+        "words": from_markdown(page.reading.words),
         "warnings": _warnings(page),
-        "problems": [f"{problem.path}: {problem.reason}" for problem in page.problems[:MOST_PROBLEMS]],
+        "problems": [f"{problem.path}: {problem.reason}" for problem in page.reading.problems[:MOST_PROBLEMS]],
     }
 
 
 def _warnings(page: Page) -> list[str]:
     """What a reader must know before any result."""
-    found = [page.objection]
+    found = [page.reading.objection]
     if page.commits:
         found.append(f"Commits: {page.commits}.")
-    if page.problems:
-        number = len(page.problems)
+    if page.reading.problems:
+        number = len(page.reading.problems)
         found.append(f"{number} unreadable file{'' if number == 1 else 's'} skipped")
     return [words for words in found if words]
 
 
-def render_html(page: Page, whole: Whole = already_whole, where: Where = here) -> str:
-    """The page as text. The arguments are those of `to_document`."""
+def render_html(page: Page) -> str:
+    """The page as text."""
     return from_template(
         "page.html.jinja",
-        title=page.title,
+        title=page.reading.title,
         styles=[_text(path) for path in STYLES],
         scripts=[_text(VENDOR / name) for name in SCRIPTS] + [_text(WEB / name) for name in OWN_SCRIPTS],
-        data=pack(to_document(page, whole, where)),
+        data=pack(to_document(page)),
         version=version("sparsebench"),
     )
 
@@ -160,6 +148,13 @@ def from_template(name: str, **values: Any) -> str:
 
     environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined)
     return environment.get_template(name).render(values)
+
+
+def from_markdown(words: str) -> str:
+    """Markdown with tables as HTML; tags and scripts in it are shown as text."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).enable("table").render(words)
 
 
 def _text(path: Path) -> str:

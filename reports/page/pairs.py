@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..tables.brief import Brief
 from ..tables.comparison import between
 from ..tables.matrix import Row
-from ..tables.summary import best_row
+from ..tables.summary import best_line
 from .headlines import spoken
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def _chosen(section: Section, brief: Brief, numbers: Mapping[Row, int]) -> Itera
         yield from combinations(rows, 2)
         return
     anchors = [line.line.row for line in brief.lines if line.line.role == "baseline"]
-    best = best_row(section.matrix, section.info, brief.family)
-    if best is not None and best not in anchors:
-        anchors.append(best)
+    best = best_line(section.matrix, brief)
+    if best is not None and best.line.row not in anchors:
+        anchors.append(best.line.row)
     for place, anchor in enumerate(anchors):
         for row in rows:
             if row not in anchors[: place + 1]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..records.index.slim import Whole
@@ -12,12 +12,11 @@ from ..tables import formatting
 from ..tables.dataframe import canonical, seconds
 from ..tables.matrix import Column, Matrix, Row, setting
 from .headlines import spoken
+from .reading import Where
 
 if TYPE_CHECKING:
     from .section import Section
 
-Where = Callable[[Record], str]
-"""From a record to the folder that holds it, as a command names it."""
 MOST_RECORDS = 5000
 """Up to so many records of a suite all are named, with outcomes by example; beyond, the first of each cell."""
 MOST_IDS = 3

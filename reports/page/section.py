@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ..panels import SuitePanels, suite_panels
+from ..published.side_by_side import SideBySide, beside
 from ..records.index.slim import Whole, already_whole
 from ..records.vouchers import Standing
 from ..tables.brief import Brief, briefs
-from ..tables.claims import Finding
-from ..tables.claims.summary import study_summaries
-from ..tables.comparison import Contrast, contrasts
+from ..tables.comparison import contrasts
 from ..tables.matrix import Matrix, Row
-from ..tables.published import PublishedTable, published_tables
-from ..tables.published_comparison import PublishedComparison, compare_published
+from ..tables.published import MISSING, PublishedTable, published_tables, same_name
 from ..tables.suite_entries import SuiteTable
-from ..tables.suite_table import SuiteInfo, suite_table
-from ..tables.summary import Summary, summaries
+from ..tables.suite_table import SuiteInfo, row_name, suite_table
+from ..tables.summary import summary
+from .headlines import Headline, headlines
 from .provenance import Notes, notes
+
+HERE = "here"
+"""Whose rows ours are beside published ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +32,12 @@ class Section:
     info: SuiteInfo
     matrix: Matrix
     table: SuiteTable
-    summaries: list[Summary]
-    contrasts: list[Contrast]
     briefs: list[Brief]
+    headlines: list[Headline]
+    """One for each of the briefs."""
     panels: SuitePanels
-    compared: list[PublishedComparison]
+    compared: list[SideBySide]
+    """Sources with a task of ours, and their rows on it with ours at the end."""
     published: list[PublishedTable]
     notes: Notes
     outside: Mapping[Row, str]
@@ -47,15 +50,13 @@ def section(
     anchor: str,
     whole: Whole = already_whole,
     standings: Sequence[Standing | None] = (),
-    findings: Sequence[Finding] = (),
 ) -> Section:
     """Computes all that the page shows of one suite.
 
-    `whole` reads what slim records lack; `standings` are what running cells again has shown; of a study,
-    `findings` are what its claims say, and the summary is made of these.
+    `whole` reads what slim records lack; `standings` are what running cells again has shown.
     """
     table = suite_table(matrix, info)
-    found = contrasts(matrix, info)
+    found = briefs(table, contrasts(matrix, info))
     tables = published_tables(matrix.suite)
     outside: set[str] = set()
     for standing in standings:
@@ -66,11 +67,10 @@ def section(
         info=info,
         matrix=matrix,
         table=table,
-        summaries=study_summaries(findings, matrix.suite) or summaries(matrix, info, found),
-        contrasts=found,
-        briefs=briefs(table, found),
+        briefs=found,
+        headlines=headlines(anchor, [(brief, summary(matrix, brief)) for brief in found]),
         panels=suite_panels(matrix, table, whole),
-        compared=_compared(matrix, table, tables),
+        compared=[found for source in tables for found in _compared(matrix, source)],
         published=tables,
         notes=notes(matrix.records, whole),
         outside=_outside_by_row(matrix, outside),
@@ -88,7 +88,11 @@ def _outside_by_row(matrix: Matrix, outside: Collection[str]) -> dict[Row, str]:
     return {row: f"{count} of {scored[row]} {said}" for row, count in made.items() if count}
 
 
-def _compared(matrix: Matrix, table: SuiteTable, sources: Sequence[PublishedTable]) -> list[PublishedComparison]:
-    """The sources that have a task of ours."""
-    found = [compare_published(matrix, table, source) for source in sources]
-    return [comparison for comparison in found if comparison is not None]
+def _compared(matrix: Matrix, source: PublishedTable) -> Iterator[SideBySide]:
+    """The tasks of a source that have the name of one of ours; rows without a score on any of them are left out."""
+    tasks = {}
+    for task in source.tasks:
+        tasks[task] = [column.task for column in matrix.columns if same_name(column.task, task)]
+    if any(tasks.values()):
+        found = beside(source, matrix, tasks, lambda row: row_name(matrix, row), lambda row: HERE)
+        yield replace(found, lines=tuple(line for line in found.lines if set(line.texts) != {MISSING}))

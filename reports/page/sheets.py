@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..figures import Figure, Gallery, plots
 from ..panels import Content
+from ..published.side_by_side import PAPER, SideBySide
 from ..tables import formatting
 from ..tables import table_formats as printing
 from ..tables.claims import Finding, document
 from ..tables.published import PublishedTable
-from ..tables.published_comparison import PublishedComparison
 from .headlines import spoken
 from .provenance import Provenance
 from .speed import SpeedReport
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .section import Section
 
 Block = dict[str, Any]
+MOST_OURS = 12
 READING = (
     "Effects are differences to the baseline, paired by task, seed and, where the outcomes of the examples are kept,"
     " by example; positive is better, whichever way the metric points. Interval and p of a row are corrected over "
@@ -79,8 +80,6 @@ def suite_sheets(section: Section) -> Iterator[Block]:
 
 def _reading(section: Section) -> Iterator[Block]:
     yield text(section.info.description)
-    for one in section.summaries:
-        yield text(f"{one.subject}: {one.text}")
     yield text(READING)
     legend = printing.legend(section.table)
     yield text(legend[:1].upper() + legend[1:])
@@ -112,16 +111,13 @@ def _published(section: Section) -> Iterator[Block]:
         yield _source(source)
 
 
-def _side_by_side(found: PublishedComparison) -> Block:
-    ours = [(name, "here", *values) for _, name, values in found.ours]
-    theirs = [(name, "published", *values) for name, values in found.theirs]
-    titles = [
-        "method",
-        "measured",
-        *(f"{task} ({metric})" for task, metric in zip(found.tasks, found.metrics, strict=True)),
-    ]
-    title = f"Tasks of the same name: {found.source}"
-    return table(titles, [*ours, *theirs], title) | {"caption": "; ".join(found.notes)}
+def _side_by_side(found: SideBySide) -> Block:
+    """At most `MOST_OURS` rows of ours."""
+    ours = [line for line in found.lines if line.who != PAPER]
+    lines = [line for line in found.lines if line not in ours[MOST_OURS:]]
+    titles = ["method", "of", *(f"{task} ({metric})" for task, metric in found.columns)]
+    rows = [(line.name, line.who, *line.texts) for line in lines]
+    return table(titles, rows, f"Tasks of the same name: {found.source}")
 
 
 def _source(found: PublishedTable) -> Block:

@@ -13,11 +13,11 @@ from ..tables import formatting
 from ..tables import table_formats as printing
 from ..tables.brief import Brief, BriefLine
 from ..tables.comparison import Contrast
-from ..tables.matrix import Column, Row
+from ..tables.matrix import Row
 from ..tables.suite_entries import RIVALS, entry_text
-from ..tables.summary import best_row
+from ..tables.summary import best_line
 from . import charts
-from .headlines import family_name, headline, name_on, spoken
+from .headlines import Headline, measure, spoken
 from .pairs import pairs_of
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ MOST_SMALL = 14
 def tracks(section: Section) -> list[dict[str, Any]]:
     """The tracks of one suite, in the order of its tasks."""
     numbers = {line.row: number for number, line in enumerate(section.table.lines)}
-    return [_track(section, brief, place, numbers) for place, brief in enumerate(section.briefs)]
+    return [_track(section, told, numbers) for told in section.headlines]
 
 
-def _track(section: Section, brief: Brief, place: int, numbers: Mapping[Row, int]) -> dict[str, Any]:
+def _track(section: Section, told: Headline, numbers: Mapping[Row, int]) -> dict[str, Any]:
+    brief = told.brief
+    found = told.found
     family = brief.family
-    matrix = section.matrix
-    found = headline(matrix, section.info, brief, section.contrasts)
-    best = best_row(matrix, section.info, family)
+    best = best_line(section.matrix, brief)
     rows = [_row(section, brief, line, numbers) for line in brief.lines]
     rows.sort(key=_by_effect)
     margin = section.info.margins.get(brief.first.unit)
@@ -46,21 +46,20 @@ def _track(section: Section, brief: Brief, place: int, numbers: Mapping[Row, int
     shown_margin = None if margin is None else scale * margin
     axis = _axis(brief, rows)
     return {
-        "id": f"{section.anchor}.{place + 1}",
+        "id": told.track,
         "suite": section.anchor,
-        "name": family_name(family),
+        "name": told.name,
         "title": found.title,
-        "short": found.short,
         "sentence": found.sentence,
+        "others": found.others,
         "counts": found.counts,
-        "rank": found.rank,
-        "measure": _measure(brief.first),
+        "measure": measure(brief.first),
         "higher": brief.first.higher_is_better,
         "baseline": family.baseline,
         "axis": axis,
-        "best": None if best is None else numbers[best],
-        "columns": [matrix.columns.index(column) for column in family.columns],
-        "tasks": [{"name": spoken(column.task), "measure": _measure(column)} for column in family.columns],
+        "best": None if best is None else numbers[best.line.row],
+        "columns": [section.matrix.columns.index(column) for column in family.columns],
+        "tasks": [{"name": spoken(column.task), "measure": measure(column)} for column in family.columns],
         "costs": list(section.table.cost_titles),
         "y": _usual_score(rows, len(family.columns)),
         "x": _usual_cost(rows, len(section.table.cost_titles)),
@@ -95,14 +94,6 @@ def _axis(brief: Brief, rows: Sequence[JsonRow]) -> str:
     return f"difference to {baseline}{f' ({points})' if points else ''}"
 
 
-def _measure(column: Column) -> str:
-    unit = formatting.shown_unit(column.unit)
-    name = column.metric.replace("_", " ")
-    if unit and unit.replace("/", " per ") != name:
-        name += f" ({unit})"
-    return f"{name} {'↑' if column.higher_is_better else '↓'}"
-
-
 def _usual_score(rows: Sequence[JsonRow], tasks: int) -> str:
     """The mean, or the task that most rows ran on where most have no mean."""
     counted = {"score": 2 * sum(row["score"] is not None for row in rows)}
@@ -127,7 +118,7 @@ def _row(section: Section, brief: Brief, one: BriefLine, numbers: Mapping[Row, i
         kind = one.contrast.outcome
     return {
         "i": numbers[line.row],
-        "name": name_on(section.matrix, line.row, brief),
+        "name": brief.name(line),
         "role": line.role,
         "kind": kind,
         "best": one.score.best and line.role in RIVALS,

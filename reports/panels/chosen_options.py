@@ -14,7 +14,7 @@ from ..figures import Figure, Words, plots
 from ..figures.plots import MAX_MARKS, Mark
 from ..records.record import RecordError
 from ..tables import formatting
-from .panel import Content, Entry, Panel
+from .panel import Content, Entry, Panel, more
 
 KEY = "protocol"
 LEGEND = (
@@ -78,9 +78,7 @@ class ChosenOptionsPanel(Panel[Protocol]):
         title = "Parameters trained, without head"
         titles = ("row", "with head", "without head", "chosen", "inputs")
         words = Words(titles, tuple(_row(f"{number}  {name}", found) for (number, name), found in shown))
-        legend = LEGEND
-        if len(rows) > len(shown):
-            legend += f" {len(rows) - len(shown)} more rows are in the records."
+        legend = LEGEND + more(len(rows) - len(shown), "rows are in the records")
         return Content("Protocol", (Figure(title, plots.bars(marks, title, "parameters"), words=words),), legend=legend)
 
 

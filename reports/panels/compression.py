@@ -6,22 +6,20 @@ model takes in a fresh process stands in the panel of deployment.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from ..compression.notes import KEY, Link, from_details
 from ..figures import Figure, Words, plots
-from ..figures.plots import MAX_MARKS, Mark
 from ..records.record import Costs, Metric, Record
 from ..tables import formatting
-from .panel import Content, Entry, Panel, by_link
+from .panel import Entry, TaskPanel, by_link
 
 SEARCH = "search"
 """The entry of `Record.details` in which a search notes its passes."""
-MAX_TASKS = 3
-"""Tasks that are drawn against bytes."""
+TITLES = ("row", "taken away", "stored", "active", "FLOPs", "decided in", "quality")
 MAX_LINES = 10
 """Rows whose similarities are drawn."""
 LEGEND = (
@@ -47,10 +45,13 @@ class Compressed:
     """Of the model over the calibration batches that a search took."""
 
 
-class CompressionPanel(Panel[Compressed]):
+class CompressionPanel(TaskPanel[Compressed]):
     """All rows in words and by their bytes, against quality where more than one was scored; similarities by block."""
 
     key = KEY
+    title = "Compression"
+    legend = LEGEND
+    most_tasks = 3
 
     def entry(self, record: Record) -> Any:
         """What each link noted, the costs and the main metric. Raises KeyError where no link noted anything."""
@@ -67,37 +68,14 @@ class CompressionPanel(Panel[Compressed]):
         links = tuple(from_details(number, note) for number, note in noted.items())
         return Compressed(links, costs, name or "", metric, seconds, passes)
 
-    def show(self, entries: Sequence[Entry[Compressed]]) -> Content | None:
-        """By task: what was taken away and what is left; then quality against bytes, and similarities."""
-        tasks: dict[str, list[Entry[Compressed]]] = {}
-        for entry in entries:
-            tasks.setdefault(entry.task, []).append(entry)
-        if not tasks:
-            return None
-        figures: list[Figure] = []
-        for task, found in list(tasks.items())[:MAX_TASKS]:
-            figures += [_overview(task, found), *_against_bytes(task, found)]
-        figures += _similarities(next(iter(tasks.values())))
-        return Content("Compression", tuple(figures), legend=LEGEND + _more(tasks))
-
-
-def _more(tasks: dict[str, list[Entry[Compressed]]]) -> str:
-    text = ""
-    if len(tasks) > MAX_TASKS:
-        text += f" {len(tasks) - MAX_TASKS} more tasks are in the records."
-    rows = sum(max(0, len(found) - MAX_MARKS) for found in list(tasks.values())[:MAX_TASKS])
-    if rows:
-        text += f" {rows} more rows are in the records."
-    return text
-
-
-def _overview(task: str, entries: Sequence[Entry[Compressed]]) -> Figure:
-    shown = entries[:MAX_MARKS]
-    marks = [Mark(entry.number, entry.name, 100 * _share_left(entry.value)) for entry in shown]
-    title = f"{task}: stored bytes that are left"
-    titles = ("row", "taken away", "stored", "active", "FLOPs", "decided in", "quality")
-    rows = tuple(_row(entry) for entry in shown)
-    return Figure(title, plots.bars(marks, title, "% of the model before"), words=Words(titles, rows))
+    def figures(self, task: str, entries: Sequence[Entry[Compressed]]) -> Iterator[Figure]:
+        """What was taken away and what is left, quality against bytes, similarities."""
+        marks = [entry.mark(100 * _share_left(entry.value)) for entry in entries]
+        title = f"{task}: stored bytes that are left"
+        words = Words(TITLES, tuple(map(_row, entries)))
+        yield Figure(title, plots.bars(marks, title, "% of the model before"), words=words)
+        yield from _against_bytes(task, entries)
+        yield from _similarities(task, entries)
 
 
 def _row(entry: Entry[Compressed]) -> tuple[str, ...]:
@@ -111,7 +89,7 @@ def _row(entry: Entry[Compressed]) -> tuple[str, ...]:
         flops = costs.flops
         active = costs.params_active
     return (
-        f"{entry.number}  {entry.name}",
+        entry.title,
         "; ".join(_taken(link, len(found.links)) for link in found.links),
         formatting.size(_bytes_left(found)),
         formatting.count(active),
@@ -206,24 +184,18 @@ def _spread(values: Sequence[float]) -> str:
     return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
 
 
-def _against_bytes(task: str, entries: Sequence[Entry[Compressed]]) -> list[Figure]:
+def _against_bytes(task: str, entries: Sequence[Entry[Compressed]]) -> Iterator[Figure]:
     """The main metric against the bytes that are left, where two rows or more have it."""
-    scored = [entry for entry in entries if entry.value.metric is not None]
+    scored = [(entry, entry.value.metric) for entry in entries if entry.value.metric is not None]
     if len(scored) < 2:
-        return []
-    marks: list[Mark] = []
-    for entry in scored[:MAX_MARKS]:
-        metric = entry.value.metric
-        assert metric is not None
-        marks.append(Mark(entry.number, entry.name, metric.value, cost=_bytes_left(entry.value) / 1e6))
-    first = scored[0].value
-    assert first.metric is not None
-    title = f"{task}: {first.name} against stored bytes"
-    spec = plots.tradeoff(marks, title, "stored (MB)", first.name, first.metric.higher_is_better)
-    return [Figure(title, spec)]
+        return
+    marks = [entry.mark(metric.value, cost=_bytes_left(entry.value) / 1e6) for entry, metric in scored]
+    first, metric = scored[0]
+    title = f"{task}: {first.value.name} against stored bytes"
+    yield Figure(title, plots.tradeoff(marks, title, "stored (MB)", first.value.name, metric.higher_is_better))
 
 
-def _similarities(entries: Sequence[Entry[Compressed]]) -> list[Figure]:
+def _similarities(task: str, entries: Sequence[Entry[Compressed]]) -> Iterator[Figure]:
     """How little each layer, attention or block changes what it gets, by its place; of the rows that measured it."""
     lines = []
     rows = []
@@ -231,14 +203,12 @@ def _similarities(entries: Sequence[Entry[Compressed]]) -> list[Figure]:
         for link in entry.value.links:
             points = link.points("similarity")
             if len(points) > 1 and len(lines) < MAX_LINES:
-                lines.append((Mark(entry.number, entry.name, 0.0), points))
-                values = " ".join(formatting.number(value) for _, value in points)
-                rows.append((f"{entry.number}  {entry.name}", values))
-    if not lines:
-        return []
-    title = "Similarity by block"
-    words = Words(("row", "similarity, block by block"), tuple(rows))
-    return [Figure(title, plots.curves(lines, title, "similarity by block"), words=words)]
+                lines.append((entry.name, points))
+                rows.append((entry.title, " ".join(formatting.number(value) for _, value in points)))
+    if lines:
+        title = f"{task}: similarity by block"
+        words = Words(("row", "similarity, block by block"), tuple(rows))
+        yield Figure(title, plots.curves(lines, title, "similarity by block"), words=words)
 
 
 PANEL = CompressionPanel()

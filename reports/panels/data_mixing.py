@@ -6,14 +6,14 @@ It reads the curves of a record (`reports/mixing/curves.py`) and the main metric
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from ..figures.mixing_figures import Mixed, by_round, cv2_against_quality, overview
 from ..figures.plots import MAX_MARKS
-from ..mixing.curves import Mixing, from_curves, is_of_mixing
-from ..records.record import Metric, Record, RecordError
-from .panel import Content, Entry, Panel
+from ..mixing.curves import from_curves, is_of_mixing
+from ..records.record import Record, RecordError
+from .panel import Content, Entry, Panel, more
 
 MAX_DRAWN = 3
 """Trainings that are drawn round by round."""
@@ -26,16 +26,7 @@ LEGEND = (
 )
 
 
-@dataclass(frozen=True)
-class Read:
-    """What one record says: the curves, and the main metric with its name."""
-
-    mixing: Mixing
-    name: str
-    metric: Metric | None
-
-
-class DataMixingPanel(Panel[Read]):
+class DataMixingPanel(Panel[Mixed]):
     """All trainings in one figure, the first ones round by round."""
 
     key = "data_mixing"
@@ -47,41 +38,25 @@ class DataMixingPanel(Panel[Read]):
             raise KeyError(self.key)
         return curves, record.main_metric, record.metrics.get(record.main_metric or "")
 
-    def parse(self, value: Any) -> Read:
+    def parse(self, value: Any) -> Mixed:
         """What one record says. Raises `RecordError` for one without curves of a mixture."""
         curves, name, metric = value
         mixing = from_curves(curves)
         if mixing is None:
             raise RecordError("there are no curves of a mixture")
-        return Read(mixing, name or "", metric)
+        return Mixed(mixing, name or "", metric)
 
-    def show(self, entries: Sequence[Entry[Read]]) -> Content | None:
+    def show(self, entries: Sequence[Entry[Mixed]]) -> Content | None:
         """The trainings of all rows and tasks."""
-        lines = [_line(entry) for entry in entries]
+        lines = [replace(entry, name=f"{entry.name} · {entry.task}") for entry in entries]
         if not lines:
             return None
         figures = [overview(lines), *cv2_against_quality(lines)]
         for line in lines[:MAX_DRAWN]:
             figures += by_round(line)
-        legend = LEGEND
-        if len(lines) > MAX_DRAWN:
-            legend += f" {len(lines) - MAX_DRAWN} more trainings are not drawn round by round."
-        if len(lines) > MAX_MARKS:
-            legend += f" {len(lines) - MAX_MARKS} more are in the records."
-        return Content("Data mixing", tuple(figures), legend=legend)
-
-
-def _line(entry: Entry[Read]) -> Mixed:
-    metric = entry.value.metric
-    return Mixed(
-        number=entry.number,
-        name=f"{entry.name} · {entry.task}",
-        task=entry.task,
-        mixing=entry.value.mixing,
-        quality=None if metric is None else metric.value,
-        metric=entry.value.name,
-        higher_is_better=metric is None or metric.higher_is_better is not False,
-    )
+        said = more(len(lines) - MAX_DRAWN, "trainings are not drawn round by round")
+        said += more(len(lines) - MAX_MARKS, "are in the records")
+        return Content("Data mixing", tuple(figures), legend=LEGEND + said)
 
 
 PANEL = DataMixingPanel()

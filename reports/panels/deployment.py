@@ -6,17 +6,17 @@ It reads `details["deployment"]`, which the tasks of `suites/llm/deployment/` wr
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..figures import Figure, Words, plots
-from ..figures.plots import MAX_MARKS, Mark
 from ..records.record import RecordError
 from ..tables import formatting
-from .panel import Content, Entry, Panel
+from .panel import Entry, TaskPanel
 
 KEY = "deployment"
+TITLES = ("row", "stored", "on disk", "resident", "peak", "prefill, tokens/s", "decode, tokens/s")
 LEGEND = (
     "One seed. Stored: parameters and buffers as they lie in memory. Resident: what loading the model and reading the "
     "test text adds to a fresh process; peak: the most on the way. Prefill: tokens of a prompt per second; decode: "
@@ -60,10 +60,12 @@ def to_details(deployed: Deployed) -> dict[str, Any]:
     return {KEY: entry}
 
 
-class DeploymentPanel(Panel[Deployed]):
+class DeploymentPanel(TaskPanel[Deployed]):
     """Decoding of all rows as bars; the rest in words."""
 
     key = KEY
+    title = "Deployment"
+    legend = LEGEND
 
     def parse(self, value: Any) -> Deployed:
         """What one record says."""
@@ -72,29 +74,12 @@ class DeploymentPanel(Panel[Deployed]):
             entry[name] = {int(length): float(rate) for length, rate in entry[name].items()}
         return Deployed(**entry)
 
-    def show(self, entries: Sequence[Entry[Deployed]]) -> Content | None:
-        """One figure for each task."""
-        tasks: dict[str, list[Entry[Deployed]]] = {}
-        for entry in entries:
-            tasks.setdefault(entry.task, []).append(entry)
-        if not tasks:
-            return None
-        figures = tuple(_figure(task, found) for task, found in tasks.items())
-        dropped = sum(max(0, len(found) - MAX_MARKS) for found in tasks.values())
-        more = ""
-        if dropped:
-            more = f" {dropped} more rows are in the records."
-        return Content("Deployment", figures, legend=LEGEND + more)
-
-
-def _figure(task: str, entries: Sequence[Entry[Deployed]]) -> Figure:
-    shown = entries[:MAX_MARKS]
-    marks = [Mark(entry.number, entry.name, entry.value.decode[entry.value.longest]) for entry in shown]
-    title = f"{task}: decoding"
-    titles = ("row", "stored", "on disk", "resident", "peak", "prefill, tokens/s", "decode, tokens/s")
-    rows = tuple(_row(entry) for entry in shown)
-    words = Words(titles, rows)
-    return Figure(title, plots.bars(marks, title, "tokens per second"), caption=_not_faster(shown), words=words)
+    def figures(self, task: str, entries: Sequence[Entry[Deployed]]) -> Iterator[Figure]:
+        """Bars of the longest prompt."""
+        marks = [entry.mark(entry.value.decode[entry.value.longest]) for entry in entries]
+        title = f"{task}: decoding"
+        drawn = plots.bars(marks, title, "tokens per second")
+        yield Figure(title, drawn, _not_faster(entries), Words(TITLES, tuple(map(_row, entries))))
 
 
 def _not_faster(entries: Sequence[Entry[Deployed]]) -> str:
@@ -118,7 +103,7 @@ def _not_faster(entries: Sequence[Entry[Deployed]]) -> str:
 def _row(entry: Entry[Deployed]) -> tuple[str, ...]:
     found = entry.value
     return (
-        f"{entry.number}  {entry.name}",
+        entry.title,
         formatting.size(found.stored_bytes),
         formatting.size(found.disk_bytes),
         formatting.size(found.resident_bytes),

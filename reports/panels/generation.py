@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..figures import Figure, Words, plots
-from ..figures.plots import MAX_MARKS, Mark
+from ..figures.plots import MAX_MARKS
 from ..records.record import Metric, Record
 from ..tables import formatting
-from .panel import Content, Entry, Panel
+from .panel import Content, Entry, Panel, more
 
 FCD = "FCD/Test"
 DRAWS = "draws per kept"
@@ -66,17 +66,13 @@ class GenerationPanel(Panel[Generation]):
         figures = [_figure(*place, found[:MAX_MARKS]) for place, found in groups.items()]
         if not figures:
             return None
-        left = len(figures) - MAX_FIGURES
-        more = f" {left} more tasks or numbers of molecules are in the records." if left > 0 else ""
-        return Content("Generated molecules", tuple(figures[:MAX_FIGURES]), legend=LEGEND + more)
+        said = more(len(figures) - MAX_FIGURES, "tasks or numbers of molecules are in the records")
+        return Content("Generated molecules", tuple(figures[:MAX_FIGURES]), legend=LEGEND + said)
 
 
 def _figure(task: str, molecules: int, entries: Sequence[Entry[Generation]]) -> Figure:
     title = f"{task}, {molecules:,} molecules"
-    marks = []
-    for entry in entries:
-        if FCD in entry.value.metrics:
-            marks.append(Mark(entry.number, entry.name, entry.value.metrics[FCD].value))
+    marks = [entry.mark(entry.value.metrics[FCD].value) for entry in entries if FCD in entry.value.metrics]
     rows = tuple(_row(entry) for entry in entries)
     return Figure(title, plots.bars(marks, title, "FCD, lower is better"), words=Words(TITLES, rows))
 
@@ -85,7 +81,7 @@ def _row(entry: Entry[Generation]) -> tuple[str, ...]:
     value = entry.value
     seconds = value.metrics.get("core seconds")
     return (
-        f"{entry.number}  {entry.name}",
+        entry.title,
         f"{value.molecules:,}",
         value.text(FCD),
         value.text(DRAWS),

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from ..figures import Gallery, GalleryKind, Picture
 from ..figures.molecules import draw_molecule
 from ..records.record import RecordError
-from .panel import Content, Entry, Panel
+from .panel import Content, Entry, Panel, more
 
 MAX_SETS = 6
 """Sets of molecules per suite: with 24 molecules each they take half a megabyte."""
@@ -83,15 +83,16 @@ class MoleculesPanel(Panel[tuple[MoleculeSet, ...]]):
         if not found:
             return None
         galleries = tuple(_gallery(entry, one) for entry, one in found[:MAX_SETS])
-        return Content("Molecules", galleries=galleries, legend=LEGEND + _more(len(found) - len(galleries)))
+        return Content(
+            "Molecules",
+            galleries=galleries,
+            legend=LEGEND + more(len(found) - len(galleries), "sets are in the records"),
+        )
 
 
 def _gallery(entry: Entry[Any], molecules: MoleculeSet) -> Gallery:
     shown = molecules.items[:MAX_MOLECULES]
-    more = len(molecules.items) - len(shown)
-    caption = ""
-    if more:
-        caption = f"{more} more of this set are in the record."
+    caption = more(len(molecules.items) - len(shown), "of this set are in the record").strip()
     return Gallery(
         number=entry.number,
         title=f"{entry.name} · {entry.task}: {molecules.title}",
@@ -100,13 +101,6 @@ def _gallery(entry: Entry[Any], molecules: MoleculeSet) -> Gallery:
         texts="SMILES",
         caption=caption,
     )
-
-
-def _more(count: int) -> str:
-    if count == 0:
-        return ""
-    noun = "set is" if count == 1 else "sets are"
-    return f" {count} more {noun} in the records."
 
 
 PANEL = MoleculesPanel()

@@ -9,22 +9,20 @@ and the fraction of questions in which both take the same option.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..figures import Figure, Words, plots
-from ..figures.plots import MAX_MARKS, Mark
 from ..records.record import RecordError
 from ..tables import formatting
-from .panel import Content, Entry, Panel
+from .panel import Entry, TaskPanel
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 KEY = "option_scores"
-MAX_FIGURES = 6
 TITLES = ("row", "questions", "gold NLL", "margin", "KL from the first row", "same option")
 LEGEND = (
     "One seed, ± one standard error over questions. Gold NLL: negative log-probability of the right option among the "
@@ -92,38 +90,27 @@ def to_details(found: OptionScores) -> dict[str, Any]:
     return {KEY: {"gold": list(found.gold), "scores": texts}}
 
 
-class OptionScoresPanel(Panel[OptionScores]):
+class OptionScoresPanel(TaskPanel[OptionScores]):
     """The gold NLL as bars, one figure a task; the rest in words."""
 
     key = KEY
+    title = "Likelihood of every option"
+    legend = LEGEND
 
     def parse(self, value: Any) -> OptionScores:
         """What one record says."""
         scores = tuple(tuple(map(float, text.split())) for text in value["scores"])
         return OptionScores(scores, tuple(value["gold"]))
 
-    def show(self, entries: Sequence[Entry[OptionScores]]) -> Content | None:
-        """The first tasks, as many as fit."""
-        tasks: dict[str, list[Entry[OptionScores]]] = {}
+    def figures(self, task: str, entries: Sequence[Entry[OptionScores]]) -> Iterator[Figure]:
+        """Bars with one standard error."""
+        marks = []
         for entry in entries:
-            tasks.setdefault(entry.task, []).append(entry)
-        if not tasks:
-            return None
-        figures = tuple(_figure(task, found[:MAX_MARKS]) for task, found in list(tasks.items())[:MAX_FIGURES])
-        more = "" if len(tasks) <= MAX_FIGURES else f" {len(tasks) - MAX_FIGURES} more tasks are in the records."
-        return Content("Likelihood of every option", figures, legend=LEGEND + more)
-
-
-def _figure(task: str, entries: Sequence[Entry[OptionScores]]) -> Figure:
-    marks = []
-    rows = []
-    for entry in entries:
-        nll_N = entry.value.gold_nll()
-        error = _error(nll_N)
-        marks.append(Mark(entry.number, entry.name, float(nll_N.mean()), None if error is None else (error, error)))
-        rows.append(_row(entry, entries[0]))
-    spec = plots.bars(marks, f"Gold NLL on {task}", "nats")
-    return Figure(task, spec, words=Words(TITLES, tuple(rows)))
+            nll_N = entry.value.gold_nll()
+            error = _error(nll_N)
+            marks.append(entry.mark(float(nll_N.mean()), None if error is None else (error, error)))
+        words = Words(TITLES, tuple(_row(entry, entries[0]) for entry in entries))
+        yield Figure(task, plots.bars(marks, f"Gold NLL on {task}", "nats"), words=words)
 
 
 def _row(entry: Entry[OptionScores], first: Entry[OptionScores]) -> tuple[str, ...]:
@@ -132,8 +119,7 @@ def _row(entry: Entry[OptionScores], first: Entry[OptionScores]) -> tuple[str, .
     if entry is not first and value.same_questions(first.value):
         same = f"{formatting.number(value.agreement(first.value), 'share')} %"
         compared = (_mean(value.divergence_from(first.value)), same)
-    name = f"{entry.number}  {entry.name}"
-    return (name, str(len(value.gold)), _mean(value.gold_nll()), _mean(value.margins()), *compared)
+    return (entry.title, str(len(value.gold)), _mean(value.gold_nll()), _mean(value.margins()), *compared)
 
 
 def _mean(values_N: NDArray[np.floating]) -> str:

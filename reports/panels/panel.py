@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic
 
 from ..figures import Figure, Gallery
+from ..figures.plots import MAX_MARKS, Entry, Value
 from ..records.record import Record, RecordError
-
-Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class Entry(Generic[Value]):
-    """What one row of the table (its number and name) has on one task: the entry of its lowest seed."""
-
-    number: int
-    name: str
-    task: str
-    value: Value
 
 
 @dataclass(frozen=True)
@@ -33,6 +22,11 @@ class Content:
     legend: str = ""
     tasks: frozenset[str] = frozenset()
     """The tasks whose records have such an entry; whoever asks the panel fills it in."""
+
+
+def more(count: int, what: str) -> str:
+    """The end of a legend, " 3 more tasks are in the records."; empty where nothing is left out."""
+    return f" {count} more {what}." if count > 0 else ""
 
 
 def by_link(details: Mapping[str, Any], name: str) -> dict[int, Any]:
@@ -103,7 +97,7 @@ class Panel(ABC, Generic[Value]):
         """What the page shows of a suite, a bounded amount; None if there is nothing worth showing.
 
         Args:
-            entries: one per row and task that has such an entry, in the order of the table.
+            entries: one per row and task that has such an entry (of its lowest seed), in the order of the table.
         """
 
     def read(self, record: Record) -> Value:
@@ -122,3 +116,35 @@ class Panel(ABC, Generic[Value]):
         except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
             reason = str(error) if isinstance(error, RecordError) else repr(error)
             raise RecordError(f"record {record.id}: details[{self.key!r}] is not of its form: {reason}") from error
+
+
+class TaskPanel(Panel[Value]):
+    """A panel with figures for each task, of the first rows and tasks."""
+
+    title: ClassVar[str]
+    legend: ClassVar[str]
+    most_tasks: ClassVar[int] = 6
+
+    @abstractmethod
+    def figures(self, task: str, entries: Sequence[Entry[Value]]) -> Iterable[Figure]:
+        """Those of one task.
+
+        Args:
+            task: its name.
+            entries: of the first rows that have one on it, at least one.
+        """
+
+    def show(self, entries: Sequence[Entry[Value]]) -> Content | None:
+        """The figures of the first tasks; the legend says how many tasks and rows are left out."""
+        tasks: dict[str, list[Entry[Value]]] = {}
+        for entry in entries:
+            tasks.setdefault(entry.task, []).append(entry)
+        figures: list[Figure] = []
+        left = 0
+        for task, found in list(tasks.items())[: self.most_tasks]:
+            figures += self.figures(task, found[:MAX_MARKS])
+            left += max(0, len(found) - MAX_MARKS)
+        if not figures:
+            return None
+        said = more(len(tasks) - self.most_tasks, "tasks are in the records") + more(left, "rows are in the records")
+        return Content(self.title, tuple(figures), legend=self.legend + said)

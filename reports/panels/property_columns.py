@@ -5,18 +5,16 @@ It reads the metrics "spearman <property>" and "MAE <property>" of a record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..figures import Figure, Words, plots
-from ..figures.plots import MAX_MARKS, Mark
 from ..records.record import Metric, Record
 from ..tables import formatting
-from .panel import Content, Entry, Panel
+from .panel import Entry, TaskPanel
 
 RANK = "spearman "
 ERROR = "MAE "
-MAX_FIGURES = 4
 LEGEND = (
     "One seed. Spearman's correlation of what was asked for and what came out, for each property alone: 0 is one that "
     "does not follow. In brackets: the mean absolute error in standard deviations of the training molecules. The bar "
@@ -24,10 +22,13 @@ LEGEND = (
 )
 
 
-class PropertyColumnsPanel(Panel[Mapping[str, Metric]]):
+class PropertyColumnsPanel(TaskPanel[Mapping[str, Metric]]):
     """Bars of the least correlation of each row, and a table with a column a property."""
 
     key = "property_columns"
+    title = "Wanted properties"
+    legend = LEGEND
+    most_tasks = 4
 
     def entry(self, record: Record) -> Any:
         """The metrics. Raises KeyError where none is of a property."""
@@ -39,32 +40,20 @@ class PropertyColumnsPanel(Panel[Mapping[str, Metric]]):
         """The metrics themselves."""
         return value
 
-    def show(self, entries: Sequence[Entry[Mapping[str, Metric]]]) -> Content | None:
-        """The first tasks, as many as fit."""
-        tasks: dict[str, list[Entry[Mapping[str, Metric]]]] = {}
+    def figures(self, task: str, entries: Sequence[Entry[Mapping[str, Metric]]]) -> Iterator[Figure]:
+        """The columns are the properties of the first row."""
+        names = _properties(entries[0].value)
+        marks = []
+        rows = []
         for entry in entries:
-            tasks.setdefault(entry.task, []).append(entry)
-        if not tasks:
-            return None
-        figures = tuple(_figure(task, found[:MAX_MARKS]) for task, found in list(tasks.items())[:MAX_FIGURES])
-        more = "" if len(tasks) <= MAX_FIGURES else f" {len(tasks) - MAX_FIGURES} more tasks are in the records."
-        return Content("Wanted properties", figures, legend=LEGEND + more)
+            marks.append(entry.mark(min(entry.value[RANK + name].value for name in _properties(entry.value))))
+            rows.append((entry.title, *(_text(entry.value, name) for name in names)))
+        title = f"{task}: the property that follows least"
+        yield Figure(title, plots.bars(marks, title, "Spearman"), words=Words(("row", *names), tuple(rows)))
 
 
 def _properties(metrics: Mapping[str, Metric]) -> list[str]:
     return [name.removeprefix(RANK) for name in metrics if name.startswith(RANK)]
-
-
-def _figure(task: str, entries: Sequence[Entry[Mapping[str, Metric]]]) -> Figure:
-    names = _properties(entries[0].value)
-    marks = []
-    rows = []
-    for entry in entries:
-        least = min(entry.value[RANK + name].value for name in _properties(entry.value))
-        marks.append(Mark(entry.number, entry.name, least))
-        rows.append((f"{entry.number}  {entry.name}", *(_text(entry.value, name) for name in names)))
-    title = f"{task}: the property that follows least"
-    return Figure(title, plots.bars(marks, title, "Spearman"), words=Words(("row", *names), tuple(rows)))
 
 
 def _text(metrics: Mapping[str, Metric], name: str) -> str:

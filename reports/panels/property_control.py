@@ -15,7 +15,7 @@ from typing import Any
 from ..figures import Figure, plots
 from ..figures.plots import Aim
 from ..records.record import RecordError
-from .panel import Content, Entry, Panel
+from .panel import Content, Entry, Panel, more
 
 MAX_FIGURES = 6
 MAX_LINES = 10
@@ -63,24 +63,20 @@ class PropertyControlPanel(Panel[dict[str, Control]]):
         lines: dict[tuple[str, str, str], list[tuple[str, tuple[Aim, ...]]]] = defaultdict(list)
         for entry in entries:
             for name, control in entry.value.items():
-                lines[entry.task, name, control.unit].append((f"{entry.number}  {entry.name}", control.points))
+                lines[entry.task, name, control.unit].append((entry.title, control.points))
         if not lines:
             return None
         shown = sorted(lines.items())[:MAX_FIGURES]
         figures = tuple(_figure(*place, found[:MAX_LINES]) for place, found in shown)
         numbers = {entry.number for entry in entries if entry.value}
-        more = _more(len(numbers) - MAX_LINES, "rows have such lines")
-        more += _more(len(lines) - MAX_FIGURES, "pairs of task and property are not drawn")
-        return Content("Property control", figures, legend=LEGEND + more)
+        said = more(len(numbers) - MAX_LINES, "rows have such lines")
+        said += more(len(lines) - MAX_FIGURES, "pairs of task and property are not drawn")
+        return Content("Property control", figures, legend=LEGEND + said)
 
 
 def _figure(task: str, name: str, unit: str, lines: Sequence[tuple[str, tuple[Aim, ...]]]) -> Figure:
     title = f"{task}: {name}"
     return Figure(title, plots.targets(lines, f"{title}, achieved against target", unit))
-
-
-def _more(count: int, what: str) -> str:
-    return f" {count} more {what}." if count > 0 else ""
 
 
 def _aims(points: Sequence[Sequence[float]]) -> tuple[Aim, ...]:

@@ -16,7 +16,7 @@ from ..figures.plots import MAX_MARKS
 from ..figures.router_figures import Line, Seen, by_layer, over_training, overview
 from ..records.record import Record, RecordError, TrainingCosts
 from ..routers.health import KEY, ON_CALIBRATION, PRODUCT_RATE, from_details, is_of_routers
-from .panel import Content, Entry, Panel, by_link
+from .panel import Content, Entry, Panel, by_link, more
 
 MAX_LAYERED = 4
 """Rows that are drawn by layer."""
@@ -70,19 +70,15 @@ class RouterHealthPanel(Panel[Seen]):
     def show(self, entries: Sequence[Entry[Seen]]) -> Content | None:
         """Nothing without a mixture; else rows without one are there for their speed."""
         lines = _lines(entries)
-        routed = [line for line in lines if line.seen.health is not None]
+        routed = [line for line in lines if line.value.health is not None]
         figures = over_training(lines)
         if routed:
             figures = [overview(routed, lines), *(by_layer(line) for line in routed[:MAX_LAYERED]), *figures]
         if not figures:
             return None
-        more = _more(len(routed) - MAX_LAYERED, "have a mixture and are not drawn by layer")
-        more += _more(len(lines) - MAX_MARKS, "are in the records")
-        return Content("Router health", tuple(figures), legend=LEGEND + more)
-
-
-def _more(count: int, what: str) -> str:
-    return f" {count} more rows {what}." if count > 0 else ""
+        said = more(len(routed) - MAX_LAYERED, "rows have a mixture and are not drawn by layer")
+        said += more(len(lines) - MAX_MARKS, "rows are in the records")
+        return Content("Router health", tuple(figures), legend=LEGEND + said)
 
 
 def _speed(training: TrainingCosts | None, rate: Any) -> tuple[float | None, float | None]:
@@ -118,14 +114,14 @@ def _lines(entries: Sequence[Entry[Seen]]) -> list[Line]:
 
 def _merged(known: Line, other: Line) -> Line:
     """The domains of both; a health of another form than the first is not of that model."""
-    first = known.seen.health
-    second = other.seen.health
+    first = known.value.health
+    second = other.value.health
     if first is None:
         return other
     if second is None or first.form != second.form:
         return known
     health = replace(first, domains={**first.domains, **second.domains})
-    return replace(known, seen=replace(known.seen, health=health))
+    return replace(known, value=replace(known.value, health=health))
 
 
 PANEL = RouterHealthPanel()

@@ -18,7 +18,7 @@ from typing import Any
 from ..figures import Figure, Words, plots
 from ..records.record import Record, RecordError
 from ..tables import formatting
-from .panel import Content, Entry, Panel, by_link
+from .panel import Content, Entry, Panel, by_link, more
 
 Fractions = tuple[tuple[float, ...], ...]
 """Per layer the fraction of the routed tokens that each expert gets; a layer's fractions sum to 1."""
@@ -111,7 +111,7 @@ class RouterLoadPanel(Panel[RouterLoad]):
         """The tasks of a row (bits per byte of one domain each, say) make one figure."""
         by_row: dict[str, list[RouterLoad]] = defaultdict(list)
         for entry in entries:
-            by_row[f"{entry.number}  {entry.name}"].append(entry.value)
+            by_row[entry.title].append(entry.value)
         merged = {name: _merged(loads) for name, loads in by_row.items()}
         several = {name: load for name, load in merged.items() if len(load.domains) > 1}
         if not several:
@@ -121,10 +121,8 @@ class RouterLoadPanel(Panel[RouterLoad]):
             if load.before is not None:
                 figures.append(_figure(f"{name}, before training", load.before))
             figures.append(_figure(name, load))
-        more = ""
-        if len(several) > MAX_ROWS:
-            more = f" {len(several) - MAX_ROWS} more rows have a router."
-        return Content("Router load by domain", tuple(figures), legend=LEGEND + more)
+        legend = LEGEND + more(len(several) - MAX_ROWS, "rows have a router")
+        return Content("Router load by domain", tuple(figures), legend=legend)
 
 
 def _merged(loads: Sequence[RouterLoad]) -> RouterLoad:

@@ -104,7 +104,7 @@ def alone(matrix: Matrix, name_of: Naming, who_of: Naming) -> SideBySide:
     columns = tuple(dict.fromkeys(_metrics(matrix)))
     lines = []
     for row in matrix.rows:
-        values = tuple(_score(matrix, row, (task,), metric) for task, metric in columns)
+        values = tuple(_score(matrix, row, (task,), metric, in_unit=True) for task, metric in columns)
         lines.append(Line(who_of(row), name_of(row), values))
     return SideBySide("", columns, tuple(lines))
 
@@ -115,7 +115,7 @@ def _metrics(matrix: Matrix) -> Iterator[tuple[str, str]]:
             yield from ((column.task, name) for name in record.metrics)
 
 
-def _score(matrix: Matrix, row: Row, tasks: Sequence[str], metric: str) -> Shown | None:
+def _score(matrix: Matrix, row: Row, tasks: Sequence[str], metric: str, in_unit: bool = False) -> Shown | None:
     """The mean over our tasks of their main metrics, or a named metric of one task; None unless all have a score."""
     columns = [column for column in matrix.columns if column.task in tasks]
     if len(columns) < len(tasks):
@@ -127,5 +127,7 @@ def _score(matrix: Matrix, row: Row, tasks: Sequence[str], metric: str) -> Shown
     for name in sorted(names):
         scores = scores_of(records, name, matrix.examples)
         units = {record.metrics[name].unit for record in records if name in record.metrics}
-        return Shown(estimate(list(scores.values())), units.pop())
+        # A paper that says 0.85 of what is stored as a fraction is read next to 0.85, not next to 85 %.
+        unit = units.pop() if in_unit or "%" in metric else ""
+        return Shown(estimate(list(scores.values())), unit)
     return None

@@ -63,13 +63,21 @@ class Brief:
         """Those of all rows."""
         return frozenset(one.line.row.backbone for one in self.lines)
 
+    def name(self, line: Line) -> str:
+        """The name of a row, without the backbone where all rows share it."""
+        if len(self.backbones) > 1:
+            return line.name
+        return " · ".join(filter(None, [line.row.label, line.row.variant]))
+
     def texts(self) -> list[list[str]]:
         """What people read of each row under `TITLES`."""
-        several = len(self.backbones) > 1
         found = []
         for one in self.lines:
+            name = self.name(one.line)
+            if one.line.role not in RIVALS:
+                name += f" ({one.line.role})"
             costs = formatting.count(one.line.costs[ACTIVE]), formatting.milliseconds(one.line.costs[LATENCY])
-            found.append([_name(one.line, several), _score_text(one, self.first.unit), _outcome(one), *costs])
+            found.append([visible(name), _score_text(one, self.first.unit), _outcome(one), *costs])
         return found
 
     def _repr_html_(self) -> str:
@@ -167,16 +175,6 @@ def _score_text(one: BriefLine, unit: str) -> str:
     if len(one.tasks) == 1:
         return f"{text} on {visible(one.tasks[0])} alone"
     return f"on {len(one.tasks)} tasks" if one.tasks else text
-
-
-def _name(line: Line, with_backbone: bool) -> str:
-    row = line.row
-    name = line.name
-    if not with_backbone:
-        name = " · ".join(filter(None, [row.label, row.variant]))
-    if line.role not in RIVALS:
-        name += f" ({line.role})"
-    return visible(name)
 
 
 def _outcome(one: BriefLine) -> str:

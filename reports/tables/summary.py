@@ -1,170 +1,184 @@
-"""What was found in a suite, in a few sentences written from the statistics and from nothing else."""
+"""What was found on one family of tasks, in words written from outcomes and intervals and from nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..records.record import Costs
-from ..statistics import Outcome
 from . import formatting
+from .brief import Brief, BriefLine
 from .comparison import Contrast
-from .matrix import Matrix, Row
-from .suite_entries import RIVALS, Family
-from .suite_table import SuiteInfo, row_name
+from .matrix import Matrix
+from .suite_entries import RIVALS
 
 MAX_NAMES = 4
+SURENESS = {"better": 0, "equivalent": 1, "worse": 2}
+"""Which first outcome a reader learns most from; what decides nothing comes last."""
 COSTS: tuple[tuple[str, Callable[[Costs], float | None], bool], ...] = (
     ("active parameters", lambda costs: costs.params_active, False),
     ("size", lambda costs: costs.bytes, False),
     ("latency", lambda costs: costs.latency_ms, True),
 )
 """Name, where it comes from, and whether it is a time: these compare within one type of processor only."""
-OTHERS: tuple[tuple[Outcome, str], ...] = (
-    ("better", "Also better than {baseline}"),
-    ("equivalent", "Equivalent to {baseline}"),
-    ("identical", "Identical to {baseline}"),
-    ("undecided", "Undecided against {baseline}"),
-    ("one seed", "One seed, which decides nothing against {baseline}"),
-    ("worse", "Worse"),
-    ("not comparable", "Not comparable with {baseline}"),
-)
-"""Outcomes that are told after the best, and how the sentence about them begins."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was found on one family of tasks."""
+    """What was found on one family of tasks; controls and ceilings are neither counted nor named before `others`.
 
-    subject: str
-    text: str
+    `title`: a few words. `short`: the effect of the first row with its interval; `sentence`: how sure and at what cost,
+    too. `others`: the best score of all where that is another row's, then controls and ceilings. `counts`: outcome to
+    number of methods. `rank`: the lower, the more a reader learns.
+    """
 
-
-def summaries(matrix: Matrix, info: SuiteInfo, found: Sequence[Contrast]) -> list[Summary]:
-    """One summary per family: who is best against the baseline, by how much, how sure, at what cost."""
-    labels = info.baselines(matrix)
-    known = {row.label for row in matrix.rows}
-    told = []
-    for label in labels:
-        if label not in known:
-            told.append(Summary("Baseline missing", f"{label} was not run, so nothing is compared with it."))
-    if not found and not told:
-        return [Summary("Nothing to compare", f"No row but {' and '.join(labels)} has scores.")]
-    for family in info.families(matrix):
-        members = [contrast for contrast in found if contrast.family == family.name]
-        if members:
-            text = " ".join(_sentences(matrix, info, family, members))
-            told.append(Summary(f"On {family.name.replace('_', ' ')}", text))
-    return told
+    title: str
+    short: str
+    sentence: str
+    others: str
+    counts: dict[str, int]
+    rank: int
 
 
-def _sentences(matrix: Matrix, info: SuiteInfo, family: Family, members: Sequence[Contrast]) -> list[str]:
-    """Methods first; a control or a ceiling wins nothing, it is told at the end."""
-    ranked = sorted(members, key=lambda contrast: -contrast.difference.combined.mean)
-    roles = {contrast.row: info.role(matrix, contrast.row) for contrast in ranked}
-    methods = [contrast for contrast in ranked if roles[contrast.row] in RIVALS]
-    first = first_of(methods)
-    sentences = []
-    if first:
-        sentences += _of_methods(matrix, methods, first)
-    sentences += _best_of_all(matrix, info, family, first, {contrast.row for contrast in methods})
-    for role, title in (("control", "Controls"), ("ceiling", "Ceilings")):
-        others = [contrast for contrast in ranked if roles[contrast.row] == role]
-        if others:
-            told = [f"{_named(contrast)}, {_outcome(contrast)}" for contrast in others[:MAX_NAMES]]
-            sentences.append(f"{title}: {'; '.join(told)}{_and_more(others)}.")
-    return sentences
+def summary(matrix: Matrix, brief: Brief) -> Summary:
+    """Who is best against the baseline, by how much, how sure, at what cost.
+
+    Args:
+        matrix: the records of the suite.
+        brief: the rows of the family.
+
+    Returns:
+        The first row is the method with the largest gain that was shown, else with the largest that was tested.
+    """
+    ranked = [one for one in brief.lines if one.contrast is not None]
+    ranked.sort(key=_gain)
+    methods = [one for one in ranked if one.line.role in RIVALS]
+    best = best_line(matrix, brief)
+    others = " ".join(_of_role(brief, ranked, role) for role in ("control", "ceiling")).strip()
+    first = _first_of(methods)
+    if first is None:
+        return _alone(matrix, brief, best, others)
+    contrast = _contrast(first)
+    counts = dict(Counter(_contrast(one).outcome for one in methods))
+    title, lead = _found(contrast, brief.name(first.line), counts)
+    lead += formatting.effect(contrast.difference.estimate, contrast.unit)
+    sentence = f"{lead} ({_sureness(contrast)}){_cost(matrix, contrast)}."
+    if best is not None and best.line.role != "baseline" and best is not first:
+        others = f"{_best_of_all(matrix, brief, best)} {others}".strip()
+    return Summary(title, f"{lead}.", sentence, others, counts, SURENESS.get(contrast.outcome, len(SURENESS)))
 
 
-def best_row(matrix: Matrix, info: SuiteInfo, family: Family) -> Row | None:
+def best_line(matrix: Matrix, brief: Brief) -> BriefLine | None:
     """The baseline or method with the best mean over all tasks of the family; no control or ceiling is the best."""
-    rows = [row for row in matrix.rows if info.role(matrix, row) in RIVALS and matrix.complete(row, family.columns)]
-    return matrix.best(rows, family.columns)
+    columns = brief.family.columns
+    rivals = {one.line.row: one for one in brief.lines if one.line.role in RIVALS}
+    best = matrix.best([row for row in rivals if matrix.complete(row, columns)], columns)
+    return None if best is None else rivals[best]
 
 
-def first_of(ranked: Sequence[Contrast]) -> Contrast | None:
-    """What the first sentence is about: the largest gain that was shown, else the largest that was tested."""
-    tested = [contrast for contrast in ranked if contrast.p is not None]
-    return next(iter([*_with_outcome(ranked, "better"), *tested, *ranked]), None)
+def _contrast(one: BriefLine) -> Contrast:
+    assert one.contrast is not None
+    return one.contrast
 
 
-def _of_methods(matrix: Matrix, ranked: Sequence[Contrast], best: Contrast) -> list[str]:
-    baseline = best.baseline_row.label
-    if best.outcome == "better":
-        sentences = [f"{best.name} beats {best.baseline} by {_effect(best)}{cost_in_words(matrix, best)}."]
+def _gain(one: BriefLine) -> float:
+    """The largest first."""
+    return -_contrast(one).difference.combined.mean
+
+
+def _first_of(ranked: Sequence[BriefLine]) -> BriefLine | None:
+    better = [one for one in ranked if _contrast(one).outcome == "better"]
+    tested = [one for one in ranked if _contrast(one).p is not None]
+    return next(iter([*better, *tested, *ranked]), None)
+
+
+def _found(first: Contrast, name: str, counts: dict[str, int]) -> tuple[str, str]:
+    """The title, and the sentence up to the effect."""
+    baseline = first.baseline
+    if first.outcome == "better":
+        number = counts["better"]
+        title = f"{number} of {sum(counts.values())} methods beat {baseline}"
+        if number == 1:
+            title = f"{name} beats {baseline}"
+        return title, f"{name} beats {baseline} by "
+    if set(counts) == {"worse"}:
+        return f"Nothing keeps up with {baseline}", f"No method keeps up with {baseline}; the closest: {name}, "
+    if first.outcome == "one seed":
+        title = f"One seed decides nothing against {baseline}"
+    elif first.outcome == "equivalent":
+        title = f"{counts['equivalent']} as good as {baseline}, none better"
     else:
-        shown = "beats"
-        if best.outcome in ("undecided", "one seed"):  # nothing was shown, which is not to say that none beats it
-            shown = "is shown to beat"
-        told = _outcome(best)
-        if best.outcome == "worse":
-            told = "the closest"
-        cost = cost_in_words(matrix, best)
-        sentences = [f"No method {shown} {best.baseline}; {told}: {best.name}, {_effect(best)}{cost}."]
-    for outcome, title in OTHERS:
-        others = [contrast for contrast in _with_outcome(ranked, outcome) if contrast is not best]
-        if others:
-            begin = title.format(baseline=baseline)
-            if outcome == "equivalent":
-                begin += f" (within {_margin(others[0])})"
-            sentences.append(f"{begin}: {_names(others)}.")
-    return sentences
+        title = f"No gain over {baseline} is shown"
+    return title, f"No method is shown to beat {baseline}; {_outcome(first)}: {name}, "
 
 
-def _with_outcome(contrasts: Sequence[Contrast], outcome: Outcome) -> list[Contrast]:
-    return [contrast for contrast in contrasts if contrast.outcome == outcome]
+def _alone(matrix: Matrix, brief: Brief, best: BriefLine | None, others: str) -> Summary:
+    """Without a baseline to compare with, the best score is all there is."""
+    if best is None:
+        words = "No baseline and no method has a score on all of its tasks."
+        return Summary("No score", words, words, others, {}, len(SURENESS) + 2)
+    score, name = _score(matrix, brief, best), brief.name(best.line)
+    words = f"No method is paired with {brief.family.baseline} here; the best score is {score}, of {name}."
+    if best.line.role == "baseline":
+        words = f"No method is paired with {name} here; its score is {score}."
+    return Summary("Nothing to compare", words, words, others, {}, len(SURENESS) + 1)
+
+
+def _score(matrix: Matrix, brief: Brief, one: BriefLine) -> str:
+    unit = brief.first.unit
+    mean = matrix.mean(one.line.row, brief.family.columns).mean
+    return f"{formatting.number(mean, unit)} {formatting.shown_unit(unit)}".strip()
+
+
+def _best_of_all(matrix: Matrix, brief: Brief, best: BriefLine) -> str:
+    """Names the row with the best score, if the first sentence does not: gains are over the baseline of a backbone."""
+    name = brief.name(best.line)
+    if best.contrast is None:
+        name += ", which has no baseline to pair it with"
+    return f"The best score of all, {_score(matrix, brief, best)}, is that of {name}."
+
+
+def _of_role(brief: Brief, ranked: Sequence[BriefLine], role: str) -> str:
+    """ "Controls: random (+8.0), better; and 2 more."; empty where there is none."""
+    members = [one for one in ranked if one.line.role == role]
+    if not members:
+        return ""
+    told = []
+    for one in members[:MAX_NAMES]:
+        contrast = _contrast(one)
+        size = formatting.number(contrast.difference.combined.mean, contrast.unit, signed=True)
+        if contrast.other_backbone:
+            size += f" to {contrast.baseline}"
+        told.append(f"{brief.name(one.line)} ({size}), {_outcome(contrast)}")
+    if len(members) > MAX_NAMES:
+        told.append(f"and {len(members) - MAX_NAMES} more")
+    return f"{role.capitalize()}s: {'; '.join(told)}."
 
 
 def _outcome(contrast: Contrast) -> str:
     return formatting.outcome(contrast.outcome, contrast.difference.margin, contrast.unit)
 
 
-def _margin(contrast: Contrast) -> str:
-    margin = contrast.difference.margin or 0.0
-    return f"±{formatting.number(margin, contrast.unit)} {formatting.points(contrast.unit)}"
-
-
-def _best_of_all(
-    matrix: Matrix, info: SuiteInfo, family: Family, named: Contrast | None, compared: Container[Row]
-) -> list[str]:
-    """Names the row with the best score, if the first sentence does not: gains are over the baseline of a backbone."""
-    best = best_row(matrix, info, family)
-    if best is None or info.role(matrix, best) == "baseline" or (named is not None and named.row == best):
-        return []
-    unit = family.columns[0].unit
-    mean = matrix.mean(best, family.columns).mean
-    score = f"{formatting.number(mean, unit)} {formatting.shown_unit(unit)}".strip()
-    name = row_name(matrix, best)
-    if best not in compared:
-        name += ", which has no baseline to pair it with"
-    return [f"The best score of all, {score}, is that of {name}."]
-
-
-def _effect(contrast: Contrast) -> str:
-    """The size of a difference and how sure it is: "+4.1 [2.0, 6.2] points (p = 0.012, 3 seeds × 4 tasks)"."""
-    difference = contrast.difference
-    size = formatting.effect(difference.estimate, contrast.unit)
-    replicas = f"{_plural(contrast.seeds, 'seed')} × {_plural(difference.tasks, 'task')}"
-    if difference.lost:
-        replicas += f", {_plural(difference.lost, 'pair')} lost"
-    if difference.estimate.covers != "none":
-        replicas += f", interval over {difference.estimate.covers}"
-    return f"{size} ({_sureness(contrast)}, {replicas})"
-
-
 def _sureness(contrast: Contrast) -> str:
-    p = contrast.p
+    """ "p = 0.012, 3 seeds × 4 tasks, interval over seeds and examples"."""
+    difference = contrast.difference
+    p = formatting.p_value(difference.p)
+    words = p if p.startswith("<") else f"= {p}"
+    parts = [f"p {words}"]
     if contrast.outcome == "one seed":
-        return "no p from one seed"
-    if p is None:
-        return contrast.difference.reason or "no measure of spread"
-    text = formatting.p_value(p)
-    if text.startswith("<"):
-        return f"p {text}"
-    return f"p = {text}"
+        parts = ["no p from one seed"]
+    elif difference.p is None:
+        parts = [difference.reason or "no measure of spread"]
+    parts.append(f"{_plural(contrast.seeds, 'seed')} × {_plural(difference.tasks, 'task')}")
+    if difference.lost:
+        parts.append(f"{_plural(difference.lost, 'pair')} lost")
+    if difference.estimate.covers != "none":
+        parts.append(f"interval over {difference.estimate.covers}")
+    return ", ".join(parts)
 
 
-def cost_in_words(matrix: Matrix, contrast: Contrast) -> str:
+def _cost(matrix: Matrix, contrast: Contrast) -> str:
     """What the row costs relative to the baseline, as far as both were measured; times on one type of processor."""
     percents: dict[str, float] = {}
     for name, quantity, timed in COSTS:
@@ -196,24 +210,6 @@ def _relative(percent: float) -> str:
     if times < 100:
         return f"{times:.2g} ×"
     return f"{times:.0f} ×"  # two figures would become "1.2e+02 ×"
-
-
-def _names(contrasts: Sequence[Contrast]) -> str:
-    return ", ".join(map(_named, contrasts[:MAX_NAMES])) + _and_more(contrasts)
-
-
-def _named(contrast: Contrast) -> str:
-    size = formatting.number(contrast.difference.combined.mean, contrast.unit, signed=True)
-    if contrast.other_backbone:
-        size += f" to {contrast.baseline}"
-    return f"{contrast.name} ({size})"
-
-
-def _and_more(contrasts: Sequence[Contrast]) -> str:
-    more = len(contrasts) - MAX_NAMES
-    if more <= 0:
-        return ""
-    return f" and {more} more"
 
 
 def _plural(count: int, noun: str) -> str:

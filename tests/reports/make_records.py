@@ -248,6 +248,7 @@ def _generation() -> list[Record]:
 
 
 if __name__ == "__main__":
+    from sparsebench.reports.page.reading import Reading
     from sparsebench.reports.page.render import render
     from sparsebench.reports.records.store import Problem
     from sparsebench.reports.tables.suite_table import SuiteInfo
@@ -261,4 +262,4 @@ if __name__ == "__main__":
     }
     broken = [Problem(Path("results/quick/records/12ab.json"), "truncated: 300 bytes, the end is missing")]
     speed = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    render(realistic(), broken, Path(sys.argv[1]), infos, speed)
+    render(Reading(records=realistic(), problems=broken, speed=speed), Path(sys.argv[1]), infos)

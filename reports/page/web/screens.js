@@ -12,6 +12,7 @@ const Screens = {
     for (const finding of data.findings) findings.append(make("li", {}, make("a", { href: `#${finding.open}` }, make("b", {}, finding.lead), finding.text)));
     main.append(...Screens.warnings(data), make("h1", {}, `${data.title}: what was found`), findings, about);
     Screens.claims(main, data.claims);
+    Screens.words(main, data.about.words);
     main.append(make("h2", {}, "Tracks"));
     const grid = make("div", { class: "plots" });
     main.append(grid);
@@ -39,6 +40,19 @@ const Screens = {
     return found;
   },
 
+  // What people read from the records: HTML that Python made of Markdown, without tags of its author's.
+  words(main, html) {
+    if (!html) return;
+    const fold = make("details", { id: "words" }, make("summary", {}, "What people read from this"));
+    fold.insertAdjacentHTML("beforeend", html);
+    for (const table of fold.querySelectorAll("table")) {
+      const box = make("div", { class: "box", tabindex: "0", role: "region", "aria-label": table.tHead.textContent.trim() });
+      table.replaceWith(box);
+      box.append(table);
+    }
+    main.append(fold);
+  },
+
   claims(main, claims) {
     if (!claims) return;
     const bar = make("a", { class: "claims", href: "#sheet=claims", "aria-label": `Claims of papers: ${claims.parts.map((part) => `${part.count} ${part.verdict}`).join(", ")}` });
@@ -54,6 +68,7 @@ const Screens = {
     main.append(...Screens.warnings(data).slice(0, 1));
     main.append(make("h1", {}, track.title), make("p", { class: "soft" }, `${data.suites[track.suite].title}: ${track.name} · ${track.measure}`));
     main.append(make("p", { class: "lead" }, track.sentence, " ", ...counts));
+    if (track.others) main.append(make("p", { class: "soft" }, track.others));
     const forest = make("div", { class: "chart", id: "forest" });
     const cloud = make("div", { class: "chart", id: "scatter" });
     const controls = Screens.axes(track, state, () => drawCloud());

@@ -32,8 +32,8 @@ def effects(finding: Finding) -> Iterator[str]:
         yield step_in_words(finding, step)
 
 
-def step_in_words(finding: Finding, step: Step) -> str:
-    """ "A − B: −0.41 [−0.45, −0.37] bits/byte over seeds and examples"."""
+def step_in_short(finding: Finding, step: Step) -> str:
+    """ "A − B: −0.41 [−0.45, −0.37] bits/byte"."""
     first, second = _named(finding.claim, step.first, step.second)
     if step.second in finding.controls:
         second += " (control)"
@@ -42,7 +42,14 @@ def step_in_words(finding: Finding, step: Step) -> str:
     if step.effect is None:
         return f"{first} − {second}: {step.reason}"
     unit = formatting.points(finding.unit)
-    text = f"{first} − {second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
+    return f"{first} − {second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
+
+
+def step_in_words(finding: Finding, step: Step) -> str:
+    """ "A − B: −0.41 [−0.45, −0.37] bits/byte over seeds and examples", and each task where they disagree."""
+    text = step_in_short(finding, step)
+    if step.effect is None:
+        return text
     if step.effect.covers != "none":
         text += f" over {_covers(finding.claim, step.effect.covers, step.seeds)}"
     if step.reason:

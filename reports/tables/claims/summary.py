@@ -1,65 +1,40 @@
-"""What a study found in a suite: the comparisons that its claims name, the verdicts that stand first.
+"""What a study found, in one line for each claim: its verdict, and the effect that the verdict hangs on.
 
 A study has rows that nothing else is compared with than what its claims say: a control of equal size is no method that
-beats a baseline. So its summary is made from the claims, and that of other results from a baseline (`summary`).
+beats a baseline. So its findings are told from its claims, those of other results from a baseline (`tables.summary`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from ..summary import Summary
 from .claim import VERDICTS
-from .document import mark, step_in_words
+from .document import mark, step_in_short
 from .judging import Finding, Step
 
-MOST = 4
-"""Claims of one verdict that are told."""
+
+def surest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Claims of papers before statements of ours, each in the order of verdicts, those that stand before others."""
+    return sorted(findings, key=_doubt)
 
 
-def study_summaries(findings: Sequence[Finding], suite: str) -> list[Summary]:
-    """One summary for each verdict; none for a suite without claims.
-
-    Args:
-        findings: what the records say of each claim.
-        suite: the name of the suite.
-
-    Returns:
-        The summaries.
-    """
-    members = [finding for finding in findings if finding.claim.suite == suite]
-    found = []
-    for verdict in VERDICTS:
-        judged = [finding for finding in members if finding.verdict == verdict]
-        judged.sort(key=lambda finding: not finding.stands)
-        if judged:
-            sentences = list(map(_told, judged[:MOST]))
-            if len(judged) > MOST:
-                sentences.append(f"and {len(judged) - MOST} more")
-            found.append(Summary(verdict.capitalize(), f"{'; '.join(sentences)}."))
-    return found
+def _doubt(finding: Finding) -> tuple[bool, bool, int]:
+    return not finding.claim.published, not finding.stands, VERDICTS.index(finding.verdict)
 
 
 def told_in_full(finding: Finding) -> tuple[str, str]:
     """The verdict, and the statement with the effect that the verdict hangs on."""
-    words = finding.reason or step_in_words(finding, _deciding(finding))
+    words = finding.reason or deciding_effect(finding)
     return f"{finding.verdict.capitalize()}{mark(finding)}: ", f"{finding.claim.statement} ({words})"
 
 
-def _told(finding: Finding) -> str:
-    words = step_in_words(finding, _deciding(finding))
-    if finding.reason:
-        words = finding.reason
-    return f"{finding.claim.id}{mark(finding)}, {words}"
-
-
-def _deciding(finding: Finding) -> Step:
-    """The step that a verdict hangs on: the surest one against the claim, else the least sure one for it."""
+def deciding_effect(finding: Finding) -> str:
+    """The step that a verdict hangs on, in words: the surest one against the claim, else the least sure one for it."""
     against = [step for step in finding.steps if step.verdict == finding.verdict == "fails"]
     if against:
-        return max(against, key=lambda step: _sureness(finding, step))
-    return min(finding.steps, key=lambda step: _sureness(finding, step))
+        return step_in_short(finding, max(against, key=lambda step: _sureness(finding, step)))
+    return step_in_short(finding, min(finding.steps, key=lambda step: _sureness(finding, step)))
 
 
 def _sureness(finding: Finding, step: Step) -> float:

@@ -1,51 +1,27 @@
 """What result folders hold, read for `report` and `compare`: one folder, or several whose rows stand side by side."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.speed import SPEED_FILE
 from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.index.collector import no_collection
 from sparsebench.reports.records.index.database import Index
-from sparsebench.reports.records.index.slim import Whole
 from sparsebench.reports.records.record import Record
-from sparsebench.reports.records.store import Problem, Store
-from sparsebench.reports.records.vouchers import Standing, Vouchers
+from sparsebench.reports.records.store import Store
+from sparsebench.reports.records.vouchers import Vouchers
 from sparsebench.reports.tables.claims import Finding, judge
 
 from ..errors import UsageError
+from ..identity.commits import unknown_commits
 from ..planning.plan_file import planned_claims, planned_records, planned_roles, with_planned_seeds
 
+WORDS = "reading.md"
+"""What people read from a result folder, in Markdown; it lies next to the records."""
 OBJECTION = "objection.md"
 """What the set-up of a study is objected to for, in one line of Markdown; it lies next to the records."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """The slim records of the latest plan of each folder, and what lies beside them.
-
-    `whole` gives the whole record of a slim one while the folders are open, `where` its folder as it was named; `speed`
-    is the first speed file there is.
-    """
-
-    folders: tuple[Path, ...]
-    records: list[Record]
-    problems: list[Problem]
-    examples: ExampleReader
-    whole: Whole
-    where: Callable[[Record], str]
-    standings: list[Standing | None]
-    roles: dict[str, Mapping[str, str]]
-    findings: list[Finding]
-    objection: str
-    speed: Path | None
-
-    @property
-    def title(self) -> str:
-        """The names of the folders."""
-        return " and ".join(folder.resolve().name for folder in self.folders)
 
 
 @contextmanager
@@ -83,9 +59,11 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
             where=lambda record: str(owners[record.id]),
             whole=lambda record: indexes[owners[record.id]].whole(record),
             standings=[Vouchers(folder).standing() for folder in folders],
+            unknown_commits=unknown_commits(records),
             roles=_roles(folders),
             findings=findings,
             objection=" ".join(filter(None, map(objection, folders))),
+            words="\n\n".join(filter(None, (_note(folder, WORDS) for folder in folders))),
             speed=next((folder / SPEED_FILE for folder in folders if (folder / SPEED_FILE).exists()), None),
         )
 
@@ -117,10 +95,14 @@ def _roles(folders: Sequence[Path]) -> dict[str, Mapping[str, str]]:
 
 def objection(folder: Path) -> str:
     """The objection to the study in a result folder, in one line; empty without one. Raises `UsageError`."""
-    path = folder / OBJECTION
+    return " ".join(_note(folder, OBJECTION).split())
+
+
+def _note(folder: Path, name: str) -> str:
+    path = folder / name
     try:
-        return " ".join(path.read_text(encoding="utf-8").split())
+        return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}): it must be one line of Markdown") from error
+        raise UsageError(f"{path} cannot be read ({error}): it must be Markdown") from error

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from sparsebench.reports.page.holding import these_hold_at
 from sparsebench.reports.page.provenance import commits_note
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.page.section import Section
 from sparsebench.reports.page.speed import speed_or_reason
@@ -24,8 +25,7 @@ from ..console import open_console
 from ..discovery.registry import Entry, entries, suites
 from ..documents import ClaimDocument, CompareDocument, ComparisonDocument, ReportDocument
 from ..errors import UsageError, near
-from ..identity.commits import unknown_commits
-from .readings import Reading, open_readings
+from .readings import open_readings
 
 MAX_TERMINAL_ROWS = 40
 
@@ -121,23 +121,7 @@ def write_report(folders: Sequence[Path], out: Path, show: Callable[[Sequence[Br
             show(found[section.anchor])
 
     with open_readings(folders) as reading:
-        page = render(
-            reading.records,
-            reading.problems,
-            out,
-            suite_infos(),
-            reading.speed,
-            reading.findings,
-            reading.standings,
-            objection=reading.objection,
-            unknown_commits=unknown_commits(reading.records),
-            roles=reading.roles,
-            whole=reading.whole,
-            examples=reading.examples,
-            show=take,
-            where=reading.where,
-            title=reading.title,
-        )
+        page = render(reading, out, suite_infos(), take)
     return Report(page, reading, found)
 
 
@@ -158,7 +142,7 @@ def notes(reading: Reading) -> list[str]:
     lines = _skipped(reading)
     if reading.records:  # there are none beside speed runs alone
         lines.append(these_hold_at(reading.standings))
-        lines.append(commits_note(reading.records, unknown_commits(reading.records)))
+        lines.append(commits_note(reading.records, reading.unknown_commits))
     lines += _without_examples(reading)
     report, error = speed_or_reason(reading.speed)
     if report is not None:

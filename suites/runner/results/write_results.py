@@ -3,18 +3,15 @@
 import os
 from pathlib import Path
 
-from sparsebench.reports.page.results_document import Run, results_document
+from sparsebench.reports.page.reading import Reading
+from sparsebench.reports.page.results_document import results_document
 from sparsebench.reports.records.files import write_all
 from sparsebench.reports.records.store import MARKER, StoreError, stores_in
 
 from ..console import open_console
 from ..errors import UsageError
-from ..identity.commits import unknown_commits
 from .readings import open_readings
 from .summary import suite_infos
-
-READING = "reading.md"
-"""What people read from a result folder, in Markdown; it lies next to the records."""
 
 
 def is_collection(folder: Path) -> bool:
@@ -24,8 +21,8 @@ def is_collection(folder: Path) -> bool:
 
 def write_results(folder: Path, out: Path) -> None:
     """Write the document and its pictures into `out`. Raises `StoreError` and `UsageError`."""
-    runs = [_run(store, out) for store in stores_in(folder)]
-    files = results_document(runs, suite_infos())
+    readings = {Path(os.path.relpath(store, out)).as_posix(): _whole(store) for store in stores_in(folder)}
+    files = results_document(readings, suite_infos())
     try:
         write_all(out, files)
     except OSError as error:
@@ -33,19 +30,8 @@ def write_results(folder: Path, out: Path) -> None:
     open_console().print(f"results: {', '.join(str(out / name) for name in files)}", highlight=False, soft_wrap=True)
 
 
-def _run(folder: Path, out: Path) -> Run:
+def _whole(folder: Path) -> Reading:
     with open_readings([folder]) as reading:
         for problem in reading.problems:
             raise UsageError(f"{problem.path}: {problem.reason}; a document shows all records or none")
-    note = folder / READING
-    return Run(
-        path=Path(os.path.relpath(folder, out)).as_posix(),
-        records=reading.records,
-        findings=reading.findings,
-        examples=reading.examples,
-        standing=reading.standings[0],
-        unknown_commits=unknown_commits(reading.records),
-        objection=reading.objection,
-        roles=reading.roles,
-        reading=note.read_text(encoding="utf-8") if note.exists() else "",
-    )
+    return reading

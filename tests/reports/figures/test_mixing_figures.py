@@ -2,11 +2,12 @@
 
 import pytest
 
-from sparsebench.reports.figures.mixing_figures import MAX_ROUNDS, Mixed, by_round, overview, pearson
+from sparsebench.reports.figures.mixing_figures import MAX_ROUNDS, Line, Mixed, by_round, overview, pearson
 from sparsebench.reports.mixing.curves import Mixing
 
 ROUNDS = [(float(step), 0.5) for step in range(40)]
-LINE = Mixed(2, "row · t", "t", Mixing(weight={"a": ROUNDS}, load={"a": {0: ROUNDS, 1: ROUNDS}}), None, "", True)
+MIXED = Mixed(Mixing(weight={"a": ROUNDS}, load={"a": {0: ROUNDS, 1: ROUNDS}}), "", None)
+LINE = Line(2, "row · t", "t", MIXED)
 
 
 def test_correlation_by_hand() -> None:

@@ -14,13 +14,22 @@ AIMS = [Aim(1.0, 1.5, 1.2, 1.4), Aim(2.0, 1.9, 1.5, 2.5)]
 CHARTS = {
     "tradeoff": plots.tradeoff(MARKS, "acc & cost", "params (M)", "acc", True),
     "bars": plots.bars(MARKS, "task", "acc", 40.0),
-    "curves": plots.curves([(MARKS[0], [(0.0, 1.0), (1.0, 0.5)])], "loss", "loss by tokens"),
+    "curves": plots.curves([(MARKS[0].name, [(0.0, 1.0), (1.0, 0.5)])], "loss", "loss by tokens"),
     "speed": plots.speed_ratios([("ours <x>", 2.5), ("slow", 0.8)], "speed"),
     "targets": plots.targets([("1  a", AIMS), ("2  b", AIMS[:1])], "logP", "kcal/mol"),
     "no target": plots.targets([], "t", ""),
     "no mark": plots.bars([], "t", "v"),
     "loads": plots.heat_maps({"code": [[0.25, 0.75]], "law": [[0.5, 0.5]]}, [3], "load"),
 }
+
+
+def test_a_long_name_of_a_speed_run_is_wrapped_and_nothing_of_it_is_lost():
+    name = "MoE forward and backward, 1024/352/8/2, 2048 tokens: transformers"
+    spec = plots.speed_ratios([(name, 2.0), ("short", 1.0)], "speed")
+    lines = spec["data"]["values"][0]["name"].split("\n")
+    assert " ".join(lines) == name and max(map(len, lines)) <= plots.LABEL
+    assert spec["height"]["step"] == plots.LINE_HEIGHT + 12 * (len(lines) - 1)
+    assert spec["layer"][0]["encoding"]["y"]["axis"]["labelExpr"] == r"split(datum.label, '\n')"
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -53,22 +62,27 @@ def test_a_load_is_counted_against_an_even_one():
     assert len(values) == 4
 
 
-def test_pareto_by_hand():
-    marks = [Mark(1, "", 0.5, cost=1), Mark(2, "", 0.4, cost=2), Mark(3, "", 0.6, cost=3), Mark(4, "", 0.6, cost=4)]
-    assert [mark.number for mark in plots.pareto(marks)] == [1, 3]
-    assert [mark.number for mark in plots.pareto(marks, higher_is_better=False)] == [1, 2]
-
-
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), min_size=1, max_size=12), st.booleans())
 def test_the_pareto_front_is_what_nothing_beats(points, up):
-    marks = [Mark(i, "", float(value), cost=float(cost)) for i, (value, cost) in enumerate(points)]
-    front = plots.pareto(marks, up)
+    """The window and the filter as Vega makes them; equal rows and ties at a higher cost lie on the line, too."""
+    window, filter_ = plots.front("cost", "value", up)
+    assert window["window"] == [{"op": "max" if up else "min", "field": "value", "as": "front"}]
+    assert window["frame"] == [None, 0] and filter_["filter"] == "datum['value'] == datum.front"
+    assert [key["field"] for key in window["sort"]] == ["cost", "value"]
     sign = 1 if up else -1
-
-    def beats(a, b):
-        at_least = sign * a.value >= sign * b.value and a.cost <= b.cost
-        return at_least and (a.value != b.value or a.cost != b.cost)
-
-    kept = {(mark.value, mark.cost) for mark in front}
-    expected = {(m.value, m.cost) for m in marks if not any(beats(other, m) for other in marks)}
+    descending = window["sort"][1]["order"] == "descending"
+    ordered = sorted(points, key=lambda point: (point[1], -point[0] if descending else point[0]))
+    running = [max(sign * value for value, _ in ordered[: place + 1]) for place in range(len(ordered))]
+    kept = {point for point, best in zip(ordered, running, strict=True) if sign * point[0] == best}
+    expected = {
+        (value, cost)
+        for value, cost in points
+        if not any(sign * other > sign * value and dear <= cost for other, dear in points)
+    }
     assert kept == expected
+
+
+def test_an_entry_has_its_title_and_its_mark():
+    entry = plots.Entry(3, "row", "t", None)
+    assert entry.title == "3  row"
+    assert entry.mark(2.0, (0.5, 1.0), cost=4.0) == Mark(3, "row", 2.0, (0.5, 1.0), 4.0)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sparsebench.reports.page.html import unpack
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.records.record import to_json
 from sparsebench.reports.records.store import Store
@@ -67,7 +68,14 @@ def report(report_records, tmp_path_factory):
     }
     peer = run | {"name": "theirs", "extra_info": {"role": "peer"}, "stats": {"median": 0.02, "iqr": 0.0, "rounds": 5}}
     speed.write_text(json.dumps({"benchmarks": [run, peer]}))
-    where = {"where": lambda record: "results/mine", "title": "mine", "roles": ROLES}
-    page = render(records, problems, out / "report", INFOS, speed, **where)
+    reading = Reading(
+        records=records,
+        folders=(Path("mine"),),
+        problems=problems,
+        roles=ROLES,
+        where=lambda record: "results/mine",
+        speed=speed,
+    )
+    page = render(reading, out / "report", INFOS)
     text = page.read_text()
     return Report(page, text, unpack(text))

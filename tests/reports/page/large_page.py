@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
@@ -12,4 +13,4 @@ ROWS = 10_000
 
 if __name__ == "__main__":
     info = SuiteInfo(title="Vision", description="", baseline="method 00", unit="image")
-    render(grid(ROWS, 1, 1), [], Path(sys.argv[1]), {"vtab": info})
+    render(Reading(records=grid(ROWS, 1, 1)), Path(sys.argv[1]), {"vtab": info})

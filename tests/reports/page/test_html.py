@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 from sparsebench.reports.page.html import (
     OWN_SCRIPTS,
@@ -14,6 +15,7 @@ from sparsebench.reports.page.html import (
     to_document,
     unpack,
 )
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.section import section
 from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.matrix import matrices
@@ -22,7 +24,7 @@ from sparsebench.reports.tables.suite_table import SuiteInfo
 from ..tables.claims.studies import CLAIM
 
 INFO = SuiteInfo(title="Vision <b>", description="Small images.", baseline="base", unit="image")
-EMPTY = Page(sections=(), records=(), superseded=0, problems=[], speed=None, speed_error=None)
+EMPTY = Page(reading=Reading(records=()), records=())
 
 
 def test_statuses_are_counted_the_good_ones_first(make):
@@ -33,7 +35,8 @@ def test_statuses_are_counted_the_good_ones_first(make):
 def test_the_data_come_back_from_the_page(make):
     record = make.record("base")
     (matrix,) = matrices([record])
-    page = replace(EMPTY, sections=[section(matrix, INFO, "vision")], records=[record], title="a <b> title")
+    reading = Reading(records=[record], folders=(Path("a <b> title"),))
+    page = Page(reading=reading, records=[record], sections=[section(matrix, INFO, "vision")])
     text = render_html(page)
     assert unpack(text) == to_document(page)
     assert "a &lt;b&gt; title" in text and "Vision <b>" not in text
@@ -42,12 +45,19 @@ def test_the_data_come_back_from_the_page(make):
 
 def test_claims_and_where_records_hold_are_told():
     claim = replace(CLAIM, statement="A is <better>.")
-    found = to_document(replace(EMPTY, findings=judge([claim], []), holds="3 of 4 hold"))
+    found = to_document(Page(reading=Reading(records=(), findings=judge([claim], [])), records=(), holds="3 of 4 hold"))
     assert found["about"]["holds"] == "3 of 4 hold."
     assert found["claims"]["total"] == 1
     (sheet,) = found["sheets"]
     assert sheet["blocks"][0]["text"] == "1 claim of papers: 1 is undecided."
     assert sheet["blocks"][1]["rows"][0][1] == "A is <better>."
+
+
+def test_what_people_read_is_html_without_tags_of_theirs():
+    words = "One *point*, <script>x</script>, [evil](javascript:x).\n\n| a |\n| --- |\n| 1 |\n"
+    found = to_document(Page(reading=Reading(records=(), words=words), records=()))["about"]["words"]
+    assert "<p>One <em>point</em>, &lt;script&gt;" in found and "<table>" in found and "href" not in found
+    assert to_document(EMPTY)["about"]["words"] == ""
 
 
 def test_what_others_made_is_as_they_published_it():

@@ -1,8 +1,9 @@
 """What the picture of all suites shows: which tasks, which rows, and what came of them."""
 
 from sparsebench.reports.page.overview import MAX_DOTS, overview
+from sparsebench.reports.page.reading import Reading
+from sparsebench.reports.page.result_section import suites_of
 from sparsebench.reports.records.record import Costs
-from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
 INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image", controls={"copies": [{}]})
@@ -14,8 +15,8 @@ def side(make, label, low, task="t", **cell):
 
 
 def plots(records, info=INFO):
-    (suite,) = overview(matrices(records), {"vtab": info})
-    return suite.plots
+    (suite,) = suites_of(Reading(records=records), {"vtab": info})
+    return overview(suite.headlines)
 
 
 def test_rows_are_sorted_and_say_what_came_of_them(make):
@@ -29,6 +30,7 @@ def test_rows_are_sorted_and_say_what_came_of_them(make):
         ("bad", "worse"),
     ]
     assert plot.title == "t, accuracy (%) · vit-tiny"
+    assert plot.found == "2 of 3 methods beat base", "the control is none"
     assert plot.dots[1].value.mean == 71.0
     assert plot.dots[1].cost == 1000
 
@@ -71,22 +73,11 @@ def test_each_baseline_has_the_tasks_that_most_rows_were_run_on(make):
 
 
 def test_a_single_row_is_no_plot_and_long_lists_are_cut(make):
-    assert plots(side(make, "base", 0.5)) == ()
+    assert plots(side(make, "base", 0.5)) == []
     records = [r for i in range(MAX_DOTS + 3) for r in side(make, f"row {i}", 0.01 * i)]
     (plot,) = plots(records)
     assert len(plot.dots) == MAX_DOTS
     assert plot.dots[0].name == f"row {MAX_DOTS + 2}"
-
-
-def test_only_suites_that_are_presented(make):
-    assert overview(matrices(side(make, "base", 0.5)), {}) == []
-
-
-def test_a_suite_of_two_result_folders_has_one_heading(make):
-    first = matrices(side(make, "base", 0.5) + side(make, "x", 0.6))
-    second = matrices(side(make, "base", 0.5, task="u") + side(make, "y", 0.6, task="u"))
-    (suite,) = overview([*first, *second], {"vtab": INFO})
-    assert [plot.title.partition(",")[0] for plot in suite.plots] == ["t", "u"]
 
 
 def test_the_baseline_is_never_cut_away(make):

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from sparsebench.reports.page.html import unpack
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.records.store import StoreError
 from sparsebench.reports.records.vouchers import Standing
@@ -103,26 +104,28 @@ def test_what_the_reader_must_find(report):
 
 
 def test_the_same_records_give_the_same_bytes(report, make, tmp_path):
-    pages = [render(make.realistic(), [], tmp_path / name, INFOS).read_bytes() for name in ("a", "b")]
+    pages = [render(Reading(records=make.realistic()), tmp_path / name, INFOS).read_bytes() for name in ("a", "b")]
     assert pages[0] == pages[1]
 
 
 def test_no_records_at_all_and_only_failures(make, tmp_path):
-    empty = render([], [], tmp_path, INFOS).read_text()
+    empty = render(Reading(records=[]), tmp_path, INFOS).read_text()
     Page(empty)
     assert unpack(empty)["tracks"] == []
-    text = render([make.record("linear probe", status="failed", reason="why")], [], tmp_path, INFOS).read_text()
+    text = render(
+        Reading(records=[make.record("linear probe", status="failed", reason="why")]), tmp_path, INFOS
+    ).read_text()
     assert "why" in json.dumps(unpack(text)["sheets"])
 
 
 def test_an_unknown_suite_goes_by_its_name(make, tmp_path):
-    render([make.record(cell={"suite": "new/one"})], [], tmp_path, INFOS)
+    render(Reading(records=[make.record(cell={"suite": "new/one"})]), tmp_path, INFOS)
     assert (tmp_path / "table-new-one.md").exists()
 
 
 def test_records_of_older_code_are_counted(make, tmp_path):
     old = make.record("linear probe", code="1", id="k-1", finished="2026-01-01")
-    found = unpack(render([old, make.record("linear probe")], [], tmp_path, INFOS).read_text())
+    found = unpack(render(Reading(records=[old, make.record("linear probe")]), tmp_path, INFOS).read_text())
     assert "1 of older code not shown" in found["about"]["line"]
     assert "k-1" not in json.dumps(found)
 
@@ -130,14 +133,14 @@ def test_records_of_older_code_are_counted(make, tmp_path):
 def test_where_the_records_hold_is_told_and_rows_that_do_not_are_marked(make, tmp_path):
     records = [make.record(label, code=label, seed=seed) for label in ("linear probe", "LoRA r=8") for seed in range(3)]
     standing = standing_of(covered=1, outside=1)
-    found = unpack(render(records, [], tmp_path, INFOS, standings=[standing]).read_text())
+    found = unpack(render(Reading(records=records, standings=[standing]), tmp_path, INFOS).read_text())
     note = "Records made by 0123abc; 1 of 2 code paths hold at abcdef01; 1 do not"
     assert found["about"]["holds"].startswith(note)
     for name in ("table-vtab.md", "table-vtab.tex"):
         assert note in (tmp_path / name).read_text()
     marked = {row["name"]: row["other"] for row in found["tracks"][0]["rows"] if row["other"]}
     assert marked == {"LoRA r=8": "3 of 3 records are of code that gives another score now"}
-    none = unpack(render(records, [], tmp_path, INFOS).read_text())
+    none = unpack(render(Reading(records=records), tmp_path, INFOS).read_text())
     assert not any(row["other"] for row in none["tracks"][0]["rows"])
     assert "no cell of these records has been run again" in none["about"]["holds"]
 
@@ -157,15 +160,16 @@ def standing_of(**states):
 
 def test_commits_that_are_not_here_are_told(make, tmp_path):
     record = make.record("linear probe", environment={"commit": "abcdef012345"})
-    found = unpack(render([record], [], tmp_path, INFOS, unknown_commits={"abcdef012345"}).read_text())
+    found = unpack(render(Reading(records=[record], unknown_commits={"abcdef012345"}), tmp_path, INFOS).read_text())
     told = "Commits: 1 of 1 records name a commit that this repository does not have (abcdef01)."
     assert found["about"]["warnings"] == [told]
-    assert unpack(render([record], [], tmp_path, INFOS).read_text())["about"]["warnings"] == []
+    assert unpack(render(Reading(records=[record]), tmp_path, INFOS).read_text())["about"]["warnings"] == []
 
 
 def test_a_broken_speed_file_does_not_hide_the_scores(make, tmp_path):
     (tmp_path / "speed.json").write_text("{")
-    page = render([make.record("linear probe")], [], tmp_path, INFOS, tmp_path / "speed.json")
+    reading = Reading(records=[make.record("linear probe")], speed=tmp_path / "speed.json")
+    page = render(reading, tmp_path, INFOS)
     found = unpack(page.read_text())
     assert found["tracks"]
     assert "is not the JSON of pytest-benchmark" in json.dumps(found["sheets"])
@@ -174,7 +178,7 @@ def test_a_broken_speed_file_does_not_hide_the_scores(make, tmp_path):
 def test_a_folder_that_cannot_be_written(make, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
-        render([make.record()], [], tmp_path / "file" / "out", INFOS)
+        render(Reading(records=[make.record()]), tmp_path / "file" / "out", INFOS)
 
 
 def test_twice_the_records_take_twice_the_work(make, tmp_path):
@@ -183,7 +187,7 @@ def test_twice_the_records_take_twice_the_work(make, tmp_path):
 
     def calls(rows: int, seeds: int) -> int:
         profile = cProfile.Profile()
-        profile.runcall(render, make.grid(rows, 2, seeds, "vtab"), [], tmp_path, infos)
+        profile.runcall(render, Reading(records=make.grid(rows, 2, seeds, "vtab")), tmp_path, infos)
         return sum(entry.callcount for entry in profile.getstats())
 
     calls(2, 2)  # what is imported and compiled once
@@ -209,6 +213,6 @@ def test_huge_numbers_and_malformed_router_loads_do_not_stop_the_report(make, tm
         records.append(make.record("base", seed=seed, score=make.metric(0.5, stderr=9e99), details=details))
         records.append(make.record("a", seed=seed, score=make.metric((seed - 1) * 9e99, stderr=9e99)))
     info = SuiteInfo(title="V", description="", baseline="base", unit="image")
-    found = unpack(render(records, [], tmp_path, {"vtab": info}).read_text())
+    found = unpack(render(Reading(records=records), tmp_path, {"vtab": info}).read_text())
     assert "Not drawn: " in json.dumps(found["sheets"])
     assert "e+102" in found["tracks"][0]["rows"][-1]["stext"], "a power of ten, not a hundred digits"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparsebench.reports.page.section import section
+from sparsebench.reports.page.section import HERE, section
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
@@ -16,7 +16,7 @@ def test_a_section_holds_all_of_a_suite(make):
     assert found.anchor == "vision"
     assert [entry.row.label for entry in found.table.lines] == ["base", "a"]
     assert [line.line.row.label for line in found.briefs[0].lines] == ["base"]
-    assert found.summaries
+    assert [one.brief for one in found.headlines] == found.briefs
     assert len(found.notes.not_applicable) == 1
 
 
@@ -25,4 +25,6 @@ def test_published_figures_are_compared_on_tasks_of_the_same_name_only(make, tas
     (matrix,) = matrices([make.record("base", task, cell={"suite": "vtab"})])
     found = section(matrix, INFO, "x")
     assert bool(found.compared) == shared
+    assert all(line.name == "base" for block in found.compared for line in block.lines if line.who == HERE)
+    assert all(any(line.who == HERE for line in block.lines) for block in found.compared)
     assert found.published

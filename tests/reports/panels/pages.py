@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsebench.reports.page.html import unpack
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.records.record import Record
 from sparsebench.reports.tables.suite_table import SuiteInfo
@@ -15,7 +16,7 @@ INFOS = {"vtab": SuiteInfo(title="T", description="", baseline="row 00", unit="m
 
 def page(folder: Path, *records: Record) -> str:
     """The sheets of the page as text; the row "row 00" comes first."""
-    return as_text(unpack(render(records, [], folder, INFOS).read_text()))
+    return as_text(unpack(render(Reading(records=records), folder, INFOS).read_text()))
 
 
 def as_text(document: dict[str, Any]) -> str:

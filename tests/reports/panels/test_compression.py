@@ -1,7 +1,7 @@
 """The panel of compression: what each link took away in words, bytes, similarities; what is named and what is not."""
 
 from sparsebench.reports.figures.plots import MAX_MARKS
-from sparsebench.reports.panels.compression import MAX_TASKS
+from sparsebench.reports.panels.compression import PANEL
 
 from .pages import cells, page, section
 
@@ -81,7 +81,7 @@ def test_layers_zeros_and_the_search(make, tmp_path):
         "masked": "37.5 % zeros in 2 matrices, 1 by magnitude for want of tokens",
         "searched": "8 of 16 experts (0 to 8 left by layer), experts 32 wide, layers or blocks 1, 2 bits",
     }
-    assert 'chart "Similarity by block"' in part and "0.500 0.900 0.950" in part
+    assert 'chart "t: similarity by block"' in part and "0.500 0.900 0.950" in part
     assert "against stored bytes" in part
 
 
@@ -98,7 +98,7 @@ def test_the_amount_is_bounded_and_what_makes_no_sense_is_named(make, tmp_path):
     records = [make.record(f"row {n}", details=experts(bytes_after=50.0 + n)) for n in range(MAX_MARKS + 2)]
     part = section("Compression", tmp_path / "many", *records)
     assert "2 more rows are in the records" in part
-    tasks = [make.record("row", f"t{n}", details=experts()) for n in range(MAX_TASKS + 2)]
+    tasks = [make.record("row", f"t{n}", details=experts()) for n in range(PANEL.most_tasks + 2)]
     assert "2 more tasks are in the records" in section("Compression", tmp_path / "tasks", *tasks)
     broken = {"compression": note(100, 50, zeros_up=[(0, [2.0])])}
     text = page(tmp_path / "broken", make.record("row", details=broken))

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from sparsebench.reports.page.html import unpack
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.panels.molecules import MAX_MOLECULES, MAX_SETS, PANEL, Drawn, MoleculeSet, to_details
 from sparsebench.reports.records.record import RecordError
@@ -64,7 +65,7 @@ def test_sets_are_capped_and_the_page_says_so(make, tmp_path):
     text = page(tmp_path, *records)
     assert len(titles(text)) == MAX_SETS
     assert "2 more sets are in the records." in text
-    assert "1 more set is in the records." in page(tmp_path, *records[:-1])
+    assert "1 more sets are in the records." in page(tmp_path, *records[:-1])
     assert "in the records." not in page(tmp_path, *records[:-2])
 
 
@@ -77,7 +78,7 @@ def test_large_sets_are_cut(make, tmp_path):
 def test_texts_are_escaped_and_what_cannot_be_read_is_shown(make, tmp_path):
     bad = '"><script>alert(1)</script>'
     drawn = MoleculeSet(f"title {bad}", "path", (Drawn(f"C{bad}", f"caption {bad}"), Drawn("")))
-    html = render([make.record(details=to_details([drawn]))], [], tmp_path, INFOS).read_text()
+    html = render(Reading(records=[make.record(details=to_details([drawn]))]), tmp_path, INFOS).read_text()
     assert "alert(1)" not in html, "packed"
     text = as_text(unpack(html))
     assert f"not drawn 'C{bad}'" in text

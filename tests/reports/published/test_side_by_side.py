@@ -55,3 +55,13 @@ def test_several_metrics_of_a_task_are_told_apart_by_name(make):
     shown = alone(matrix, lambda row: "all of it", lambda row: "stand-in")
     assert shown.columns == (("t1", "FCD/Test"), ("t1", "valid"))
     assert [(line.who, line.name, line.texts) for line in shown.lines] == [("stand-in", "all of it", ["2.000", "50.0"])]
+
+
+def test_a_fraction_is_shown_as_the_paper_shows_it(make):
+    """ "validity (%)" of a paper is per cent, its "Scaf/Test" a fraction."""
+    block = PublishedTable("s", (), ("t1", "t1"), ("validity (%)", "Scaf/Test"), ("x",), (("97.0", "0.99"),))
+    metrics = {"accuracy": make.metric(0.1), "validity": make.metric(0.9, stderr=None)}
+    metrics["Scaf/Test"] = make.metric(0.8, stderr=None)
+    (matrix,) = matrices([make.record("x", "t1", metrics=metrics)])
+    _, ours = beside(block, matrix, {"t1": ("t1",)}, lambda row: row.label, lambda row: "ours").lines
+    assert ours.texts == ["90.0", "0.800"]

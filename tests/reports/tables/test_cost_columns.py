@@ -6,6 +6,7 @@ import io
 import pytest
 
 from sparsebench.reports.page.html import unpack
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.records.record import Link, TeacherCosts, TrainingCosts
 from sparsebench.reports.tables.dataframe import to_frame
@@ -56,7 +57,7 @@ def test_nothing_is_added_where_no_record_has_them(make, tmp_path):
     table = table_of([make.record("old"), make.record("new")])
     assert table.training_titles == ()
     assert not any(title in to_markdown(table) for title in TITLES)
-    assert rows_of(render([make.record("old")], [], tmp_path, {"vtab": INFO}))[0] == []
+    assert rows_of(render(Reading(records=[make.record("old")]), tmp_path, {"vtab": INFO}))[0] == []
 
 
 def rows_of(page):
@@ -66,7 +67,7 @@ def rows_of(page):
 
 
 def test_the_page_has_columns_of_them(records, tmp_path):
-    titles, rows = rows_of(render(records, [], tmp_path, {"vtab": INFO}))
+    titles, rows = rows_of(render(Reading(records=records), tmp_path, {"vtab": INFO}))
     assert titles == list(TITLES)
     assert sorted([row[f"t{number}t"] for number in range(4)] for row in rows) == [
         ["1.5 k", "3 G", "1 min 15 s", "2 MB"],
@@ -96,7 +97,7 @@ def test_a_teacher_has_columns_of_its_own(with_teacher, tmp_path):
     assert old.endswith("| – | – | – | – |") and taught.endswith("| 5 k | 500 | 2 G | 2.0 s |")
     header, *_ = csv.reader(io.StringIO(to_csv(table)))
     assert tuple(header[-4:]) == TEACHER_TITLES
-    titles, rows = rows_of(render(with_teacher, [], tmp_path, {"vtab": INFO}))
+    titles, rows = rows_of(render(Reading(records=with_teacher), tmp_path, {"vtab": INFO}))
     assert titles == [*TITLES, *TEACHER_TITLES]
     assert ["5 k", "500", "2 G", "2.0 s"] in [[row[f"t{number}t"] for number in range(4, 8)] for row in rows]
     frame = to_frame(with_teacher)

@@ -4,6 +4,7 @@ import dataclasses
 
 from sparsebench.reports.page.holding import NEVER
 from sparsebench.reports.page.html import unpack
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.claims import judge
 from sparsebench.reports.tables.claims.document import (
@@ -54,12 +55,12 @@ def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
     row = next(line for line in text.splitlines() if line.startswith("| C1"))
     for part in ("A < B in bits; net, t", "| holds ✓ |", "−1.010 [−1.035, −0.985] bits/byte", "| 3 |", "12 s"):
         assert part in row
-    page = unpack(render(found, [], tmp_path, INFOS, findings=findings).read_text())
+    page = unpack(render(Reading(records=found, findings=findings), tmp_path, INFOS).read_text())
     assert (tmp_path / "claims.md").read_text() == text
     (sheet,) = [sheet for sheet in page["sheets"] if sheet["id"] == "claims"]
     assert page["claims"]["total"] == 2
     assert sheet["blocks"][0]["text"].startswith("2 claims of papers: 1 holds, 1 fails")
-    without = unpack(render(found, [], tmp_path / "without", INFOS).read_text())
+    without = unpack(render(Reading(records=found), tmp_path / "without", INFOS).read_text())
     assert without["claims"] is None and all(sheet["id"] != "claims" for sheet in without["sheets"])
     assert not (tmp_path / "without" / "claims.md").exists()
 
@@ -75,6 +76,8 @@ def test_an_objection_stands_at_the_top(records, tmp_path):
     findings = judge([CLAIM], records({"A": 1.0, "B": 2.0}))
     objection = "Objected to <until> it is made again."
     assert to_markdown(findings, objection=objection).splitlines()[2] == f"**{objection}**"
-    page = render(records({"A": 1.0, "B": 2.0}), [], tmp_path, INFOS, findings=findings, objection=objection)
+    page = render(
+        Reading(records=records({"A": 1.0, "B": 2.0}), findings=findings, objection=objection), tmp_path, INFOS
+    )
     assert unpack(page.read_text())["about"]["warnings"][0] == objection
     assert (tmp_path / "claims.md").read_text() == to_markdown(findings, [NOTE], objection)

@@ -1,12 +1,12 @@
-"""The summary of a study: the comparisons that its claims name, and no baseline that they do not."""
+"""What a study found: the comparisons that its claims name, and no baseline that they do not."""
 
 import dataclasses
-import json
 
 from sparsebench.reports.page.html import unpack
+from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.claims import judge
-from sparsebench.reports.tables.claims.summary import MOST, study_summaries
+from sparsebench.reports.tables.claims.summary import deciding_effect, surest_first, told_in_full
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
 from .studies import CLAIM
@@ -19,21 +19,21 @@ def test_each_verdict_is_told_with_the_step_it_hangs_on(records):
         dataclasses.replace(CLAIM, id="C2", rows=("A", "B", "D"), relation="first"),
         dataclasses.replace(CLAIM, id="C3", rows=("A", "none")),
     ]
-    told = {summary.subject: summary.text for summary in study_summaries(judge(claims, found), "llm")}
-    assert told["Holds"].startswith("C1 ✓, A − C: −0.2")
-    assert told["Fails"].startswith("C2 ✓, A − D: +0.8")
-    assert told["Undecided"] == "C3, A − none: none has no score on t."
-    assert study_summaries(judge(claims, found), "vtab") == []
+    first, second, third = judge(claims, found)
+    assert deciding_effect(first).startswith("A − C: −0.2")
+    lead, words = told_in_full(second)
+    assert lead == "Fails ✓: " and words.startswith(f"{CLAIM.statement} (A − D: +0.8")
+    assert deciding_effect(third) == "A − none: none has no score on t"
 
 
-def test_what_stands_comes_first_and_many_are_counted(records):
+def test_what_stands_comes_first_and_ours_after_papers(records):
     """D5: of two claims of one level the one is told that stands."""
-    near = [dataclasses.replace(CLAIM, id=f"N{number}") for number in range(MOST)]
+    near = [dataclasses.replace(CLAIM, id=f"near {number}") for number in range(4)]
     far = dataclasses.replace(CLAIM, id="far", rows=("A", "C"))
-    findings = judge([*near, far], records({"A": 1.0, "B": 1.025, "C": 9.0}))
-    (summary,) = study_summaries(findings, "llm")
-    assert summary.text.startswith("far ✓, ")
-    assert summary.text.endswith("; and 1 more.")
+    ours = dataclasses.replace(far, id="ours", ours=True)
+    findings = judge([ours, *near, far], records({"A": 1.0, "B": 1.025, "C": 9.0}))
+    ids = [finding.claim.id for finding in surest_first(findings)]
+    assert ids[:2] == ["far", "near 0"] and ids[-1] == "ours"
 
 
 def test_the_page_of_a_study_compares_what_its_claims_name(records, tmp_path):
@@ -41,8 +41,9 @@ def test_the_page_of_a_study_compares_what_its_claims_name(records, tmp_path):
     infos = {"llm": SuiteInfo(title="Language", description="", baseline="probe", unit="token")}
     found = records({"A": 1.0, "B": 2.0, "probe": 9.0})
     roles = {"llm": {"B": "control"}}
-    page = render(found, [], tmp_path, infos, findings=judge([CLAIM], found, roles=roles), roles=roles).read_text()
+    page = render(
+        Reading(records=found, findings=judge([CLAIM], found, roles=roles), roles=roles), tmp_path, infos
+    ).read_text()
     document = unpack(page)
     assert document["findings"][0]["lead"] == "Holds ✓: "
     assert "A − B (control): −1.010" in document["findings"][0]["text"]
-    assert "C1 ✓, A − B (control): −1.010" in json.dumps(document, ensure_ascii=False)

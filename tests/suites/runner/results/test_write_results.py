@@ -13,7 +13,7 @@ from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.plan_file import PLAN_FILE, write_plan
 from sparsebench.suites.runner.planning.profile import load_profile
-from sparsebench.suites.runner.results.readings import OBJECTION, objection
+from sparsebench.suites.runner.results.readings import OBJECTION, WORDS, objection, open_readings
 from sparsebench.suites.runner.results.summary import write_report
 from sparsebench.suites.runner.results.write_results import is_collection, write_results
 
@@ -47,7 +47,7 @@ def test_the_document_links_the_folders_from_where_it_lies(collection: Path, tmp
     assert (tmp_path / "docs" / "overview-wide-dark.svg").exists()
 
 
-def test_an_objection_to_a_study_is_at_the_top_of_its_page_and_its_documents(collection: Path, tmp_path: Path) -> None:
+def test_an_objection_to_a_study_is_told_wherever_its_findings_are(collection: Path, tmp_path: Path) -> None:
     folder = collection / "smoke"
     claim = {"id": "C1", "statement": "s", "source": "s", "tasks": ["t"], "metric": "m", "rows": ["a", "b"]}
     plan = json.loads((folder / PLAN_FILE).read_text())
@@ -58,11 +58,17 @@ def test_an_objection_to_a_study_is_at_the_top_of_its_page_and_its_documents(col
     line = "Objected to: its control learns more. Until it is made again."
     write_results(collection, tmp_path / "docs")
     text = (tmp_path / "docs" / "RESULTS.md").read_text()
-    assert text.partition("### [../results/smoke]")[2].splitlines()[2] == f"**{line}**"
+    section = text.partition("## [../results/smoke]")[2]
+    assert section.splitlines()[0].endswith(": set-up objected to, see the end of this section")
+    assert f"### Doubt\n\n- **{line}**\n" in section
     write_report([folder], tmp_path / "page")
     assert (tmp_path / "page" / "claims.md").read_text().splitlines()[2] == f"**{line}**"
     page = unpack((tmp_path / "page" / "index.html").read_text())
     assert page["about"]["warnings"][0] == line
+    assert page["about"]["words"] == ""
+    (folder / WORDS).write_text("We *read* this.")
+    with open_readings([folder]) as reading:
+        assert reading.words == "We *read* this."
     (folder / OBJECTION).write_bytes(b"\xff")
     with pytest.raises(UsageError, match=r"objection\.md cannot be read"):
         objection(folder)

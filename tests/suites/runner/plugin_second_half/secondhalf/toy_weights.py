@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparsebench.reports.figures import Figure, Words, plots
-from sparsebench.reports.figures.plots import Mark
 from sparsebench.reports.panels.panel import Content, Entry, Panel
 from sparsebench.reports.records.record import Record, RecordError
 
@@ -37,11 +36,8 @@ class MixtureWeights(Panel[Weights]):
 
 
 def _figure(entry: Entry[Weights]) -> Figure:
-    lines = []
-    rows = []
-    for number, (name, points) in enumerate(sorted(entry.value.items()), start=1):
-        lines.append((Mark(number, name, 0.0), points))
-        rows.append((name, f"{points[0][1]:.3f}", f"{points[-1][1]:.3f}"))
+    lines = sorted(entry.value.items())
+    rows = [(name, f"{points[0][1]:.3f}", f"{points[-1][1]:.3f}") for name, points in lines]
     title = f"{entry.name} · {entry.task}"
     words = Words(("domain", "first", "last"), tuple(rows))
     return Figure(title, plots.curves(lines, title, "share"), words=words)
