@@ -50,13 +50,22 @@ def new_compiler() -> None:
     torch._dynamo.config.recompile_limit = RECOMPILED
 
 
-def skip_what_cannot_be(name: str, cell: Cell, tokens: int, dtype: torch.dtype) -> None:
+def why_not(name: str, cell: Cell, tokens: int, dtype: torch.dtype) -> str | None:
+    """Why a variant is left out; None if it is not."""
     if name.endswith(COMPILED) and not FULL and (tokens > 1 or "batched_mm" not in name):
-        pytest.skip("compiling takes long: sparsebench speed --full runs it")
+        return "compiling takes long: sparsebench speed --full runs it"
     if "batched_mm" in name and tokens > 1:
-        pytest.skip("batched_mm copies the weights of the chosen experts for each token")
+        return "batched_mm copies the weights of the chosen experts for each token"
     if "grouped_mm" in name and cell.hidden * dtype.itemsize % 16:
-        pytest.skip("grouped_mm refuses rows that are no multiple of 16 bytes")
+        return "grouped_mm refuses rows that are no multiple of 16 bytes"
+    return None
+
+
+def layer_of(name: str, cell: Cell, tokens: int, dtype: torch.dtype) -> nn.Module:
+    reason = why_not(name, cell, tokens, dtype)
+    if reason is not None:
+        pytest.skip(reason)
+    return make(name, cell, dtype)
 
 
 @lru_cache(maxsize=1)
@@ -110,8 +119,7 @@ def test_moe_forward(
     x = random_tokens(tokens, cell, dtype)
 
     def variant(name: str) -> Variant:
-        skip_what_cannot_be(name, cell, tokens, dtype)
-        layer = make(name, cell, dtype).eval()
+        layer = layer_of(name, cell, tokens, dtype).eval()
         check(name, layer, cell, x)
         return of_model(lambda: layer(x), ROLES[name], layer, x, floor_seconds=floor_seconds(cell, x))
 
@@ -128,7 +136,8 @@ def test_moe_forward(
 def test_moe_forward_with_cold_weights(
     name: str, dtype: torch.dtype, cell: Cell, compare: Callable[..., Timed], target: Callable[..., None]
 ) -> None:
-    many = copies(cell.weights(cell.experts) * dtype.itemsize, len(FORWARD))
+    made = sum(why_not(other, cell, 1, dtype) is None for other in FORWARD)
+    many = copies(cell.weights(cell.experts) * dtype.itemsize, made)
     group = f"MoE forward, {cell}, 1 tokens, {str(dtype).removeprefix('torch.')}, cold weights"
     timed = compare(
         name,
@@ -144,10 +153,10 @@ def test_moe_forward_with_cold_weights(
 
 def cold(name: str, cell: Cell, dtype: torch.dtype, many: Copies) -> Variant:
     """All copies with all tokens. A dense layer has one set of weights, all of which each token reads: more copies."""
-    skip_what_cannot_be(name, cell, 1, dtype)
     tokens = token_for_each_expert(cell, dtype)
     is_dense = ROLES[name] == "floor"
-    layers = [make(name, cell, dtype).eval() for _ in range(many.count * (len(tokens) if is_dense else 1))]
+    number_of = many.count * (len(tokens) if is_dense else 1)
+    layers = [layer_of(name, cell, 1, dtype).eval() for _ in range(number_of)]
     calls = []
     for number, x in enumerate(tokens):
         check(name, layers[0], cell, x)
@@ -182,9 +191,8 @@ def test_moe_step(
 
 
 def step_of(name: str, tokens: int, dtype: torch.dtype, cell: Cell) -> Variant:
-    skip_what_cannot_be(name, cell, tokens, dtype)
     kept = name.endswith("kept gradients")
-    layer = make(NAME if kept else name, cell, dtype).train()
+    layer = layer_of(NAME if kept else name, cell, tokens, dtype).train()
     if kept:
         assert isinstance(layer, MoEFFN)
         layer.experts.accumulate = True
