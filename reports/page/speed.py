@@ -36,7 +36,7 @@ Fastest = dict[tuple[Any, Any], tuple[float, str]]
 
 SCATTERS = " ~"
 LEGEND = (
-    "~: the ratio scatters, its quartiles over the rounds are more than a tenth of it apart, also when timed again. "
+    "~: the ratio scatters, its quartiles over the rounds are more than a tenth of it apart. "
     "Times its floor: over the least that the operations, or the bytes of the weights, take at the rates of a matrix "
     "product and of a plain sum in the same run."
 )
@@ -49,7 +49,7 @@ class SpeedLine:
     Of ours, `peer` is the fastest peer of the group, `ratio` its median over ours (above 1, ours is faster) and `floor`
     the median of the group's floor over ours (1 is the best possible). `least` are the seconds that the operations of
     the work, or the bytes that it reads, take at this machine's own rates; `scatters` says that the quartiles of the
-    ratio over the rounds are further apart than a tenth of it, a second time, too.
+    ratio over the rounds are further apart than a tenth of it.
     """
 
     group: str

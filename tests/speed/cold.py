@@ -1,8 +1,8 @@
 """Weights that no cache holds: copies of a layer are used in turn, as a model goes through its layers."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 MEMORY = 1 << 30
 """Bytes that all copies of a group may have, unless one of each has more."""
@@ -12,7 +12,8 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-class Copies(NamedTuple):
+@dataclass(frozen=True)
+class Copies:
     """How many there are of each layer of a group, and what that comes to."""
 
     count: int

@@ -1,6 +1,7 @@
 """Speed runs: one thread unless a file says otherwise, few rounds, and what was run beside each time in the JSON."""
 
 import gc
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -8,11 +9,15 @@ import pytest
 
 from sparsebench.models.native.forms import by_rules
 
-from .groups import Timed, Variant, time_group
+from .groups import Allowance, Timed, Variant, time_group
 from .rounds import CPU, REPLAYED, Clock, threads
+from .scope import FULL
 from .targets import register, target
 
 __all__ = ["target"]
+
+SECOND_ROUNDS = math.inf if FULL else 20.0
+"""Seconds of a session for them, so that the runs of `make bench` stay within their time."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,8 +48,13 @@ def timed_groups() -> dict[str, Timed]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def allowance() -> Allowance:
+    return Allowance(SECOND_ROUNDS)
+
+
 @pytest.fixture
-def compare(benchmark: Any, timed_groups: dict[str, Timed]) -> Callable[..., Timed]:
+def compare(benchmark: Any, timed_groups: dict[str, Timed], allowance: Allowance) -> Callable[..., Timed]:
     """`compare(name, names, make, group=...)`: the times of one variant, timed in turn with all of its group.
 
     The first test of a group makes (`make(name)`, a `Variant`) and times all of them; each test hands those of its own
@@ -64,7 +74,7 @@ def compare(benchmark: Any, timed_groups: dict[str, Timed]) -> Callable[..., Tim
     ) -> Timed:
         if group not in timed_groups:
             with threads(count):
-                timed_groups[group] = time_group(names, make, clock, rounds)
+                timed_groups[group] = time_group(names, make, clock, rounds, allowance)
             gc.collect()
         found = timed_groups[group]
         if name in found.missing:

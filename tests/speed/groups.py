@@ -19,6 +19,21 @@ SHORT = 0.02  # seconds; a call that takes less feels what the calls before it l
 SCATTER = 0.1
 """A ratio whose quartiles are further apart than this fraction of its median scatters: the group is timed again."""
 
+
+class Allowance:
+    """Wall seconds of a session that are left for second rounds: on a busy machine, all groups would ask for them."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+    def spend(self, seconds: float) -> bool:
+        """Whether so many are left; then they are gone."""
+        if seconds > self.left:
+            return False
+        self.left -= seconds
+        return True
+
+
 Failed = Exception | pytest.skip.Exception
 """Why a variant is not there: what was wrong with it, or that its library is missing."""
 
@@ -115,7 +130,13 @@ def spread(values: Sequence[float]) -> float:
     return (high - low) / middle
 
 
-def time_group(names: Iterable[str], make: Callable[[str], Variant], clock: Clock, rounds: int | None = None) -> Timed:
+def time_group(
+    names: Iterable[str],
+    make: Callable[[str], Variant],
+    clock: Clock,
+    rounds: int | None = None,
+    allowance: Allowance | None = None,
+) -> Timed:
     """Make all variants, time them in turn, and once more if a ratio of ours scatters; the steadier rounds count.
 
     Args:
@@ -123,6 +144,7 @@ def time_group(names: Iterable[str], make: Callable[[str], Variant], clock: Cloc
         make: makes the variant of a name and checks what it computes. What it raises belongs to that variant alone.
         clock: by which they are timed.
         rounds: None: as many as fit into `SECONDS` for each variant, the fewest of all.
+        allowance: what second rounds are paid from; None pays for them all.
     """
     variants: dict[str, Variant] = {}
     missing: dict[str, Failed] = {}
@@ -136,8 +158,10 @@ def time_group(names: Iterable[str], make: Callable[[str], Variant], clock: Cloc
     if rounds is None:
         longest = max((seconds for _, seconds in planned.values()), default=1.0)
         rounds = max(LEAST, min(MOST, int(SECONDS / longest)))
+    start = WALL.read()
     first = _timed(variants, turns, rounds, clock, missing, twice=False)
-    if first.worst <= SCATTER:
+    taken = WALL.read() - start
+    if first.worst <= SCATTER or not (allowance is None or allowance.spend(taken)):
         return first
     second = _timed(variants, turns, rounds, clock, missing, twice=True)
     return min(second, replace(first, twice=True), key=lambda timed: timed.worst)

@@ -95,7 +95,7 @@ def in_turn(turns: Mapping[str, Turn], rounds: int, clock: Callable[[], float]) 
     gc.freeze()
     try:
         for number in range(rounds):
-            first = number % len(names)
+            first = number % max(1, len(names))
             for name in names[first:] + names[:first]:
                 seconds[name].append(turns[name].seconds(clock))
     finally:

@@ -169,8 +169,11 @@ def cold(name: str, cell: Cell, dtype: torch.dtype, many: Copies) -> Variant:
 
 @torch.no_grad()
 def token_for_each_expert(cell: Cell, dtype: torch.dtype) -> list[Tensor]:
-    """Tokens (1, width) that use all experts, each of them once."""
-    rows = reference(cell, dtype).block.gate.weight.unflatten(0, (-1, cell.top_k)).sum(1) / 10
+    """Tokens (1, width) that use all experts, each of them once.
+
+    They are short, so that logits are: of two that are large and alike, rounding would move the weights.
+    """
+    rows = reference(cell, dtype).block.gate.weight.unflatten(0, (-1, cell.top_k)).sum(1) / 100
     assert experts_of(rows, cell) == cell.experts
     return list(rows.split(1))
 

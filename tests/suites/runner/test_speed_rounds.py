@@ -10,7 +10,7 @@ import pytest
 
 from sparsebench.reports.page.speed import SpeedLine, SpeedReport
 
-from ...speed import floors, groups, two_runs
+from ...speed import floors, groups, rounds, two_runs
 from ...speed.cold import Copies, copies, last_cache, through
 from ...speed.groups import Variant, spread, time_group
 from ...speed.rounds import Clock, ReplayClock, Turn, in_turn
@@ -37,6 +37,7 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine()
     monkeypatch.setattr(groups, "WALL", Clock("wall", lambda: made.now))
+    monkeypatch.setattr(rounds.gc, "collect", lambda: 0)  # which takes most of the time here
     return made
 
 
@@ -92,6 +93,8 @@ def test_a_drift_of_the_machine_meets_all_alike(machine: Machine) -> None:
         "missing": "Skipped",
     }
     assert timed.facts("peer")["clock"] == "drifting"
+    nobody = time_group(["missing"], drifting(machine, lambda number: False), Clock("still", lambda: machine.now))
+    assert list(nobody.missing) == ["missing"]
 
 
 @pytest.mark.parametrize(("until", "scatters"), [(20, False), (1000, True)])
@@ -105,6 +108,17 @@ def test_what_scatters_is_timed_again_and_marked(machine: Machine, until: int, s
     assert facts["timed_twice"] is True
     assert facts["scatters"] is scatters
     assert timed.facts("peer")["scatters"] is False
+
+
+def test_second_rounds_are_paid_from_an_allowance(machine: Machine) -> None:
+    """On a busy machine all groups scatter; without seconds left they are marked alone."""
+    make = drifting(machine, lambda number: number % 3 == 0)
+    clock = Clock("drifting", lambda: machine.now)
+    allowance = groups.Allowance(5.0)
+    seen = [time_group(["ours", "peer"], make, clock, 7, allowance) for _ in range(3)]
+    assert [timed.twice for timed in seen] == [True, False, False]
+    assert all(timed.scatters("ours") for timed in seen)
+    assert 0 <= allowance.left < 5
 
 
 def test_short_calls_are_timed_together_and_rounds_are_bounded_by_time(machine: Machine) -> None:
