@@ -1,6 +1,7 @@
 """Our attention experts beside the algorithm of LLaMA-MoE v2, and dense attention of all and of k / N of the heads."""
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
@@ -126,12 +127,10 @@ def variants(top_k: int, length: int, dtype: torch.dtype) -> dict[str, nn.Module
 def test_attention_experts(
     name: str, training: bool, top_k: int, rows: int, length: int, dtype: torch.dtype, compare: Callable[..., Timed]
 ) -> None:
-    models: dict[str, nn.Module] = {}
+    models = cache(lambda: variants(top_k, length, dtype))
 
     def variant(name: str) -> Variant:
-        if not models:
-            models.update(variants(top_k, length, dtype))
-        return layer_of(name, models, training, rows, length, dtype)
+        return layer_of(name, models(), training, rows, length, dtype)
 
     what = "training" if training else "forward"
     narrow = str(dtype).removeprefix("torch.")

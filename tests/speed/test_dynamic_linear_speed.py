@@ -7,6 +7,7 @@ mixture and makes each expert's weight first, so that it is slower than that, an
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -63,14 +64,14 @@ def released(layer: Any, x_TI: Tensor) -> Tensor:
     return y_TO
 
 
-def layers() -> tuple[nn.Linear, dict[str, Any]]:
+def layers() -> dict[str, Any]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         linear = nn.Linear(INPUTS, OUTPUTS)
-    made = {"mixture": mixture(linear, None)}
+    made = {"static": linear, "mixture": mixture(linear, None)}
     for name, mask in masks().items():
         made[name] = mixture(linear, mask)
-    return linear, made
+    return made
 
 
 ROLES = {"static": "reference", "mixture": "peer", "rows": "ours", "entries": "ours", "released": "peer"}
@@ -82,20 +83,15 @@ ROLES = {"static": "reference", "mixture": "peer", "rows": "ours", "entries": "o
 def test_dynamic_rows_are_faster_than_the_plain_mixture(
     name: str, tokens: int, compare: Callable[..., Timed], target: Any
 ) -> None:
-    linear, made = layers()
+    all_layers = cache(layers)
     x_TI = torch.randn(tokens, INPUTS, generator=torch.Generator().manual_seed(1))
-    calls: dict[str, Callable[[], object]] = {
-        "static": lambda: linear(x_TI),
-        "mixture": lambda: made["mixture"](x_TI),
-        "rows": lambda: made["rows"](x_TI),
-        "entries": lambda: made["entries"](x_TI),
-        "released": lambda: released(made["rows"], x_TI),
-    }
 
     def variant(name: str) -> Variant:
+        layer = all_layers()["rows" if name == "released" else name]
+        call = (lambda: released(layer, x_TI)) if name == "released" else (lambda: layer(x_TI))
         if name in ("rows", "entries"):
-            torch.testing.assert_close(calls[name](), released(made[name], x_TI), atol=1e-4, rtol=1e-4)
-        return Variant(call=calls[name], role=ROLES[name])
+            torch.testing.assert_close(call(), released(layer, x_TI), atol=1e-4, rtol=1e-4)
+        return Variant(call=call, role=ROLES[name])
 
     group = f"linear mixture 768 -> 3072, 8 top-2, {tokens} tokens, forward"
     timed = compare(name, ROLES, variant, group=group, clock=WALL, floor_times_static=1 - RATIO + TOP_K * RATIO)
@@ -112,12 +108,12 @@ def test_training_with_dynamic_rows_costs_no_more_than_the_mixture(
     name: str, tokens: int, compare: Callable[..., Timed], target: Any
 ) -> None:
     """Forward and backward pass. Both write gradients of all experts; that is most of the time of few tokens."""
-    linear, made = layers()
+    all_layers = cache(layers)
     x_TI = torch.randn(tokens, INPUTS, generator=torch.Generator().manual_seed(1)).requires_grad_()
     upstream = torch.randn(tokens, OUTPUTS, generator=torch.Generator().manual_seed(2))
 
     def variant(name: str) -> Variant:
-        layer = linear if name == "static" else made["rows" if name == "released" else name]
+        layer = all_layers()["rows" if name == "released" else name]
         call = (lambda x: released(layer, x)) if name == "released" else layer
         leaves = [x_TI, *layer.parameters()]
         return Variant(

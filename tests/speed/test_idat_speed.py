@@ -6,6 +6,7 @@ after the other.
 
 import statistics
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -93,16 +94,10 @@ ROLES = {STUDENT: "reference", TEACHER: "reference", JOINT: "ours"}
 def test_a_joint_step_costs_what_its_two_models_cost(
     name: str, pair: str, precision: str, compare: Callable[..., Timed], target: Any
 ) -> None:
-    made: dict[str, Variant] = {}
-
-    def variant(name: str) -> Variant:
-        if not made:
-            made.update(variants(pair, precision))
-        return made[name]
-
+    made = cache(lambda: variants(pair, precision))
     with freed_memory_kept():  # as in the loop
         group = f"joint step, {pair}, {precision}"
-        timed = compare(name, ROLES, variant, group=group, clock=WALL, rounds=ROUNDS)
+        timed = compare(name, ROLES, lambda name: made()[name], group=group, clock=WALL, rounds=ROUNDS)
     if name == JOINT:
         rounds = zip(timed.seconds[STUDENT], timed.seconds[TEACHER], timed.seconds[JOINT], strict=True)
         ratio = statistics.median(both / (student + teacher) for student, teacher, both in rounds)
