@@ -15,7 +15,7 @@ from .rounds import WALL, Clock, Turn, in_turn
 SECONDS = 0.25  # of each variant, unless the least rounds take longer
 LEAST, MOST = 7, 50  # rounds
 TOGETHER = 0.002  # seconds that a turn times at the least
-SHORT = 0.02  # seconds; a call that takes less feels what the calls before it left in the caches
+SHORT = 0.005  # seconds; a call that takes less feels what the calls before it left in the caches
 SCATTER = 0.1
 """A ratio whose quartiles are further apart than this fraction of its median scatters: the group is timed again."""
 

@@ -1,5 +1,6 @@
 """One MoE block in every form that a user could take: ours, those of transformers, LLaMA-MoE's, dense of equal size."""
 
+import copy
 from typing import NamedTuple
 
 import torch
@@ -115,18 +116,27 @@ def ours(stock: Stock) -> MoEFFN:
 
 def make(name: str, cell: Cell, dtype: torch.dtype) -> nn.Module:
     """A block by its name in `ROLES`; equal weights in all but the dense one, each with memory of its own."""
-    plain = name.removesuffix(COMPILED)
-    if plain == "dense, active size":
+    return several(name, cell, dtype, 1)[0]
+
+
+def several(name: str, cell: Cell, dtype: torch.dtype, count: int) -> list[nn.Module]:
+    """So many copies of a block, with memory of their own."""
+    block = _eager(name.removesuffix(COMPILED), cell, dtype)
+    blocks = [block, *(copy.deepcopy(block) for _ in range(count - 1))]
+    if not name.endswith(COMPILED):
+        return blocks
+    return [torch.compile(one, dynamic=False) for one in blocks]
+
+
+def _eager(name: str, cell: Cell, dtype: torch.dtype) -> nn.Module:
+    if name == "dense, active size":
         config = LlamaConfig(hidden_size=cell.width, intermediate_size=cell.hidden * cell.top_k)
         return LlamaMLP(config).to(dtype)
-    of_layers = plain in (NAME, "LLaMA-MoE loop")
-    stock = Stock(cell, "eager" if of_layers else plain.removeprefix("transformers ")).to(dtype)
-    block = stock
-    if plain == NAME:
-        block = ours(stock)
-    elif of_layers:
-        block = LLaMAMoE(stock)
-    return torch.compile(block, dynamic=False) if name.endswith(COMPILED) else block
+    of_layers = name in (NAME, "LLaMA-MoE loop")
+    stock = Stock(cell, "eager" if of_layers else name.removeprefix("transformers ")).to(dtype)
+    if name == NAME:
+        return ours(stock)
+    return LLaMAMoE(stock) if of_layers else stock
 
 
 COMPILED = ", compiled"

@@ -23,7 +23,7 @@ from sparsebench.models.moe.layer import MoEFFN
 from .cold import Copies, copies, through
 from .floors import least_seconds, product_rate
 from .groups import Timed, Variant, of_model
-from .moe_variants import CELLS, COMPILED, ROLES, Cell, make
+from .moe_variants import CELLS, COMPILED, ROLES, Cell, make, several
 from .rounds import WALL
 from .scope import FULL
 
@@ -61,11 +61,10 @@ def why_not(name: str, cell: Cell, tokens: int, dtype: torch.dtype) -> str | Non
     return None
 
 
-def layer_of(name: str, cell: Cell, tokens: int, dtype: torch.dtype) -> nn.Module:
+def skip_what_cannot_be(name: str, cell: Cell, tokens: int, dtype: torch.dtype) -> None:
     reason = why_not(name, cell, tokens, dtype)
     if reason is not None:
         pytest.skip(reason)
-    return make(name, cell, dtype)
 
 
 @lru_cache(maxsize=1)
@@ -119,7 +118,8 @@ def test_moe_forward(
     x = random_tokens(tokens, cell, dtype)
 
     def variant(name: str) -> Variant:
-        layer = layer_of(name, cell, tokens, dtype).eval()
+        skip_what_cannot_be(name, cell, tokens, dtype)
+        layer = make(name, cell, dtype).eval()
         check(name, layer, cell, x)
         return of_model(lambda: layer(x), ROLES[name], layer, x, floor_seconds=floor_seconds(cell, x))
 
@@ -153,10 +153,11 @@ def test_moe_forward_with_cold_weights(
 
 def cold(name: str, cell: Cell, dtype: torch.dtype, many: Copies) -> Variant:
     """All copies with all tokens. A dense layer has one set of weights, all of which each token reads: more copies."""
+    skip_what_cannot_be(name, cell, 1, dtype)
     tokens = token_for_each_expert(cell, dtype)
     is_dense = ROLES[name] == "floor"
     number_of = many.count * (len(tokens) if is_dense else 1)
-    layers = [layer_of(name, cell, 1, dtype).eval() for _ in range(number_of)]
+    layers = [layer.eval() for layer in several(name, cell, dtype, number_of)]
     calls = []
     for number, x in enumerate(tokens):
         check(name, layers[0], cell, x)
@@ -195,7 +196,8 @@ def test_moe_step(
 
 def step_of(name: str, tokens: int, dtype: torch.dtype, cell: Cell) -> Variant:
     kept = name.endswith("kept gradients")
-    layer = layer_of(NAME if kept else name, cell, tokens, dtype).train()
+    skip_what_cannot_be(name, cell, tokens, dtype)
+    layer = make(NAME if kept else name, cell, dtype).train()
     if kept:
         assert isinstance(layer, MoEFFN)
         layer.experts.accumulate = True
