@@ -18,7 +18,7 @@ from ..tables.claims import Finding, document
 from ..tables.published import PublishedTable
 from .headlines import spoken
 from .provenance import Provenance
-from .speed import SpeedReport
+from .speed import LEGEND, SpeedReport
 
 if TYPE_CHECKING:
     from .section import Section
@@ -181,9 +181,9 @@ def _speed(report: SpeedReport | None, error: str | None) -> Iterator[Block]:
     for line in report.shortfalls:
         yield text(line, bad=True)
     yield text(
-        "Medians, measured side by side in one process; times as fast: the median of the group's fastest peer over "
-        "ours. Floor: the least work of that size (the plain layer, or the dense FFN of the active size), measured "
-        f"in the same run; 100 % would be as fast. Machine: {report.machine}."
+        "Medians of rounds in which all of a group take turns; times as fast: the median of the group's fastest peer "
+        "over ours. Of the floor: the least work of that size (the plain layer, or the dense FFN of the active size), "
+        f"timed in the same rounds; 100 % would be as fast. {LEGEND} Machine: {report.machine}."
     )
     lines = [(f"{line.group}: {line.name}", line.ratio) for line in report.lines if line.ratio]
     if lines:
@@ -191,12 +191,13 @@ def _speed(report: SpeedReport | None, error: str | None) -> Iterator[Block]:
         yield from chart(Figure(title, plots.speed_ratios(lines, title)))
     rows = []
     for line in report.lines:
-        ratio = f"{line.ratio:.2f}×" if line.ratio else line.role or "–"
+        ratio = f"{line.ratio:.2f}×{line.mark}" if line.ratio else line.role or "–"
+        least = f"{line.times_least:.2f}×" if line.times_least else "–"
         floor = f"{100 * line.floor:.0f} %" if line.floor else "–"
         times = formatting.milliseconds(1000 * line.median), formatting.milliseconds(1000 * line.iqr)
-        rows.append((line.group, line.name, ratio, floor, *times, line.rounds))
-    titles = ("group", "layer", "times as fast as the peer", "of the floor", "median", "quartile range", "rounds")
-    yield table(titles, rows)
+        rows.append((line.group, line.name, ratio, floor, least, *times, line.rounds))
+    titles = ("group", "layer", "times as fast as the peer", "of the floor", "times its floor", "median")
+    yield table((*titles, "quartile range", "rounds"), rows)
 
 
 def provenance_sheet(found: Provenance) -> Block:

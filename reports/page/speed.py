@@ -34,12 +34,22 @@ Fastest = dict[tuple[Any, Any], tuple[float, str]]
 """Seconds and name of the fastest run, by group and role."""
 
 
+SCATTERS = " ~"
+LEGEND = (
+    "~: the ratio scatters, its quartiles over the rounds are more than a tenth of it apart. "
+    "Times its floor: over the least that the operations, or the bytes of the weights, take at the rates of a matrix "
+    "product and of a plain sum in the same run."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeedLine:
     """One benchmark: seconds per run.
 
     Of ours, `peer` is the fastest peer of the group, `ratio` its median over ours (above 1, ours is faster) and `floor`
-    the median of the group's floor over ours (1 is the best possible).
+    the median of the group's floor over ours (1 is the best possible). `least` are the seconds that the operations of
+    the work, or the bytes that it reads, take at this machine's own rates; `scatters` says that the quartiles of the
+    ratio over the rounds are further apart than a tenth of it.
     """
 
     group: str
@@ -53,6 +63,18 @@ class SpeedLine:
     floor: float | None
     met: bool | None = None
     """Whether its figures are as wanted; None where nothing was."""
+    least: float | None = None
+    scatters: bool = False
+
+    @property
+    def times_least(self) -> float | None:
+        """How many times the least that the machine allows."""
+        return self.median / self.least if self.least else None
+
+    @property
+    def mark(self) -> str:
+        """Behind a ratio that scatters."""
+        return SCATTERS if self.scatters else ""
 
 
 @dataclass(frozen=True)
@@ -132,18 +154,19 @@ def to_terminal(report: SpeedReport) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=SIMPLE, pad_edge=False)
-    for title in ("speed cell", "ours", "fastest peer", "times as fast", "target"):
-        shown.add_column(title, justify="right" if title == "times as fast" else "left", overflow="fold")
+    shown = Table(box=SIMPLE, pad_edge=False, caption=LEGEND, caption_justify="left")
+    for title in ("speed cell", "ours", "fastest peer", "times as fast", "times its floor", "target"):
+        shown.add_column(title, justify="right" if title.startswith("times") else "left", overflow="fold")
     before = None
     for line in report.lines:
         if line.role != "ours":
             continue
         ratio = Text("–")
         if line.ratio is not None:
-            ratio = Text(f"{line.ratio:.2f}", "green" if line.ratio >= 1 else "red")
+            ratio = Text(f"{line.ratio:.2f}{line.mark}", "green" if line.ratio >= 1 else "red")
         group = "" if line.group == before else line.group
-        shown.add_row(Text(group), Text(line.name), Text(line.peer or "–"), ratio, _met(line))
+        least = "–" if line.times_least is None else f"{line.times_least:.2f}"
+        shown.add_row(Text(group), Text(line.name), Text(line.peer or "–"), ratio, least, _met(line))
         before = line.group
     return shown
 
@@ -193,6 +216,8 @@ def _line(benchmark: Mapping[str, Any], fastest: Fastest, met: Mapping[str, bool
         ratio=ratio,
         floor=floor,
         met=met.get(str(benchmark.get("fullname"))),
+        least=extra.get("floor_seconds"),
+        scatters=bool(extra.get("scatters")),
     )
 
 

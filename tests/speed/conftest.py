@@ -1,26 +1,32 @@
 """Speed runs: one thread unless a file says otherwise, few rounds, and what was run beside each time in the JSON."""
 
-import time
-from collections.abc import Callable, Iterator
+import gc
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
-from torch._dynamo import OptimizedModule
 
-from sparsebench.models.counting import flops
 from sparsebench.models.native.forms import by_rules
 
-from .rounds import threads
+from .groups import Allowance, Timed, Variant, time_group
+from .rounds import CPU, REPLAYED, Clock, threads
+from .scope import FULL
 from .targets import register, target
 
 __all__ = ["target"]
 
-SECONDS = 0.25  # of timed calls per benchmark, unless seven rounds take longer
+SECOND_ROUNDS = math.inf if FULL else 10.0
+"""Seconds of a session for them, so that the runs of `make bench` stay within their time."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     register(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.benchmark(timer=REPLAYED))
 
 
 @pytest.fixture(autouse=True)
@@ -36,39 +42,47 @@ def measured_forms() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def measure(benchmark: Callable) -> Callable[..., None]:
-    """`measure(call, group=..., role=..., model=..., inputs=..., **facts)`: time a call and note the facts.
+@pytest.fixture(scope="session")
+def timed_groups() -> dict[str, Timed]:
+    """What was timed already: seconds and facts, no model."""
+    return {}
 
-    Roles: "ours", "peer" (what a user would take instead), "reference" (something else to compare with) and "floor"
-    (the least work that could do).
+
+@pytest.fixture(scope="session")
+def allowance() -> Allowance:
+    return Allowance(SECOND_ROUNDS)
+
+
+@pytest.fixture
+def compare(benchmark: Any, timed_groups: dict[str, Timed], allowance: Allowance) -> Callable[..., Timed]:
+    """`compare(name, names, make, group=...)`: the times of one variant, timed in turn with all of its group.
+
+    The first test of a group makes (`make(name)`, a `Variant`) and times all of them; each test hands those of its own
+    over to pytest-benchmark. All of a group are in memory at the same time. Further keywords are facts of this variant.
     """
 
-    def measure(
-        call: Callable[[], object],
+    def compare(
+        name: str,
+        names: Iterable[str],
+        make: Callable[[str], Variant],
         *,
         group: str,
-        role: str,
-        model: nn.Module,
-        inputs: Tensor,
-        clock: str = "CPU time of the process",
+        clock: Clock = CPU,
+        count: int = 1,
+        rounds: int | None = None,
         **facts: object,
-    ) -> None:
+    ) -> Timed:
+        if group not in timed_groups:
+            with threads(count):
+                timed_groups[group] = time_group(names, make, clock, rounds, allowance)
+            gc.collect()
+        found = timed_groups[group]
+        if name in found.missing:
+            raise found.missing[name]
         benchmark.group = group
-        benchmark.extra_info.update(
-            role=role,
-            dtype=str(inputs.dtype).removeprefix("torch."),
-            rows=inputs.numel() // inputs.shape[-1],
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
-            flops=None if isinstance(model, OptimizedModule) else flops(model, inputs.detach()),
-            threads=torch.get_num_threads(),
-            clock=clock,
-            **facts,
-        )
-        call()
-        start = time.perf_counter()
-        call()
-        rounds = max(7, min(50, int(SECONDS / (time.perf_counter() - start))))
-        benchmark.pedantic(call, rounds=rounds, iterations=1)
+        benchmark.extra_info.update(found.facts(name), threads=count, **facts)
+        seconds = found.seconds[name]
+        benchmark.pedantic(REPLAYED.replay(seconds), rounds=len(seconds), iterations=1)
+        return found
 
-    return measure
+    return compare

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -30,9 +29,10 @@ GRIDS = {"8 bits": Grid(bits=8, group_size=None), "4 bits": Grid(bits=4, group_s
 def layers(gate_up: Tensor, down: Tensor) -> dict[str, Layer]:
     """By name: ours in bfloat16 and in packed weights, and the peers. gate_up (N, 2M, D), down (N, D, M), bfloat16."""
     plain = Weights(gate_up, down, None, True, F.silu)
+    other = Weights(gate_up.clone(), down.clone(), None, True, F.silu)  # one must not warm the weights of the other
     found: dict[str, Layer] = {
         "bfloat16, our kernels": lambda x, index, weight: run_experts(x, index, weight, plain),
-        "bfloat16, oneDNN": lambda x, index, weight: loop_experts(x, index, weight, plain),
+        "bfloat16, oneDNN": lambda x, index, weight: loop_experts(x, index, weight, other),
     }
     for name, grid in GRIDS.items():
         found[f"{name}, our kernels"] = _packed(gate_up, down, grid)
@@ -100,26 +100,3 @@ def _torchao(weight_OI: Tensor) -> Product:
     linear[0].weight.data = weight_OI.clone()
     torchao.quantize_(linear, torchao.Int8DynamicActivationInt8WeightConfig())
     return linear
-
-
-def read_rate(size: int = 256 << 20) -> float:
-    """Bytes per second that all threads together read from memory: the best of some sums over so many bytes."""
-    many = torch.ones(size // 8, dtype=torch.int64)
-    best = 0.0
-    for _ in range(5):
-        start = perf_counter()
-        many.sum()
-        best = max(best, size / (perf_counter() - start))
-    return best
-
-
-def product_rate(rows: int, inputs: int, outputs: int) -> float:
-    """Multiplications per second of oneDNN's product of bytes alone, of this shape, best of some."""
-    left = torch.ones(rows, inputs, dtype=torch.int8)
-    right = torch.ones(outputs, inputs, dtype=torch.int8).t()
-    best = 0.0
-    for _ in range(7):
-        start = perf_counter()
-        torch.ops.aten._int_mm(left, right)
-        best = max(best, rows * inputs * outputs / (perf_counter() - start))
-    return best

@@ -1,5 +1,6 @@
 """One MoE block in every form that a user could take: ours, those of transformers, LLaMA-MoE's, dense of equal size."""
 
+import copy
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,14 @@ class Cell(NamedTuple):
 
     def __str__(self) -> str:
         return "/".join(map(str, self))
+
+    def operations(self, tokens: int) -> int:
+        """Of a forward pass, a multiplication and an addition being two."""
+        return 2 * tokens * self.width * (3 * self.hidden * self.top_k + self.experts)
+
+    def weights(self, experts: int) -> int:
+        """Of so many experts and the router."""
+        return self.width * (3 * self.hidden * experts + self.experts)
 
 
 CELLS = (Cell(512, 172, 8, 2), Cell(1024, 352, 8, 2), Cell(2048, 352, 16, 4), Cell(2048, 704, 8, 2))
@@ -107,27 +116,41 @@ def ours(stock: Stock) -> MoEFFN:
 
 def make(name: str, cell: Cell, dtype: torch.dtype) -> nn.Module:
     """A block by its name in `ROLES`; equal weights in all but the dense one, each with memory of its own."""
+    return several(name, cell, dtype, 1)[0]
+
+
+def several(name: str, cell: Cell, dtype: torch.dtype, count: int) -> list[nn.Module]:
+    """So many copies of a block, with memory of their own."""
+    block = _eager(name.removesuffix(COMPILED), cell, dtype)
+    blocks = [block, *(copy.deepcopy(block) for _ in range(count - 1))]
+    if not name.endswith(COMPILED):
+        return blocks
+    return [torch.compile(one, dynamic=False) for one in blocks]
+
+
+def _eager(name: str, cell: Cell, dtype: torch.dtype) -> nn.Module:
     if name == "dense, active size":
         config = LlamaConfig(hidden_size=cell.width, intermediate_size=cell.hidden * cell.top_k)
         return LlamaMLP(config).to(dtype)
-    implementation = name.removeprefix("transformers ").removesuffix(", compiled")
-    known = implementation in ("eager", "grouped_mm", "batched_mm", NAME)
-    stock = Stock(cell, implementation if known and name != NAME else "eager").to(dtype)
+    of_layers = name in (NAME, "LLaMA-MoE loop")
+    stock = Stock(cell, "eager" if of_layers else name.removeprefix("transformers ")).to(dtype)
     if name == NAME:
         return ours(stock)
-    if name == "LLaMA-MoE loop":
-        return LLaMAMoE(stock)
-    return torch.compile(stock, dynamic=False) if name.endswith("compiled") else stock
+    return LLaMAMoE(stock) if of_layers else stock
 
 
+COMPILED = ", compiled"
 ROLES = {
     NAME: "ours",
+    NAME + COMPILED: "ours",
     f"transformers {NAME}": "ours",
+    f"transformers {NAME}" + COMPILED: "ours",
     "transformers eager": "peer",
+    "transformers eager" + COMPILED: "peer",
     "transformers grouped_mm": "peer",
-    "transformers grouped_mm, compiled": "peer",
+    "transformers grouped_mm" + COMPILED: "peer",
     "transformers batched_mm": "peer",
-    "transformers batched_mm, compiled": "peer",
+    "transformers batched_mm" + COMPILED: "peer",
     "LLaMA-MoE loop": "peer",
     "dense, active size": "floor",
 }

@@ -1,14 +1,50 @@
 """Calls that are timed in turn, round by round, so that a drift of the machine meets all of them alike.
 
-pytest-benchmark times one call after the other. Calls of seconds, which are to be compared to some per cent, are timed
-here, and a clock that moves by the times that were taken hands them over to it.
+pytest-benchmark times one call after the other. So calls are timed here, and a clock that moves by the times that were
+taken hands them over to it.
 """
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
+
+
+class Clock(NamedTuple):
+    """What time is taken by, and its name in the JSON."""
+
+    name: str
+    read: Callable[[], float]
+
+
+WALL = Clock("wall", time.perf_counter)
+CPU = Clock("CPU time of the process", time.process_time)
+
+
+class Turn(NamedTuple):
+    """What is done in a round when it is this call's turn."""
+
+    call: Callable[[], object]
+    calls: int = 1
+    """So many are timed together; the seconds are those of one."""
+    again: bool = False
+    """One call more before them is not timed: it brings back what other calls took out of the caches."""
+    before: Callable[[], object] | None = None
+    """Done first, not timed."""
+
+    def seconds(self, clock: Callable[[], float]) -> float:
+        """Take the turn."""
+        if self.before is not None:
+            self.before()
+        if self.again:
+            self.call()
+        start = clock()
+        for _ in range(self.calls):
+            self.call()
+        return (clock() - start) / self.calls
 
 
 @contextmanager
@@ -43,21 +79,25 @@ class ReplayClock:
         return call
 
 
-def in_turn(
-    calls: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
-) -> dict[str, list[float]]:
-    """Seconds of each call in each round, by name, by `clock`. A round before the first is not timed.
+REPLAYED = ReplayClock()
+"""The timer of all tests here."""
 
-    Every round starts with another call: what comes after a certain one is not always the same.
+
+def in_turn(turns: Mapping[str, Turn], rounds: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+    """Seconds of a call in each round, by name, by `clock`.
+
+    Every round starts with another call: what comes after a certain one is not always the same. What is there already
+    is hidden from the garbage collector, which else looks through all of it in the middle of somebody's turn.
     """
-    names = list(calls)
-    for name in names:
-        calls[name]()
+    names = list(turns)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            start = clock()
-            calls[name]()
-            seconds[name].append(clock() - start)
+    gc.collect()
+    gc.freeze()
+    try:
+        for number in range(rounds):
+            first = number % max(1, len(names))
+            for name in names[first:] + names[:first]:
+                seconds[name].append(turns[name].seconds(clock))
+    finally:
+        gc.unfreeze()
     return seconds

@@ -7,10 +7,8 @@ take as many steps on the same images, so that their losses are compared, too: r
 as it moves PEFT's. One thread by its own time, two by the wall clock.
 """
 
-import statistics
-import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import timm
@@ -24,16 +22,15 @@ from sparsebench.models.precision import half_frozen
 from sparsebench.suites.runner.identity.machine import fast_dtype
 from sparsebench.suites.training.machine.freed_memory import freed_memory_kept
 
-from .rounds import ReplayClock, in_turn, threads
+from .groups import Timed, Variant
+from .rounds import CPU, WALL
 from .scope import FULL
 
 peft = pytest.importorskip("peft")
 
 # Shapes: B images, T tokens of an image, D width, H heads, E size of a head, R = B T rows.
 
-CLOCK = ReplayClock()
 pytestmark = [
-    pytest.mark.benchmark(timer=CLOCK),
     pytest.mark.timeout(1800),
     pytest.mark.skipif(fast_dtype("cpu") != "bfloat16", reason="this processor multiplies bfloat16 no faster"),
 ]
@@ -43,23 +40,13 @@ ROUNDS = 11 if FULL else 3
 OURS, PLAIN = "sparsebench, bfloat16", "sparsebench, float32"
 PEER, PEER_PLAIN = "peft, autocast", "peft, float32"
 FLOOR = "matrix products"
+ROLES = {PEER_PLAIN: "reference", PEER: "peer", PLAIN: "reference", OURS: "ours", FLOOR: "floor"}
 WANTED = {PEER: 1.3, PEER_PLAIN: 2.0}
 """Times the speed of these."""
 AT_FLOOR = 1.15
 """A step that takes at most so many times the floor has reached it."""
 MATRICES = ((D, 3 * D), (D, D), (D, 4 * D), (4 * D, D))
 """Inputs and outputs of the frozen matrices of a block; the first one is before the attention."""
-
-
-class Timed(NamedTuple):
-    """Seconds of each round, and the loss of each step, the first one before any training."""
-
-    seconds: dict[str, list[float]]
-    losses: dict[str, list[float]]
-    threads: int
-
-    def median(self, name: str) -> float:
-        return statistics.median(self.seconds[name])
 
 
 def vit() -> nn.Module:
@@ -119,41 +106,47 @@ def products() -> Callable[[], None]:
 
 
 @pytest.fixture(scope="module", params=[1, 2] if FULL else [1], ids=lambda count: f"{count} threads")
-def timed(request: pytest.FixtureRequest) -> Timed:
+def count(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def losses(count: int) -> dict[str, list[float]]:
+    """Of each step that was taken, the first one before any training."""
+    return {name: [] for name in ROLES if name != FLOOR}
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_step_is_as_fast_as_wanted_or_at_the_floor(
+    name: str, count: int, losses: dict[str, list[float]], compare: Callable[..., Timed], target: Any
+) -> None:
     images = torch.randn(B, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    losses: dict[str, list[float]] = {name: [] for name in (PEER_PLAIN, PEER, PLAIN, OURS)}
-    calls = {name: step(adapted(name), images, noted, autocast=name == PEER) for name, noted in losses.items()}
-    with threads(request.param), freed_memory_kept():  # as in the training loop, and for all alike
-        clock = time.process_time if request.param == 1 else time.perf_counter
-        seconds = in_turn({**calls, FLOOR: products()}, ROUNDS, clock)
-    return Timed(seconds, losses, request.param)
 
+    def variant(name: str) -> Variant:
+        if name == FLOOR:
+            call = products()
+        else:
+            call = step(adapted(name), images, losses[name], autocast=name == PEER)
+        return Variant(call=call, role=ROLES[name], facts={"rows": B * T})
 
-@pytest.mark.parametrize("against", WANTED)
-def test_a_step_is_as_fast_as_wanted_or_at_the_floor(against: str, timed: Timed, benchmark: Any, target: Any) -> None:
-    ratio = timed.median(against) / timed.median(OURS)
-    over_floor = timed.median(OURS) / timed.median(FLOOR)
-    benchmark.group = f"LoRA tuning of ViT-S/16 at 224 px, batch {B}, against {against}"
-    benchmark.extra_info.update(
-        role="ours",
-        clock="CPU time of the process, calls in turn" if timed.threads == 1 else "wall clock, calls in turn",
-        threads=timed.threads,
-        dtype="bfloat16",
-        speed_up=ratio,
-        wanted=WANTED[against],
-        over_floor=over_floor,
-        seconds={name: timed.median(name) for name in timed.seconds},
-    )
-    benchmark.pedantic(CLOCK.replay(timed.seconds[OURS]), rounds=ROUNDS, iterations=1)
+    with freed_memory_kept():  # as in the training loop, and for all alike
+        group = f"LoRA tuning of ViT-S/16 at 224 px, batch {B}, {count} threads"
+        clock = CPU if count == 1 else WALL
+        timed = compare(name, ROLES, variant, group=group, clock=clock, count=count, rounds=ROUNDS)
+    if name != OURS:
+        return
+    over_floor = timed.times_as_fast(FLOOR, OURS)
     excuse = f"takes {over_floor:.2f} times its floor" if over_floor <= AT_FLOOR else None
-    target(f"times as fast as {against}", ratio, at_least=WANTED[against], excuse=excuse)
+    for against, wanted in WANTED.items():
+        target(f"times as fast as {against}", timed.times_as_fast(OURS, against), at_least=wanted, excuse=excuse)
 
 
-def test_the_losses_differ_by_the_rounding_of_bfloat16_only(timed: Timed) -> None:
-    """At most twice as far from float32 as PEFT's under autocast, whose start is another one, and one per cent."""
-    ours = [abs(half - plain) for half, plain in zip(timed.losses[OURS], timed.losses[PLAIN], strict=True)]
-    theirs = [abs(half - plain) for half, plain in zip(timed.losses[PEER], timed.losses[PEER_PLAIN], strict=True)]
-    start = timed.losses[PEER_PLAIN][0]
-    assert timed.losses[PLAIN][0] == pytest.approx(start, rel=1e-4)  # adapters start as no change
-    assert timed.losses[PLAIN][-1] < 0.8 * start, "nothing was learned, so nothing was compared"
+def test_the_losses_differ_by_the_rounding_of_bfloat16_only(losses: dict[str, list[float]]) -> None:
+    """Of the steps that were timed above. At most twice as far from float32 as PEFT's under autocast, whose start is
+    another one, and one per cent."""
+    ours = [abs(half - plain) for half, plain in zip(losses[OURS], losses[PLAIN], strict=True)]
+    theirs = [abs(half - plain) for half, plain in zip(losses[PEER], losses[PEER_PLAIN], strict=True)]
+    start = losses[PEER_PLAIN][0]
+    assert losses[PLAIN][0] == pytest.approx(start, rel=1e-4)  # adapters start as no change
+    assert losses[PLAIN][-1] < 0.8 * start, "nothing was learned, so nothing was compared"
     assert max(ours) <= 2 * max(theirs) + 0.01 * start

@@ -1,7 +1,6 @@
 """A LoRA layer's training step in comparison with the plain linear layer and HF PEFT's; and what a mask costs."""
 
 import importlib.util
-import time
 from collections.abc import Callable
 
 import pytest
@@ -10,10 +9,9 @@ from torch import Tensor, nn
 
 from sparsebench.models.adapters.kinds.lora import LoRAConfig, LoRALayer
 
+from .groups import Timed, Variant, of_model
 from .scope import FULL
 
-# One thread and its CPU time: other load on the machine moves this far less than the wall clock.
-pytestmark = pytest.mark.benchmark(timer=time.process_time)
 WIDTH, RANK, ALPHA = 768, 8, 16
 ROLES = {
     "sparsebench": "ours",
@@ -73,8 +71,14 @@ def reference(layer: nn.Module, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(("name", "dtype"), CELLS)
 @pytest.mark.parametrize("rows", [16, 197, 1576] if FULL else [197])
-def test_lora_step(name: str, rows: int, dtype: torch.dtype, measure: Callable[..., None]) -> None:
+def test_lora_step(name: str, rows: int, dtype: torch.dtype, compare: Callable[..., Timed]) -> None:
     """Forward and backward; the input needs a gradient, as in the middle of a network."""
+    group = f"LoRA forward and backward, {rows} rows, {str(dtype).removeprefix('torch.')}"
+    names = [other for other, narrow in CELLS if narrow == dtype]
+    compare(name, names, lambda name: step(name, rows, dtype), group=group)
+
+
+def step(name: str, rows: int, dtype: torch.dtype) -> Variant:
     if name.startswith("peft") and importlib.util.find_spec("peft") is None:
         pytest.skip("peft is not installed")
     layer = make(name, dtype)
@@ -83,12 +87,5 @@ def test_lora_step(name: str, rows: int, dtype: torch.dtype, measure: Callable[.
     trained = [x, *(parameter for parameter in layer.parameters() if parameter.requires_grad)]
     error = (layer(x).double() - reference(layer, x)).norm() / reference(layer, x).norm()
     assert error.item() < (1e-5 if dtype == torch.float32 else 1e-2)
-    measure(
-        lambda: torch.autograd.grad(layer(x), trained, upstream),
-        group=f"LoRA forward and backward, {rows} rows, {str(dtype).removeprefix('torch.')}",
-        role=ROLES[name],
-        model=layer,
-        inputs=x,
-        variant=name,
-        shape={"width": WIDTH, "rank": RANK},
-    )
+    shape = {"width": WIDTH, "rank": RANK}
+    return of_model(lambda: torch.autograd.grad(layer(x), trained, upstream), ROLES[name], layer, x, shape=shape)

@@ -1,11 +1,10 @@
 """PAD-Net as it is deployed, for one image: its compact form beside the static and the fully dynamic convolution.
 
-30 % of a kernel are dynamic. The calls of a shape are made in turn, and each ratio is one of the smallest times, so
-that load on the machine meets them alike. The static layer has neither an attention nor weights to make: it reads a
-part of the numbers that the others read, so that twice its time cannot be had where the map is small beside the weight.
+30 % of a kernel are dynamic. Each ratio that is wanted is one of the smallest times. The static layer has neither an
+attention nor weights to make: it reads a part of the numbers that the others read, so that twice its time cannot be had
+where the map is small beside the weight.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,19 +16,16 @@ from torch import Tensor, nn
 from sparsebench.models.dynamic import ConvConfig, compact, make_dynamic, partition
 from sparsebench.models.dynamic.convolution import DyConv2d
 
-from .rounds import ReplayClock, in_turn
+from .groups import Timed, Variant, of_model
 from .scope import FULL
-
-CLOCK = ReplayClock()
-pytestmark = pytest.mark.benchmark(timer=CLOCK)
 
 STATIC, DYNAMIC = "static", "fully dynamic"
 FORMS = ("weight", "row", "channel")
+ROLES = {STATIC: "floor", DYNAMIC: "peer", **dict.fromkeys(FORMS, "ours")}
 SHAPES = [(64, 56), (128, 28), (256, 14), (512, 7), (64, 32), (128, 16), (256, 8), (512, 4)]
 """Channels, height and width of 3 x 3 kernels: the four stages of ResNet-18 at 224 and at 32 pixels."""
 QUICK = [(256, 14)]
 RATIO, KERNELS = 0.3, 4
-ROUNDS = 150 if FULL else 60
 OF_DYNAMIC, OF_STATIC = 1.0, 2.0
 """What is wanted: no form slower than the fully dynamic layer, rows and channels at most twice the static one."""
 
@@ -67,37 +63,33 @@ def network(name: str) -> nn.Module:
     return (net if name in (STATIC, DYNAMIC) else deployed(net, name)).eval()
 
 
-def compare(
-    what: str, models: dict[str, nn.Module], x: Tensor, rounds: int, benchmark: Any, target: Callable[..., None]
-) -> None:
-    """Time the models in turn, and hold the compact ones against the others."""
-    calls = {name: lambda model=model: model(x) for name, model in models.items()}
-    with torch.no_grad():
-        seconds = in_turn(calls, rounds, time.process_time)
-    least = {name: min(taken) for name, taken in seconds.items()}
-    benchmark.group = f"compact PAD-Net, one image, {what}"
-    benchmark.extra_info.update(
-        role="ours",
-        clock="CPU time of the process, calls in turn",
-        threads=torch.get_num_threads(),
-        **{f"{name}, times static": least[name] / least[STATIC] for name in models},
-    )
-    benchmark.pedantic(CLOCK.replay(seconds["row"]), rounds=rounds, iterations=1)
-    for name in FORMS:
-        target(f"{name}s: times the fully dynamic one", least[name] / least[DYNAMIC], at_most=OF_DYNAMIC)
-        if name != "weight":
-            target(f"{name}s: times the static one", least[name] / least[STATIC], at_most=OF_STATIC)
+def variant(name: str, model: nn.Module, x: Tensor) -> Variant:
+    return of_model(torch.no_grad()(lambda: model(x)), ROLES[name], model, x)
+
+
+def want(name: str, timed: Timed, target: Callable[..., None]) -> None:
+    """Hold a compact form against the others."""
+    if name not in FORMS:
+        return
+    least = {other: min(timed.seconds[other]) for other in (name, STATIC, DYNAMIC)}
+    target(f"{name}s: times the fully dynamic one", least[name] / least[DYNAMIC], at_most=OF_DYNAMIC)
+    if name != "weight":
+        target(f"{name}s: times the static one", least[name] / least[STATIC], at_most=OF_STATIC)
 
 
 @pytest.mark.parametrize("shape", SHAPES if FULL else QUICK, ids=str)
-def test_a_layer(shape: tuple[int, int], benchmark: Any, target: Callable[..., None]) -> None:
+@pytest.mark.parametrize("name", ROLES)
+def test_a_layer(name: str, shape: tuple[int, int], compare: Callable[..., Timed], target: Callable[..., None]) -> None:
     channels, size = shape
-    models = {name: layer(name, channels) for name in (STATIC, DYNAMIC, *FORMS)}
     x = torch.randn(1, channels, size, size, generator=torch.Generator().manual_seed(0))
-    compare(f"3 x 3, {channels} channels, {size} x {size}", models, x, ROUNDS, benchmark, target)
+    group = f"compact PAD-Net, one image, 3 x 3, {channels} channels, {size} x {size}"
+    timed = compare(name, ROLES, lambda name: variant(name, layer(name, channels), x), group=group)
+    want(name, timed, target)
 
 
-def test_a_network(benchmark: Any, target: Callable[..., None]) -> None:
-    models = {name: network(name) for name in (STATIC, DYNAMIC, *FORMS)}
+@pytest.mark.parametrize("name", ROLES)
+def test_a_network(name: str, compare: Callable[..., Timed], target: Callable[..., None]) -> None:
     x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    compare("ResNet-20, 32 x 32", models, x, ROUNDS // 2, benchmark, target)
+    group = "compact PAD-Net, one image, ResNet-20, 32 x 32"
+    timed = compare(name, ROLES, lambda name: variant(name, network(name), x), group=group)
+    want(name, timed, target)

@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from .compression_run import Taken, Task
-from .rounds import ReplayClock
+from .rounds import REPLAYED
 from .scope import FULL
 
-CLOCK = ReplayClock()
-pytestmark = [pytest.mark.data, pytest.mark.benchmark(timer=CLOCK), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.data, pytest.mark.timeout(3600)]
 PROGRAM = Path(__file__).with_name("compression_run.py")
 THREADS = 2 if FULL else 1
 GIB = 2**30
@@ -77,7 +76,7 @@ def test_time_and_memory(role: str, taken: tuple[str, Taken], benchmark: Any, ta
         clock="wall",
     )
     seconds = [found.seconds] if role == "ours" else list(found.forward)
-    benchmark.pedantic(CLOCK.replay(seconds), rounds=len(seconds), iterations=1)
+    benchmark.pedantic(REPLAYED.replay(seconds), rounds=len(seconds), iterations=1)
     assert found.most is None or found.most <= MOST, found
     if role == "ours":
         target("passes of the same tokens", passes, at_most=limit.passes)

@@ -7,7 +7,6 @@ weights are few beside features) nothing can be much faster.
 """
 
 import copy
-import time
 from collections.abc import Callable
 
 import pytest
@@ -18,11 +17,9 @@ from torch import Tensor, nn
 from sparsebench.models.dynamic import ConvConfig
 from sparsebench.models.dynamic.convolution import CondConv2d, DyConv2d
 
+from .groups import Timed, Variant, of_model
 from .released import as_released
 from .scope import FULL
-
-# One thread and its CPU time: other load on the machine moves this far less than the wall clock.
-pytestmark = pytest.mark.benchmark(timer=time.process_time)
 
 VARIANTS = {
     "static": "floor",
@@ -86,33 +83,37 @@ def check(name: str, layer: nn.Module, x: Tensor) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES if FULL else QUICK, ids=str)
 @pytest.mark.parametrize("name", VARIANTS)
-def test_inference(name: str, shape: tuple[int, int, int], dtype: str, measure: Callable[..., None]) -> None:
+def test_inference(name: str, shape: tuple[int, int, int], dtype: str, compare: Callable[..., Timed]) -> None:
     channels, size, kernel = shape
     x = images(channels, size, DTYPES[dtype])
-    layer = make(name, channels, kernel).to(x.dtype).eval()
-    check(name, layer, x)
-    call = torch.no_grad()(lambda: layer(x))
+
+    def variant(name: str) -> Variant:
+        layer = make(name, channels, kernel).to(x.dtype).eval()
+        check(name, layer, x)
+        return of_model(torch.no_grad()(lambda: layer(x)), VARIANTS[name], layer, x)
+
     title = f"convolution {kernel} x {kernel}, {channels} channels, {size} x {size}, batch {BATCH}, {dtype}"
-    measure(call, group=title, role=VARIANTS[name], model=layer, inputs=x, variant=name)
+    compare(name, VARIANTS, variant, group=title)
 
 
 @pytest.mark.parametrize("shape", SHAPES if FULL else QUICK, ids=str)
 @pytest.mark.parametrize("name", VARIANTS)
-def test_training(name: str, shape: tuple[int, int, int], measure: Callable[..., None]) -> None:
+def test_training(name: str, shape: tuple[int, int, int], compare: Callable[..., Timed]) -> None:
     """Forward and backward; the input needs a gradient, as in the middle of a network."""
     channels, size, kernel = shape
     x = images(channels, size, torch.float32).requires_grad_()
-    layer = make(name, channels, kernel)
-    trained = [x, *(parameter for parameter in layer.parameters() if parameter.requires_grad)]
-    upstream = torch.randn_like(layer(x).detach())
-    measure(
-        lambda: torch.autograd.grad(layer(x), trained, upstream),
-        group=f"step of a convolution {kernel} x {kernel}, {channels} channels, {size} x {size}, batch {BATCH}",
-        role=VARIANTS[name],
-        model=layer,
-        inputs=x,
-        variant=name,
-    )
+
+    def variant(name: str) -> Variant:
+        layer = make(name, channels, kernel)
+        trained = [x, *(parameter for parameter in layer.parameters() if parameter.requires_grad)]
+        upstream = torch.randn_like(layer(x).detach())
+        return of_model(lambda: torch.autograd.grad(layer(x), trained, upstream), VARIANTS[name], layer, x)
+
+    title = f"step of a convolution {kernel} x {kernel}, {channels} channels, {size} x {size}, batch {BATCH}"
+    compare(name, VARIANTS, variant, group=title)
+
+
+COND_CONV = {"timm": "peer", "sparsebench": "ours"}
 
 
 class TimmCond(nn.Module):
@@ -133,16 +134,18 @@ class TimmCond(nn.Module):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES if FULL else QUICK, ids=str)
-@pytest.mark.parametrize("name", ["timm", "sparsebench"])
-def test_cond_conv(name: str, shape: tuple[int, int, int], dtype: str, measure: Callable[..., None]) -> None:
+@pytest.mark.parametrize("name", COND_CONV)
+def test_cond_conv(name: str, shape: tuple[int, int, int], dtype: str, compare: Callable[..., Timed]) -> None:
     channels, size, kernel = shape
     x = images(channels, size, DTYPES[dtype])
     config = ConvConfig(kind="cond_conv", num_kernels=KERNELS, noise=0.5)
     ours = CondConv2d.of(conv(channels, kernel), config, torch.Generator().manual_seed(0)).to(x.dtype).eval()
     peer = TimmCond(ours).eval()
     assert ((ours(x) - peer(x)).norm() / peer(x).norm()).item() < (1e-5 if dtype == "float32" else 2e-2)
-    layer = {"timm": peer, "sparsebench": ours}[name]
-    call = torch.no_grad()(lambda: layer(x))
+    layers = {"timm": peer, "sparsebench": ours}
+
+    def variant(name: str) -> Variant:
+        return of_model(torch.no_grad()(lambda: layers[name](x)), COND_CONV[name], layers[name], x)
+
     title = f"CondConv {kernel} x {kernel}, {channels} channels, {size} x {size}, batch {BATCH}, {dtype}"
-    role = {"timm": "peer", "sparsebench": "ours"}[name]
-    measure(call, group=title, role=role, model=layer, inputs=x, variant=name)
+    compare(name, COND_CONV, variant, group=title)

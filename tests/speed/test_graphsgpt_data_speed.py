@@ -7,9 +7,9 @@ strings known to be canonical; by default ours also makes them canonical. The fl
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,11 +26,12 @@ from sparsebench.models.graphsgpt.tokens.tokenizer import Tokenizer
 from sparsebench.models.graphsgpt.tokens.vocabulary import Vocabulary
 from sparsebench.models.graphsgpt.tokens.workers import TokenizerPool
 
+from .groups import Timed, Variant
+from .rounds import WALL
 from .scope import FULL
 
 pytestmark = pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it")
 MOLECULES = 16_384
-CPU_TIME = pytest.mark.benchmark(timer=time.process_time)
 PROCESSES = min(2, os.cpu_count() or 1)
 SMILES = "strings of the MOSES test split"
 Walked = tuple[list[int], list[int], list[int], list[int]]
@@ -114,10 +115,10 @@ def pools() -> Iterator[dict[str, Callable]]:
         yield {"sparsebench": pool, "sparsebench, canonical strings": trusting, "walk, new pool": batch_encode}
 
 
-def note(benchmark: Callable, group: str, variant: str, rows: int, clock: str = "CPU time of the process") -> None:
-    benchmark.group = group
-    role = "ours" if variant.startswith("sparsebench") else "floor" if "parse" in variant else "peer"
-    benchmark.extra_info.update(role=role, variant=variant, rows=rows, threads=torch.get_num_threads(), clock=clock)
+def role(name: str) -> str:
+    if name.startswith("sparsebench"):
+        return "ours"
+    return "floor" if "parse" in name else "peer"
 
 
 def parse_all(smiles: list[str]) -> None:
@@ -126,43 +127,62 @@ def parse_all(smiles: list[str]) -> None:
         Chem.MolFromSmiles(text)
 
 
+POOLS = ("sparsebench", "sparsebench, canonical strings", "walk, new pool")
+
+
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("variant", ["sparsebench", "sparsebench, canonical strings", "walk, new pool"])
-def test_tokenise(variant: str, smiles: list[str], pools: dict[str, Callable], benchmark: Callable) -> None:
-    note(benchmark, f"Tokenise {MOLECULES:,} {SMILES}, {PROCESSES} processes", variant, MOLECULES, clock="wall")
-    result = benchmark.pedantic(pools[variant], args=(smiles,), rounds=5, warmup_rounds=1)
-    lengths = [len(molecule[0]) for molecule in result] if "walk" in variant else result.lengths.tolist()
-    assert lengths == [m.GetNumAtoms() + m.GetNumBonds() for m in map(Chem.MolFromSmiles, smiles)]
+@pytest.mark.parametrize("name", POOLS)
+def test_tokenise(name: str, smiles: list[str], pools: dict[str, Callable], compare: Callable[..., Timed]) -> None:
+    def variant(name: str) -> Variant:
+        result = pools[name](smiles)
+        lengths = [len(molecule[0]) for molecule in result] if "walk" in name else result.lengths.tolist()
+        assert lengths == [m.GetNumAtoms() + m.GetNumBonds() for m in map(Chem.MolFromSmiles, smiles)]
+        return Variant(call=lambda: pools[name](smiles), role=role(name), facts={"rows": MOLECULES})
+
+    group = f"Tokenise {MOLECULES:,} {SMILES}, {PROCESSES} processes"
+    compare(name, POOLS, variant, group=group, clock=WALL, rounds=5)
 
 
-@CPU_TIME
-@pytest.mark.parametrize("variant", ["sparsebench", "sparsebench, canonical strings", "walk", "RDKit parse"])
-def test_tokenise_one_process(variant: str, smiles: list[str], benchmark: Callable) -> None:
-    note(benchmark, f"Tokenise 512 {SMILES}, 1 process", variant, 512)
-    call = {
-        "sparsebench": Tokenizer(Vocabulary.improved()),
-        "sparsebench, canonical strings": Tokenizer(Vocabulary.improved(), canonical_strings=True),
-        "walk": lambda texts: [tuple(torch.tensor(row) for row in _encode(text) or ()) for text in texts],
-        "RDKit parse": parse_all,
-    }[variant]
-    benchmark.pedantic(call, args=(smiles[:512],), rounds=7, warmup_rounds=1)
+ALONE = ("sparsebench", "sparsebench, canonical strings", "walk", "RDKit parse")
 
 
-@CPU_TIME
+@pytest.mark.parametrize("name", ALONE)
+def test_tokenise_one_process(name: str, smiles: list[str], compare: Callable[..., Timed]) -> None:
+    some = smiles[:512]
+
+    def variant(name: str) -> Variant:
+        call = {
+            "sparsebench": Tokenizer(Vocabulary.improved()),
+            "sparsebench, canonical strings": Tokenizer(Vocabulary.improved(), canonical_strings=True),
+            "walk": lambda texts: [tuple(torch.tensor(row) for row in _encode(text) or ()) for text in texts],
+            "RDKit parse": parse_all,
+        }[name]
+        return Variant(call=lambda: call(some), role=role(name), facts={"rows": len(some)})
+
+    compare(name, ALONE, variant, group=f"Tokenise 512 {SMILES}, 1 process")
+
+
+COLLATED = ("sparsebench, store", "sparsebench, list", "four tensors per molecule")
+
+
 @pytest.mark.parametrize("size", [128, 256])
-@pytest.mark.parametrize("variant", ["sparsebench, store", "sparsebench, list", "four tensors per molecule"])
-def test_collate(variant: str, size: int, store: TokenStore, benchmark: Callable) -> None:
+@pytest.mark.parametrize("name", COLLATED)
+def test_collate(name: str, size: int, store: TokenStore, compare: Callable[..., Timed]) -> None:
     """Ours also gives block indices, boolean tensors and lengths."""
-    note(benchmark, f"Collate {size} MOSES molecules", variant, size)
     chosen = np.random.default_rng(0).permutation(len(store))[:size]
     arrays = [store[index].copy() for index in chosen]
     tensors = [tuple(torch.from_numpy(row.astype(np.int64)) for row in tokens) for tokens in arrays]
-    call, argument = {
-        "sparsebench, store": (store.batch, chosen),
-        "sparsebench, list": (collate, arrays),
-        "four tensors per molecule": (pad, tensors),
-    }[variant]
-    result = benchmark.pedantic(call, args=(argument,), rounds=20, iterations=10, warmup_rounds=2)
     batch, padded = collate(arrays), pad(tensors)
     assert torch.equal(batch.tokens, padded[0]) and torch.equal(batch.mask, padded[-1])
-    assert torch.equal(result.tokens if variant.startswith("sparsebench") else result[0], batch.tokens)
+
+    def variant(name: str) -> Variant:
+        call: Callable[[], Any] = {
+            "sparsebench, store": lambda: store.batch(chosen),
+            "sparsebench, list": lambda: collate(arrays),
+            "four tensors per molecule": lambda: pad(tensors),
+        }[name]
+        result = call()
+        assert torch.equal(result.tokens if name.startswith("sparsebench") else result[0], batch.tokens)
+        return Variant(call=call, role=role(name), facts={"rows": size})
+
+    compare(name, COLLATED, variant, group=f"Collate {size} MOSES molecules")

@@ -7,7 +7,7 @@ is the last atom and the end is new. So both ways give the same molecules, and n
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -24,6 +24,8 @@ from sparsebench.models.graphsgpt.model.modeling import GraphsGPT
 from sparsebench.models.graphsgpt.tokens.batch import MoleculeTokens, collate
 from sparsebench.models.graphsgpt.tokens.vocabulary import FIRST_NODE, Vocabulary
 
+from .groups import Timed, Variant, of_model
+from .rounds import WALL
 from .scope import FULL
 
 pytestmark = [
@@ -31,10 +33,11 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 VOCABULARY = Vocabulary.improved([(6, 0), (14, 0)])
-EDGES = 22  # of 45 tokens: the mean of MOSES
+EDGES = 22  # the mean of MOSES
+TOKENS = 1 + 2 * EDGES
 BATCHES = (1, 8, 64)
-CLOCK = "wall clock"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+MOLECULES = {"ours": "ours", "prefix anew for each edge": "peer"}
 Row = tuple[int, int, int, int]
 
 
@@ -115,27 +118,29 @@ def llama() -> LlamaForCausalLM:
 @pytest.mark.parametrize("rows", BATCHES)
 @pytest.mark.parametrize("variant", ["ours", "generate"])
 @torch.no_grad()
-def test_tokens(variant: str, rows: int, dtype: str, threads: int, measure: Callable[..., None]) -> None:
-    torch.set_num_threads(threads)
-    tokens = 1 + 2 * EDGES
-    group = f"decoding of {tokens} tokens, 8 layers 512 wide, batch {rows}, {dtype}, {threads} threads"
-    facts = {"variant": variant, "tokens": rows * tokens, "clock": CLOCK}
-    if variant == "generate":
-        model = llama().to(DTYPES[dtype])
-        ids = torch.randint(2, 320, (rows, 2), generator=torch.Generator().manual_seed(0))  # as one word and BOS
+def test_tokens(variant: str, rows: int, dtype: str, threads: int, compare: Callable[..., Timed]) -> None:
+    group = f"decoding of {TOKENS} tokens, 8 layers 512 wide, batch {rows}, {dtype}, {threads} threads"
+    makers = {"ours": our_tokens, "generate": llama_tokens}
+    compare(variant, makers, lambda name: makers[name](rows, DTYPES[dtype]), group=group, clock=WALL, count=threads)
 
-        def call() -> Tensor:
-            return model.generate(ids, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, pad_token_id=0)
 
-        assert call().shape == (rows, 2 + tokens)
-        measure(call, group=group, role="peer", model=model, inputs=call(), **facts)
-        return
-    model = chain_writer(Size(512, 8, 8), 1).to(DTYPES[dtype])
-    words, cached = new_words(rows, 1, 512).to(DTYPES[dtype]), CachedDecoder(model, rows)
+def llama_tokens(rows: int, dtype: torch.dtype) -> Variant:
+    model: Any = llama().to(dtype)
+    ids = torch.randint(2, 320, (rows, 2), generator=torch.Generator().manual_seed(0))  # as one word and BOS
+
+    def call() -> Tensor:
+        return model.generate(ids, max_new_tokens=TOKENS, min_new_tokens=TOKENS, do_sample=False, pad_token_id=0)
+
+    assert call().shape == (rows, 2 + TOKENS)
+    return of_model(call, "peer", model, call(), tokens=rows * TOKENS)
+
+
+def our_tokens(rows: int, dtype: torch.dtype) -> Variant:
+    model = chain_writer(Size(512, 8, 8), 1).to(dtype)
+    words, cached = new_words(rows, 1, 512).to(dtype), CachedDecoder(model, rows)
     written = ours(cached, words)
-    assert [molecule.shape for molecule in written] == [(4, tokens)] * rows
-    work = Written(model, written)
-    measure(lambda: ours(cached, words), group=group, role="ours", model=work, inputs=words, **facts)
+    assert [molecule.shape for molecule in written] == [(4, TOKENS)] * rows
+    return of_model(lambda: ours(cached, words), "ours", Written(model, written), words, tokens=rows * TOKENS)
 
 
 class Loop:
@@ -182,17 +187,19 @@ def as_tokens(rows: list[Row]) -> MoleculeTokens:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("variant", ["ours", "prefix anew for each edge"])
+@pytest.mark.parametrize("variant", MOLECULES)
 @torch.no_grad()
-def test_molecules(variant: str, size: str, measure: Callable[..., None]) -> None:
-    model, words = chain_writer(SIZES[size], 4), new_words(256, 4, SIZES[size].width)
+def test_molecules(variant: str, size: str, compare: Callable[..., Timed]) -> None:
+    group = f"decoding of 256 molecules of {1 + EDGES} atoms, {size}, float32"
+    compare(variant, MOLECULES, lambda name: molecules(name, SIZES[size]), group=group, clock=WALL)
+
+
+def molecules(name: str, size: Size) -> Variant:
+    model, words = chain_writer(size, 4), new_words(256, 4, size.width)
     cached = CachedDecoder(model, len(words))
     written = ours(cached, words)
-    call = (lambda: ours(cached, words)) if variant == "ours" else (lambda: one_by_one(model, words))
+    call = (lambda: ours(cached, words)) if name == "ours" else (lambda: one_by_one(model, words))
     same = [np.array_equal(a, b) for a, b in zip(call(), written, strict=True)]
     assert np.mean(same) > 0.98  # of 11,000 choices a near tie may fall either way
     assert len({molecule.tobytes() for molecule in written}) > 20
-    group = f"decoding of 256 molecules of {1 + EDGES} atoms, {size}, float32"
-    role = "ours" if variant == "ours" else "peer"
-    work = Written(model, written)
-    measure(call, group=group, role=role, model=work, inputs=words, variant=variant, molecules=len(words), clock=CLOCK)
+    return of_model(call, MOLECULES[name], Written(model, written), words, molecules=len(words))

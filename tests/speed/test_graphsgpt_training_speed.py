@@ -4,7 +4,6 @@ One thread, CPU time. Both do the same steps on the same molecules, forward, bac
 ours takes molecules of similar length together and computes in bfloat16 with attention by matrix products.
 """
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -15,11 +14,11 @@ from torch import Tensor, nn
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, TokenisedMolecules, Tokenizer, Vocabulary
 from sparsebench.models.length_batches import length_batches
 
+from .groups import Timed, Variant, of_model
 from .scope import FULL
 
 pytestmark = [
     pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it"),
-    pytest.mark.benchmark(timer=time.process_time),
     pytest.mark.timeout(1800),
 ]
 MOLECULES, BATCH = 1024, 64
@@ -74,11 +73,14 @@ class Steps(nn.Module):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_training(variant: str, size: str, measure: Callable[..., None]) -> None:
-    buckets, half, role = VARIANTS[variant]
+def test_training(variant: str, size: str, compare: Callable[..., Timed]) -> None:
     width, layers = SIZES[size]
     steps = MOLECULES // BATCH if width < 256 else 2
-    work = Steps(width, layers, buckets, half, steps)
+
+    def make(name: str) -> Variant:
+        buckets, half, role = VARIANTS[name]
+        work = Steps(width, layers, buckets, half, steps)
+        return of_model(work.run, role, work, torch.zeros(1, 1), tokens=work.tokens, molecules=steps * BATCH)
+
     group = f"training of GraphsGPT, {size}, {steps} steps of {BATCH} molecules"
-    facts = {"variant": variant, "tokens": work.tokens, "molecules": steps * BATCH}
-    measure(work.run, group=group, role=role, model=work, inputs=torch.zeros(1, 1), **facts)
+    compare(variant, VARIANTS, make, group=group)

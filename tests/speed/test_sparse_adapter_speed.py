@@ -1,6 +1,5 @@
 """A bottleneck's training step: dense, half of its weights pruned one by one, half of its units taken out."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -9,8 +8,8 @@ from torch import Tensor, nn
 
 from sparsebench.models.adapters.kinds.bottleneck import Bottleneck, BottleneckConfig
 
-# One thread and its CPU time: other load on the machine moves this far less than the wall clock.
-pytestmark = pytest.mark.benchmark(timer=time.process_time)
+from .groups import Timed, Variant, of_model
+
 RANK = 64
 ROLES = {"half the units": "ours", "half the weights": "ours", "dense": "reference"}
 
@@ -38,20 +37,18 @@ def reference(adapter: Bottleneck, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("rows", [197, 1576])
 @pytest.mark.parametrize("width", [384, 768])
 @pytest.mark.parametrize("name", ROLES)
-def test_pruned_bottleneck_step(name: str, width: int, rows: int, measure: Callable[..., None]) -> None:
+def test_pruned_bottleneck_step(name: str, width: int, rows: int, compare: Callable[..., Timed]) -> None:
     """Forward and backward; the input needs a gradient, as in the middle of a network."""
+    group = f"bottleneck forward and backward, width {width}, {rows} rows"
+    compare(name, ROLES, lambda name: step(name, width, rows), group=group)
+
+
+def step(name: str, width: int, rows: int) -> Variant:
     adapter = make(name, width)
     x = torch.randn(rows, width, generator=torch.Generator().manual_seed(0)).requires_grad_()
     upstream = torch.randn(rows, width, generator=torch.Generator().manual_seed(1))
     trained = [x, *adapter.parameters()]
     error = (adapter(x).double() - reference(adapter, x)).norm() / reference(adapter, x).norm()
     assert error.item() < 1e-5
-    measure(
-        lambda: torch.autograd.grad(adapter(x), trained, upstream),
-        group=f"bottleneck forward and backward, width {width}, {rows} rows",
-        role=ROLES[name],
-        model=adapter,
-        inputs=x,
-        variant=name,
-        shape={"width": width, "rank": RANK},
-    )
+    shape = {"width": width, "rank": RANK}
+    return of_model(lambda: torch.autograd.grad(adapter(x), trained, upstream), ROLES[name], adapter, x, shape=shape)

@@ -1,8 +1,8 @@
 """Whole training steps of SmolLM2: dense, as a mixture with 25 % of its FFN neurons active, and that as stock Mixtral.
 
 A step is that of the suites' loop: loss with balance loss, backward, clipping, AdamW on all weights, which are float32;
-"bfloat16" is autocast, as the loop has it. Two threads, wall clock, all variants in turn, round by round. The learning
-rate is next to nothing: no weight moves, and the routes stay.
+"bfloat16" is autocast, as the loop has it. Two threads, wall clock. The learning rate is next to nothing: no weight
+moves, and the routes stay.
 
 - The floor is a dense model with the active neurons alone: no routing, and fewer weights to update. No mixture of that
   size can be faster.
@@ -10,13 +10,15 @@ rate is next to nothing: no weight moves, and the routes stay.
 - Not among the stock experts: batched_mm, which copies its experts' weights for each token, 5 GB a layer here.
 - "Next batch" is what the loader does for a step: the order of the data, and `collate`.
 
-Six models with gradients and optimizer states lie in memory: about 16 GB.
+In memory are the models of one group with their gradients and optimizer states, at most 6.4 GB, and the activations of
+one step. So that this is no more, the mixture of LLaMA-MoE v1 has a group of its own.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from statistics import median
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,18 +31,16 @@ from sparsebench.suites.training.data_order import MapOrder
 from sparsebench.suites.training.machine.freed_memory import freed_memory_kept
 from sparsebench.suites.training.processes import Processes
 from sparsebench.suites.training.settings import TrainSettings
-from sparsebench.suites.training.step import Stepper
 
 from . import training_steps
-from .rounds import ReplayClock, in_turn, threads
+from .groups import Timed, Variant
+from .rounds import WALL
 from .scope import FULL
 from .training_steps import EXPERTS, LENGTH, TOP_K
 
-CLOCK = ReplayClock()
 pytestmark = [
     pytest.mark.data,
     pytest.mark.skipif(not FULL, reason="takes many minutes: sparsebench speed --full runs it"),
-    pytest.mark.benchmark(timer=CLOCK),
     pytest.mark.timeout(3600),
 ]
 ROWS = 4
@@ -50,116 +50,83 @@ BATCHES = 16  # of a pass over the data of the loader
 MIXTURE = f"{TOP_K} of {EXPERTS} experts"
 STOCK = "transformers' Mixtral, "
 FLOOR = "dense, active neurons alone"
-ROLES = {  # in the group with the dense model, in the group with stock Mixtral
-    "dense": ("peer", ""),
-    f"mixture, {MIXTURE}": ("ours", "ours"),
-    f"LLaMA-MoE v1, {MIXTURE}": ("ours", ""),
-    f"{STOCK}eager experts": ("", "peer"),
-    f"{STOCK}grouped_mm experts": ("", "peer"),
-    f"{STOCK}{NAME} experts": ("", "ours"),
-    "dense without FFNs": ("reference", ""),
-    FLOOR: ("floor", "floor"),
-    "next batch, windows": ("reference", ""),
-    "next batch, packed rows": ("reference", ""),
+LLAMA_MOE = f"LLaMA-MoE v1, {MIXTURE}"
+NEXT = {"next batch, windows": "reference", "next batch, packed rows": "reference"}
+GROUPS = {
+    "the dense model": {
+        "dense": "peer",
+        f"mixture, {MIXTURE}": "ours",
+        "dense without FFNs": "reference",
+        FLOOR: "floor",
+        **NEXT,
+    },
+    "the dense model, LLaMA-MoE v1": {"dense": "peer", LLAMA_MOE: "ours", FLOOR: "floor"},
+    "stock Mixtral": {
+        f"mixture, {MIXTURE}": "ours",
+        f"{STOCK}eager experts": "peer",
+        f"{STOCK}grouped_mm experts": "peer",
+        f"{STOCK}{NAME} experts": "ours",
+        FLOOR: "floor",
+    },
 }
-LOADER_SHARE = 0.05
+"""The roles of each group, by what it is beside."""
+LOADER_FRACTION = 0.05
 """Most of a step that making its batch may take."""
+MAKERS: dict[str, Callable[[], nn.Module]] = {
+    "dense": training_steps.dense,
+    f"mixture, {MIXTURE}": training_steps.linear,
+    LLAMA_MOE: training_steps.llama_moe_v1,
+    "dense without FFNs": training_steps.no_ffn,
+    FLOOR: training_steps.active_size,
+}
 
 
-class Facts(NamedTuple):
-    """The loss of the text before the first step, parameters, operations of a step; None where there is no model."""
+class Steps:
+    """Makes the steps of one group. The experts implementations of stock Mixtral share one model and its optimizer."""
 
-    loss: float | None
-    parameters: int | None
-    flops: int | None
+    def __init__(self, precision: str, roles: dict[str, str], folder: Path) -> None:
+        self.precision = precision
+        self.roles = roles
+        self.folder = folder
+        self.stock: Any = None
 
+    def __call__(self, name: str) -> Variant:
+        if name in NEXT:
+            return Variant(call=next_batch("packed" in name), role=self.roles[name])
+        if name not in MAKERS:
+            return self._of_stock(name)
+        model = MAKERS[name]().train()
+        return self._step(name, model, training_steps.stepper(model, self.precision))
 
-class Timed(NamedTuple):
-    """Seconds of each round, and what was timed."""
+    def _of_stock(self, name: str) -> Variant:
+        if self.stock is None:
+            model = training_steps.mixtral(self.folder).train()
+            self.stock = model, training_steps.stepper(model, self.precision)
+        model, taker = self.stock
+        experts = name.removeprefix(STOCK).removesuffix(" experts")
+        model.set_experts_implementation(experts)
+        return replace(self._step(name, model, taker), before=lambda: model.set_experts_implementation(experts))
 
-    seconds: list[float]
-    facts: Facts
-
-
-NO_MODEL = Facts(None, None, None)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nn.Module]:
-    """One of each; the experts implementations of stock Mixtral share theirs."""
-    return {
-        "dense": training_steps.dense(),
-        f"mixture, {MIXTURE}": training_steps.linear(),
-        f"LLaMA-MoE v1, {MIXTURE}": training_steps.llama_moe_v1(),
-        STOCK: training_steps.mixtral(tmp_path_factory.mktemp("stock")),
-        "dense without FFNs": training_steps.no_ffn(),
-        FLOOR: training_steps.active_size(),
-    }
-
-
-@pytest.fixture(scope="module")
-def operations(models: dict[str, nn.Module]) -> dict[str, int]:
-    """Of a step on the whole batch: those of one row for each of its rows."""
-    data = training_steps.rows(1, packed=False)
-    batch = data.collate(data.train)
-    found = {}
-    for name, model in models.items():
-        loss = partial(training_steps.method_loss, model.train(), batch)
-        found[name] = ROWS * training_flops(loss)
+    def _step(self, name: str, model: nn.Module, taker: Any) -> Variant:
+        """With the loss of the text before the first step; with gradients, as experts are computed in other ways
+        without them."""
+        batch = batch_of(ROWS)
+        with taker.autocast():
+            loss = language_loss(model, batch).item()
+        facts = {
+            "loss": loss,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "flops": ROWS * training_flops(partial(training_steps.method_loss, model, batch_of(1))),
+            "dtype": self.precision,
+            "rows": ROWS * LENGTH,
+        }
         model.zero_grad()
-    return found
+        return Variant(call=training_steps.step(taker, batch), role=self.roles[name], facts=facts)
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
-def precision(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def timed(precision: str, models: dict[str, nn.Module], operations: dict[str, int]) -> dict[str, Timed]:
-    """All variants, in turn."""
-    data = training_steps.rows(ROWS, packed=False)
-    batch = data.collate(data.train)
-    calls: dict[str, Callable[[], object]] = {}
-    facts: dict[str, Facts] = {}
-    for name, model in models.items():
-        model.train()
-        taker = training_steps.stepper(model, precision)
-        for variant in ROLES:
-            if variant != name and not (name == STOCK and variant.startswith(STOCK)):
-                continue
-            calls[variant] = _with_experts(model, variant, training_steps.step(taker, batch))
-            parameters = sum(parameter.numel() for parameter in model.parameters())
-            facts[variant] = Facts(_loss(model, variant, taker, batch), parameters, operations[name])
-    for packed in (False, True):
-        calls[f"next batch, {'packed rows' if packed else 'windows'}"] = next_batch(packed)
-    with threads(THREADS), freed_memory_kept():  # as in the loop
-        seconds = in_turn(calls, ROUNDS)
-    return {name: Timed(seconds[name], facts.get(name, NO_MODEL)) for name in calls}
-
-
-def _with_experts(model: Any, variant: str, call: Callable[[], object]) -> Callable[[], object]:
-    """The call, after stock Mixtral was given the experts implementation of that name."""
-    if not variant.startswith(STOCK):
-        return call
-
-    def called() -> object:
-        _set_experts(model, variant)
-        return call()
-
-    return called
-
-
-def _set_experts(model: Any, variant: str) -> None:
-    if variant.startswith(STOCK):
-        model.set_experts_implementation(variant.removeprefix(STOCK).removesuffix(" experts"))
-
-
-def _loss(model: nn.Module, variant: str, taker: Stepper, batch: Any) -> float:
-    """Loss of the text; with gradients, since experts are computed in other ways without them."""
-    _set_experts(model, variant)
-    with taker.autocast():
-        return language_loss(model, batch).item()
+def batch_of(rows: int) -> Any:
+    data = training_steps.rows(rows, packed=False)
+    return data.collate(data.train)
 
 
 def next_batch(packed: bool) -> Callable[[], object]:
@@ -177,35 +144,18 @@ def next_batch(packed: bool) -> Callable[[], object]:
     return call
 
 
-@pytest.mark.parametrize("beside", ["dense", "Mixtral"])
-@pytest.mark.parametrize("variant", ROLES)
+@pytest.fixture(scope="module")
+def exact() -> float:
+    """The loss of the mixture in float32."""
+    with torch.no_grad():
+        return language_loss(training_steps.linear(), batch_of(ROWS)).item()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("beside", "name"), [(beside, name) for beside, roles in GROUPS.items() for name in roles])
 def test_training(
-    variant: str, beside: str, precision: str, timed: dict[str, Timed], benchmark: Any, target: Any
+    name: str, beside: str, precision: str, exact: float, tmp_path: Path, compare: Callable[..., Timed], target: Any
 ) -> None:
-    role = ROLES[variant][beside == "Mixtral"]
-    if not role:
-        pytest.skip("stands in the other group")
-    found = timed[variant]
-    tokens = ROWS * LENGTH
-    other = "the dense model" if beside == "dense" else "stock Mixtral"
-    benchmark.group = f"training step of SmolLM2, {ROWS} x {LENGTH} tokens, {precision}, beside {other}"
-    benchmark.extra_info.update(
-        role=role,
-        variant=variant,
-        dtype=precision,
-        rows=tokens,
-        tokens_per_second=tokens / median(found.seconds),
-        threads=THREADS,
-        clock="wall",
-        **found.facts._asdict(),
-    )
-    benchmark.pedantic(CLOCK.replay(found.seconds), rounds=len(found.seconds), iterations=1)
-    if variant.startswith("next batch"):
-        fraction = max(found.seconds) / min(timed[FLOOR].seconds)
-        target("fraction of a step", fraction, at_most=LOADER_SHARE)
-
-
-def test_losses(timed: dict[str, Timed], models: dict[str, nn.Module]) -> None:
     """Stock Mixtral and our mixture are the same function, whose loss in float32 is the exact one.
 
     In bfloat16, rounding sends some tokens to other experts, and a mixture that was never trained makes much of that
@@ -213,14 +163,15 @@ def test_losses(timed: dict[str, Timed], models: dict[str, nn.Module]) -> None:
     from the exact loss as stock experts are. How little bfloat16 costs a training says
     `tests/suites/llm/methods/test_language_training.py`.
     """
-    data = training_steps.rows(ROWS, packed=False)
-    with torch.no_grad():
-        exact = language_loss(models[f"mixture, {MIXTURE}"], data.collate(data.train)).item()
-    distance = {}
-    for name, found in timed.items():
-        if found.facts.loss is not None:
-            distance[name] = abs(found.facts.loss - exact)
-    noise = max(distance[name] for name in distance if ROLES[name][1] == "peer")
-    for name in distance:
-        if ROLES[name][1] == "ours":
-            assert distance[name] <= 1.5 * noise + 1e-3 * exact, name
+    roles = GROUPS[beside]
+    group = f"training step of SmolLM2, {ROWS} x {LENGTH} tokens, {precision}, beside {beside}"
+    with freed_memory_kept():  # as in the loop
+        make = Steps(precision, roles, tmp_path)
+        timed = compare(name, roles, make, group=group, clock=WALL, count=THREADS, rounds=ROUNDS)
+    if name in NEXT:
+        fraction = max(timed.seconds[name]) / min(timed.seconds[FLOOR])
+        target("fraction of a step", fraction, at_most=LOADER_FRACTION)
+    if beside == "stock Mixtral" and roles[name] == "ours":
+        known: Any = timed.known
+        noise = max(abs(known[other]["loss"] - exact) for other in timed.seconds if roles[other] == "peer")
+        assert abs(known[name]["loss"] - exact) <= 1.5 * noise + 1e-3 * exact

@@ -2,9 +2,7 @@
 
 import copy
 import importlib.util
-import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import timm
@@ -17,6 +15,8 @@ from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.attention.fast_attention import use_product_attention
 from sparsebench.models.precision import half_frozen
 
+from .groups import Timed, Variant, of_model
+from .rounds import CPU, WALL, Clock
 from .scope import FULL
 
 BATCH, CLASSES, RANK = 8, 100, 8
@@ -30,9 +30,6 @@ STEPS = {
     "sparsebench, bfloat16, last 3 blocks": "ours",
 }
 LONG = pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it")
-
-
-CPU_TIME = pytest.mark.benchmark(timer=time.process_time)
 
 
 def vit() -> nn.Module:
@@ -82,23 +79,28 @@ def step(model: nn.Module, x: Tensor, *, autocast: bool = False) -> Callable[[],
     return run
 
 
-@CPU_TIME
 @LONG
 @pytest.mark.parametrize("name", STEPS)
-def test_lora_step(name: str, measure: Callable[..., None]) -> None:
+def test_lora_step(name: str, compare: Callable[..., Timed]) -> None:
     """Forward, backward and AdamW, in train mode, on one thread."""
-    time_step(name, measure, "one thread")
+    time_step(name, compare, "one thread", 1, CPU)
 
 
 @LONG
 @pytest.mark.parametrize("name", STEPS)
-def test_lora_step_on_two_threads(name: str, measure: Callable[..., None]) -> None:
-    torch.set_num_threads(2)
-    time_step(name, measure, "two threads", clock="wall clock")
+def test_lora_step_on_two_threads(name: str, compare: Callable[..., Timed]) -> None:
+    time_step(name, compare, "two threads", 2, WALL)
 
 
-def time_step(name: str, measure: Callable[..., None], threads: str, **facts: str) -> None:
-    """Time a step whose first loss is that of the bare model."""
+def time_step(name: str, compare: Callable[..., Timed], threads: str, count: int, clock: Clock) -> None:
+    dtype = "float32" if "float32" in name else "bfloat16"
+    alike = [other for other in STEPS if ("float32" in other) == ("float32" in name)]
+    group = f"LoRA step of ViT-S/16, batch {BATCH}, {dtype}, {threads}"
+    compare(name, alike, variant_of_step, group=group, count=count, clock=clock)
+
+
+def variant_of_step(name: str) -> Variant:
+    """A step whose first loss is that of the bare model."""
     if name.startswith("peft") and importlib.util.find_spec("peft") is None:
         pytest.skip("peft is not installed")
     x, model = images(), adapted(name).train()
@@ -106,53 +108,59 @@ def time_step(name: str, measure: Callable[..., None], threads: str, **facts: st
     with torch.no_grad():
         expected = F.cross_entropy(vit()(x), torch.arange(BATCH) % CLASSES).item()
     assert run() == pytest.approx(expected, rel=1e-4 if "float32" in name else 1e-2)
-    dtype = "float32" if "float32" in name else "bfloat16"
-    group = f"LoRA step of ViT-S/16, batch {BATCH}, {dtype}, {threads}"
-    measure(run, group=group, role=STEPS[name], model=model, inputs=x, variant=name, **facts)
+    return of_model(run, STEPS[name], model, x)
 
 
-@CPU_TIME
-@pytest.mark.parametrize("cached", [True, pytest.param(False, marks=LONG)], ids=["cached features", "trunk each step"])
-def test_linear_probe_step(cached: bool, measure: Callable[..., None]) -> None:
+PROBES = {"cached features": "ours", "trunk each step": "reference"}
+
+
+@pytest.mark.parametrize("name", PROBES if FULL else list(PROBES)[:1])
+def test_linear_probe_step(name: str, compare: Callable[..., Timed]) -> None:
     """A head of a frozen ViT-S: with the trunk's features kept, and with the trunk run at each step."""
+    group = f"Linear probe step on ViT-S/16, batch {BATCH}, float32"
+    compare(name, PROBES if FULL else [name], probe, group=group)
+
+
+def probe(name: str) -> Variant:
     x, model = images(), vit().requires_grad_(False)
     head = model.get_classifier().requires_grad_(True)
     with torch.no_grad():
         features = model.forward_head(model.forward_features(x), pre_logits=True)
     torch.testing.assert_close(head(features), model(x))
-    trained, inputs = (head, features) if cached else (model, x)
-    measure(
-        step(trained, inputs),
-        group=f"Linear probe step on ViT-S/16, batch {BATCH}, float32",
-        role="ours" if cached else "reference",
-        model=trained,
-        inputs=inputs,
-        variant="cached features" if cached else "trunk each step",
-    )
+    trained, inputs = (head, features) if name == "cached features" else (model, x)
+    return of_model(step(trained, inputs), PROBES[name], trained, inputs)
 
 
 TARGETS = {"ViT-S/16": (vit, ["qkv"], "head"), "BERT, 6 layers of 384": (bert, ["query", "value"], "classifier")}
+LIBRARIES = {"sparsebench": "ours", "peft": "peer"}
 
 
-@CPU_TIME
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers
-@pytest.mark.parametrize("library", ["sparsebench", "peft"])
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("backbone", TARGETS if FULL else list(TARGETS)[:1])
-def test_attach(backbone: str, library: str, benchmark: Any) -> None:
+def test_attach(backbone: str, library: str, compare: Callable[..., Timed]) -> None:
     """Putting LoRA into a model; PEFT's own import and the copy of the model are not timed."""
+    group = f"attach LoRA, {backbone}"
+    compare(library, LIBRARIES, lambda library: attaching(backbone, library), group=group, rounds=15)
+
+
+def attaching(backbone: str, library: str) -> Variant:
     build, targets, head = TARGETS[backbone]
     if library == "peft":
         pytest.importorskip("peft")
     model = build()
-    benchmark.group = f"attach LoRA, {backbone}"
-    benchmark.extra_info.update(
-        role="ours" if library == "sparsebench" else "peer", threads=1, clock="CPU time of the process"
-    )
-    put = (
-        (lambda bare: attach(bare, LoRAConfig(r=RANK)).model)
-        if library == "sparsebench"
-        else (lambda bare: peft_lora(bare, targets, head))
-    )
-    put(copy.deepcopy(model))
-    result = benchmark.pedantic(put, setup=lambda: ((copy.deepcopy(model),), {}), rounds=15)
-    assert 0 < sum(p.numel() for p in result.parameters() if p.requires_grad) < 200_000
+    bare: list[nn.Module] = []
+
+    def put() -> nn.Module:
+        if library == "sparsebench":
+            attached = attach(bare.pop(), LoRAConfig(r=RANK)).model
+        else:
+            attached = peft_lora(bare.pop(), targets, head)
+        return attached
+
+    def copy_model() -> None:
+        bare.append(copy.deepcopy(model))
+
+    copy_model()
+    assert 0 < sum(p.numel() for p in put().parameters() if p.requires_grad) < 200_000
+    return Variant(call=put, role=LIBRARIES[library], before=copy_model)

@@ -42,6 +42,11 @@ def test_speed_is_drawn_where_there_is_a_peer():
         (sheet,) = sheets.speed_sheet(SpeedReport("cpu", lines), None)
         return [block["kind"] for block in sheet["blocks"]]
 
+    line = SpeedLine(
+        group="g", name="n", role="ours", median=3, iqr=0, rounds=3, ratio=2, floor=None, least=2, scatters=True
+    )
+    (sheet,) = sheets.speed_sheet(SpeedReport("cpu", (line,)), None)
+    assert sheet["blocks"][-1]["rows"][0][2:5] == ["2.00× ~", "–", "1.50×"]
     assert kinds(None) == ["text", "table"]
     assert kinds(2.0, None) == ["text", "chart", "table"]
     assert list(sheets.speed_sheet(None, None)) == []
