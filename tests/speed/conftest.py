@@ -16,7 +16,7 @@ from .targets import register, target
 
 __all__ = ["target"]
 
-SECOND_ROUNDS = math.inf if FULL else 10.0
+SECOND_ROUNDS = math.inf if FULL else 5.0
 """Seconds of a session for them, so that the runs of `make bench` stay within their time."""
 
 

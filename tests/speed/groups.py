@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from sparsebench.models.counting import flops
 
 from .rounds import WALL, Clock, Turn, in_turn
+from .scope import FULL
 
-SECONDS = 0.25  # of each variant, unless the least rounds take longer
-LEAST, MOST = 7, 50  # rounds
+SECONDS = 0.25 if FULL else 0.15  # of each variant, unless the least rounds take longer
+LEAST, MOST = (7, 50) if FULL else (5, 30)  # rounds
 TOGETHER = 0.002  # seconds that a turn times at the least
 SHORT = 0.005  # seconds; a call that takes less feels what the calls before it left in the caches
 SCATTER = 0.1

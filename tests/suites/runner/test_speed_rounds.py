@@ -83,10 +83,10 @@ def drifting(machine: Machine, spoiled: Callable[[int], bool]) -> Callable[[str]
 def test_a_drift_of_the_machine_meets_all_alike(machine: Machine) -> None:
     """The ratio stays where the times double; what cannot be made is told by its own test and stops nobody."""
     names = ["ours", "broken", "peer", "missing", "slow peer"]
-    timed = time_group(names, drifting(machine, lambda number: False), Clock("drifting", lambda: machine.now))
+    timed = time_group(names, drifting(machine, lambda number: False), Clock("drifting", lambda: machine.now), 7)
     assert timed.times_as_fast("ours", "peer") == pytest.approx(2, rel=0.05)
     assert timed.beside("ours") == "peer"
-    assert {len(seconds) for seconds in timed.seconds.values()} == {groups.LEAST}
+    assert {len(seconds) for seconds in timed.seconds.values()} == {7}
     assert spread(timed.seconds["ours"]) > 0.1 and not timed.scatters("ours") and not timed.twice
     assert {name: type(reason).__name__ for name, reason in timed.missing.items()} == {
         "broken": "ValueError",
@@ -103,6 +103,7 @@ def test_what_scatters_is_timed_again_and_marked(machine: Machine, until: int, s
         ["ours", "peer"],
         drifting(machine, lambda number: number < until and number % 3 == 0),
         Clock("drifting", lambda: machine.now),
+        7,
     )
     facts = timed.facts("ours")
     assert facts["timed_twice"] is True
