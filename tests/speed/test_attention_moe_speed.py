@@ -18,6 +18,13 @@ from .scope import FULL
 WIDTH, EXPERTS, GROUP, HEAD = 1024, 8, 2, 64
 ROLES = {"sparsebench": "ours", "v2 loop": "peer", "dense": "reference", "dense, k / N of the heads": "floor"}
 CASES = [(4, 2, 512), (4, 1, 2048), (2, 8, 128)]
+WORK = [
+    pytest.param(False, torch.float32, id="forward-float32"),
+    pytest.param(False, torch.bfloat16, id="forward-bfloat16"),
+    pytest.param(True, torch.bfloat16, id="training-bfloat16"),
+    pytest.param(True, torch.float32, id="training-float32"),
+]
+"""Whether it trains, and in which type; a short run leaves the last out."""
 # Shapes: B rows, S tokens, T = B * S, W width, n tokens of one expert in one row, R query heads, H head size.
 
 
@@ -120,15 +127,12 @@ def variants(top_k: int, length: int, dtype: torch.dtype) -> dict[str, nn.Module
     return {name: Called(module, rope).to(dtype) for name, module in layers.items()}
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(("training", "dtype"), WORK if FULL else WORK[:3])
 @pytest.mark.parametrize(("top_k", "rows", "length"), CASES if FULL else CASES[:1])
-@pytest.mark.parametrize("training", [False, True], ids=["forward", "training"])
 @pytest.mark.parametrize("name", ROLES)
 def test_attention_experts(
     name: str, training: bool, top_k: int, rows: int, length: int, dtype: torch.dtype, compare: Callable[..., Timed]
 ) -> None:
-    if training and dtype == torch.float32 and not FULL:
-        pytest.skip("bfloat16 says enough in a short run: sparsebench speed --full runs it")
     models = cache(lambda: variants(top_k, length, dtype))
 
     def variant(name: str) -> Variant:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from .cold import last_cache, through
+from .cold import Copies, last_cache, through
 from .expert_products import GRIDS, Layer, layers
 from .floors import least_seconds, product_rate, product_rate_of_bytes
 from .groups import Timed, Variant
@@ -99,8 +99,7 @@ def test_a_layer(way: str, name: str, made: dict[str, Layer], compare: Any, targ
     group = f"{EXPERTS} experts {WIDTH} x {HIDDEN}, {name}"
     facts: dict[str, object] = {}
     if name == COLD:
-        between = bytes_between(made)
-        facts = {"bytes_between": between, "cache_bytes": last_cache(), "beyond_cache": between > last_cache()}
+        facts = Copies(1, bytes_between(made), last_cache()).facts
     timed: Timed = compare(
         way, WAYS, lambda way: layer_of(way, name, made), group=group, clock=WALL, count=THREADS, **facts
     )

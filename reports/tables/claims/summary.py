@@ -15,7 +15,7 @@ from .judging import Finding, Step
 
 
 def surest_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Claims of papers before statements of ours, each in the order of verdicts, those that stand before others."""
+    """Claims of papers before statements of ours; of each those that stand first, these in the order of verdicts."""
     return sorted(findings, key=_doubt)
 
 
