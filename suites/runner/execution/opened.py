@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsebench.data.errors import ChecksumError
+from sparsebench.data.fetching import is_fetching
 from sparsebench.data.identity import is_unpinned
 from sparsebench.data.own_files import PREFIX
 
@@ -81,7 +82,7 @@ def _install() -> None:
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     watch = _watch
-    if watch is None or event not in EVENTS:
+    if watch is None or event not in EVENTS or is_fetching():
         return
     path = arguments[0]
     if isinstance(path, str | bytes | os.PathLike) and not _writes(*arguments[1:]):

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from sparsebench.data import fetching
+from sparsebench.data.sources import source
 from sparsebench.reports.records.record import Record
 from sparsebench.suites.runner.discovery.parts import parts_of
 from sparsebench.suites.runner.execution import assembly, execute, opened, readable
@@ -114,6 +116,18 @@ def test_what_every_cell_may_do(mine: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     assert run(cell(), monkeypatch, body, checkpoints).reason == "ValueError: no score"
     assert "UnnamedFileError" in str(run(cell(), monkeypatch, mine.with_name("new").read_text).reason)
+
+
+def test_settings_and_archives_are_read_while_a_source_is_fetched(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project's `pyproject.toml` may hold uv's settings, and a folder of archives may lie anywhere."""
+    entry = source("shakespeare")
+    monkeypatch.setattr(fetching, "_from_index", lambda source, into: mine.read_text())
+
+    def body() -> None:
+        fetching.fetch(entry, mine.parent)
+
+    assert run(cell(), monkeypatch, body).reason == "ValueError: no score"
+    assert "UnnamedFileError" in str(run(cell(), monkeypatch, mine.read_text).reason)
 
 
 TASK = '''"""The mean of my numbers."""
