@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparsebench.suites.runner.execution import execute
 from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.data_order import FixedBatches
 from sparsebench.suites.training.groups import Group
@@ -14,6 +15,8 @@ from sparsebench.suites.training.loop import train
 from sparsebench.suites.training.machine import freed_memory
 from sparsebench.suites.training.machine.freed_memory import freed_memory_kept
 from sparsebench.suites.training.settings import TrainSettings
+
+from ...runner.cells import planned_cells
 
 SIZE = 64 << 20
 PAGES = SIZE // resource.getpagesize()
@@ -38,6 +41,14 @@ def small_pages() -> Iterator[None]:
 def test_memory_comes_from_the_system_once() -> None:
     with freed_memory_kept():
         new_pages()
+        assert max(new_pages() for _ in range(3)) < PAGES / 16
+    assert new_pages() > PAGES / 2
+
+
+def test_a_block_inside_of_another_does_not_end_it() -> None:
+    with freed_memory_kept():
+        with freed_memory_kept():
+            new_pages()
         assert max(new_pages() for _ in range(3)) < PAGES / 16
     assert new_pages() > PAGES / 2
 
@@ -73,4 +84,13 @@ def test_the_loop_keeps_it() -> None:
         callbacks=[Pages()],
     )
     assert len(found) == 4 and max(found[1:]) < PAGES / 16
+    assert new_pages() > PAGES / 2
+
+
+def test_a_cell_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    monkeypatch.setattr(execute, "score_cell", lambda *_: found.extend(new_pages() for _ in range(3)))
+    (cell,) = planned_cells("vtab", "linear_probe", test_examples=16)
+    execute.run_cell(cell, None)
+    assert len(found) == 3 and max(found[1:]) < PAGES / 16
     assert new_pages() > PAGES / 2
