@@ -62,7 +62,7 @@ def summary(matrix: Matrix, brief: Brief) -> Summary:
     contrast = _contrast(first)
     counts = dict(Counter(_contrast(one).outcome for one in methods))
     title, lead = _found(contrast, brief.name(first.line), counts)
-    lead += formatting.effect(contrast.difference.estimate, contrast.unit)
+    lead += _size(contrast, brief.first.metric)
     sentence = f"{lead} ({_sureness(contrast)}){_cost(matrix, contrast)}."
     if best is not None and best.line.role != "baseline" and best is not first:
         others = f"{_best_of_all(matrix, brief, best)} {others}".strip()
@@ -91,6 +91,12 @@ def _first_of(ranked: Sequence[BriefLine]) -> BriefLine | None:
     better = [one for one in ranked if _contrast(one).outcome == "better"]
     tested = [one for one in ranked if _contrast(one).p is not None]
     return next(iter([*better, *tested, *ranked]), None)
+
+
+def _size(contrast: Contrast, metric: str) -> str:
+    """The effect with its interval and its unit; what has no unit is told by its metric."""
+    effect = formatting.effect(contrast.difference.estimate, contrast.unit)
+    return effect if contrast.unit else f"{effect} {metric}"
 
 
 def _found(first: Contrast, name: str, counts: dict[str, int]) -> tuple[str, str]:

@@ -36,6 +36,25 @@ def test_it_says_who_wins_how_much_and_how_sure(make):
     assert "points (p < 0.001, 3 seeds × 3 tasks, interval over seeds)" in text
 
 
+def test_a_score_without_a_unit_is_told_by_its_metric(make):
+    scores = {"base": [3.1, 3.0, 3.2], "row": [2.1, 2.0, 2.2]}
+    fcd = {"higher_is_better": False, "unit": ""}
+    records = [
+        make.record(
+            label,
+            seed=seed,
+            score=make.metric(value, **fcd),
+            main_metric="FCD",
+            metrics={"FCD": make.metric(value, **fcd)},
+        )
+        for label, values in scores.items()
+        for seed, value in enumerate(values)
+    ]
+    (found,) = found_in(records).values()
+    assert found.short.startswith("row beats base by +1.0") and found.short.endswith("] FCD.")
+    assert "] FCD (p " in found.sentence
+
+
 @pytest.mark.parametrize(
     ("row", "title", "counts"),
     [
