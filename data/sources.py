@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .cache.folders import build_once, cache_root, is_complete
 from .cache.seal import check, read_seal, reseal_if_only_times_differ
-from .errors import ChecksumError, OfflineError, UnknownSource
+from .errors import ChecksumError, DataError, OfflineError, UnknownSource
 from .fetching import fetch
 from .fetching.debian import is_installed
 from .local_folders import local_folder
@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "catalogue",
     "ensure",
+    "fetch_missing",
     "fingerprint",
     "folder_of",
     "path",
@@ -136,9 +137,8 @@ def prepare(names: Iterable[str], progress: Callable[[str], None] | None = None)
     say = progress or (lambda line: None)
     prepared = []
     for entry in [source(name) for name in names]:  # a wrong name stops before anything is fetched
-        cached = entry.kind in ("local", "procedural") or is_complete(folder_of(entry), _identity(entry))
-        if not cached:
-            say(f"{entry.name}: fetching {entry.size / 1e6:.1f} MB")
+        if not _is_here(entry):
+            say(_fetching(entry))
         folder = _mended(entry, say)
         _mend_derived(entry, say)
         say(f"{entry.name}: ready in {folder}")
@@ -146,9 +146,37 @@ def prepare(names: Iterable[str], progress: Callable[[str], None] | None = None)
     return prepared
 
 
+def fetch_missing(names: Iterable[str], say: Callable[[str], None]) -> None:
+    """Fetch those sources that are not in the cache, so that no work waits for them; what is there is not looked at.
+
+    Args:
+        names: of the sources.
+        say: gets a line before each fetch, and the reason where it fails: what uses such a source will fail with it.
+
+    Raises:
+        UnknownSource: no such source.
+    """
+    for entry in [source(name) for name in names]:
+        if _is_here(entry):
+            continue
+        say(_fetching(entry))
+        try:
+            _fetched(entry)
+        except DataError as error:
+            say(f"{entry.name}: {error}")
+
+
 def remedy(name: str) -> str:
     """How a broken source, or what was made from it, is mended: the end of an error message."""
     return f"mend it with `sparsebench prepare --source {name}`"
+
+
+def _is_here(entry: Source) -> bool:
+    return entry.kind in ("local", "procedural") or is_complete(folder_of(entry), _identity(entry))
+
+
+def _fetching(entry: Source) -> str:
+    return f"{entry.name}: fetching {entry.size / 1e6:.1f} MB"
 
 
 def _identity(entry: Source) -> dict[str, str]:

@@ -8,6 +8,7 @@ from time import perf_counter
 from rich.console import Console
 
 from sparsebench.data.errors import DataError
+from sparsebench.data.sources import fetch_missing
 from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.store import MARKER, Store
 from sparsebench.reports.records.sums import forget, seal
@@ -96,6 +97,8 @@ def _run(
         before |= write_not_applicable(cells, before.keys(), store)
         write_plan(profile, cells, folder, reuse, {each.cell.id: each.kept for each in planned if each.kept})
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
+        if options.executor != "ray":  # whose cells run elsewhere
+            _fetch(waiting, console)
         log = _logger(trackers, store, console)
         made = {cell.id for cell in waiting}
         forget(store, made)
@@ -107,6 +110,12 @@ def _run(
 def _check(waiting: Sequence[Cell], console: Console) -> None:
     check_data(waiting, console.print)
     check_backbones(waiting, console.print)
+
+
+def _fetch(waiting: Sequence[Cell], console: Console) -> None:
+    """What cells would fetch one after the other, each at the cost of its own time limit."""
+    names = sorted({name for cell in waiting for name in cell.sources})
+    fetch_missing(names, lambda line: console.print(line, highlight=False, soft_wrap=True))
 
 
 def run_cells(

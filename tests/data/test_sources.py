@@ -74,6 +74,19 @@ def test_prepare_checks_all_names_first(demo: Callable, cache: Path):
     assert not cache.exists()
 
 
+def test_what_is_missing_is_fetched_and_said(demo: Callable, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    demo()
+    lines: list[str] = []
+    monkeypatch.setenv("SPARSEBENCH_OFFLINE", "1")
+    sources.fetch_missing(["demo"], lines.append)
+    assert len(lines) == 2 and lines[1].startswith("demo: source 'demo' is not whole")
+    monkeypatch.delenv("SPARSEBENCH_OFFLINE")
+    sources.fetch_missing(["demo"], lines.append)
+    sources.fetch_missing(["demo"], lines.append)
+    assert lines[2:] == ["demo: fetching 0.0 MB"]
+    assert sources.is_complete(sources.folder_of(sources.source("demo")), sources._identity(sources.source("demo")))
+
+
 def test_unknown_path(demo: Callable, cache: Path):
     demo()
     with pytest.raises(UnknownSource, match="source 'demo' has no path 'txt'; did you mean text"):

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from sparsebench.reports.page.html import unpack
 from sparsebench.reports.records.store import Store
+from sparsebench.suites.runner import run as module
 from sparsebench.suites.runner.execution.executors.interface import Options
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.plan_file import planned_claims, write_plan
@@ -127,3 +128,19 @@ def test_a_failure_of_older_code_is_no_score(run_of_older_code: Callable[[str, i
     kept = bench.call(*bench.run_arguments(), "--reuse", "always")
     assert "1 missing" in kept.stdout
     assert kept.returncode == 1
+
+
+@pytest.mark.parametrize(("executor", "fetched"), [("local", {"digits", "efficientnet-lite0"}), ("ray", set())])
+def test_sources_are_fetched_before_the_first_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: str, fetched: set[str]
+) -> None:
+    """But where cells run on other machines."""
+    seen: set[str] = set()
+    monkeypatch.setattr(module, "fetch_missing", lambda names, say: seen.update(names))
+    monkeypatch.setattr(module, "run_cells", lambda *_: ([], 0.0))
+    path = tmp_path / "study.yaml"
+    part = {"seeds": 1, "backbones": ["efficientnet_lite0:64"], "methods": ["linear_probe"], "tasks": ["digits"]}
+    path.write_text(yaml.safe_dump({"vtab": part}))
+    options = Options(workers=1, threads=1, executor=executor)
+    run(load_profile(str(path)), tmp_path / "results", options, "exact", Console(file=io.StringIO()))
+    assert seen == fetched
