@@ -19,6 +19,7 @@ from sparsebench.reports.records.record import Costs, Metric, TrainingCosts
 from .applicability import check_loaded
 from .context import Context, LoadBackbone, Setup
 from .costs import Clock, measure_costs
+from .freed_memory import freed_memory_kept
 from .method import Method
 from .metrics import Scores
 from .traits import TRAINING_DATA, TaskTraits
@@ -199,7 +200,8 @@ class Task(TaskTraits, ABC):
             for name, points in found.items():
                 curves[surroundings.link + name] = points
         subject = self.subject(model.eval(), setup)
-        scores = self.evaluate(subject, context)
+        with freed_memory_kept():
+            scores = self.evaluate(subject, context)
         clock.stop("evaluate")
         call = self.cost_call(subject, context)
         costs = None if call is None else measure_costs(*call)

@@ -16,12 +16,12 @@ from typing import Any
 
 from torch import nn
 
+from ..contracts.freed_memory import freed_memory_kept
 from .callbacks import Callback, TrainingState, remembering
 from .checkpoint import Checkpoints
 from .data_order import data_order, total_steps
 from .fingerprint import data_digest, fingerprint
 from .groups import Group, check_groups
-from .machine.freed_memory import freed_memory_kept
 from .processes import Processes
 from .result import TrainResult
 from .run import Run

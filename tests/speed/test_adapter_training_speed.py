@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from sparsebench.models.adapters import LoRAConfig, attach
 from sparsebench.models.attention.fast_attention import use_product_attention
 from sparsebench.models.precision import half_frozen
+from sparsebench.suites.contracts.freed_memory import freed_memory_kept
 from sparsebench.suites.runner.identity.machine import fast_dtype
-from sparsebench.suites.training.machine.freed_memory import freed_memory_kept
 
 from .groups import Timed, Variant
 from .rounds import CPU, WALL

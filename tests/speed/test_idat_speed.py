@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from sparsebench.models.adapters import attach
 from sparsebench.models.counting import training_flops
 from sparsebench.models.distillation import InverseDistillation, preset
+from sparsebench.suites.contracts.freed_memory import freed_memory_kept
 from sparsebench.suites.training.groups import Group
-from sparsebench.suites.training.machine.freed_memory import freed_memory_kept
 from sparsebench.suites.training.pair.joint import STUDENT, TEACHER, JointLoss
 from sparsebench.suites.training.processes import Processes
 from sparsebench.suites.training.settings import TrainSettings

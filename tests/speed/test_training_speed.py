@@ -26,9 +26,9 @@ from torch import nn
 
 from sparsebench.models.counting import training_flops
 from sparsebench.models.moe.experts.interface import NAME
+from sparsebench.suites.contracts.freed_memory import freed_memory_kept
 from sparsebench.suites.llm.training.isolation import language_loss
 from sparsebench.suites.training.data_order import MapOrder
-from sparsebench.suites.training.machine.freed_memory import freed_memory_kept
 from sparsebench.suites.training.processes import Processes
 from sparsebench.suites.training.settings import TrainSettings
 

@@ -18,7 +18,6 @@ from sparsebench.reports.records.record import Record, RecordError, Status
 from sparsebench.reports.records.store import Store
 
 from ...contracts.task import Outcome
-from ...training.machine.freed_memory import freed_memory_kept
 from ..discovery.registry import Entry
 from ..identity.cell import Cell
 from ..identity.fingerprint import costs_hash, covered, source_tree
@@ -133,7 +132,7 @@ def now() -> str:
 def _run(cell: Cell, checkpoints: Path | None) -> Outcome:
     verify_weights(cell)
     forget_used()
-    with used_describers() as used, only_named_files(cell, checkpoints), freed_memory_kept():
+    with used_describers() as used, only_named_files(cell, checkpoints):
         outcome = score_cell(cell.info, cell.device, checkpoints)
     verify_weights(cell)  # they may have changed between the check and the loading
     _check_describers(used, cell.parts.entries)

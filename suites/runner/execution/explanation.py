@@ -1,5 +1,6 @@
 """What a record says of an error or a warning. Exceptions of plug-ins may hold any text, or none that can be had."""
 
+import resource
 import traceback as tracebacks
 import warnings
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from ...contracts.method import NotApplicable
 from ..discovery.installed import lacking_file
 
 MEMORY_MESSAGES = ("can't allocate memory", "out of memory", "std::bad_alloc", "cannot allocate memory")
+NO_PRIMITIVE = "could not create a primitive"
+"""What oneDNN says where it gets no memory, and of a product that it does not have, which torch asks before."""
 LONGEST = 300
 """Characters of a reason or a warning."""
 LONGEST_TRACE = 20_000
@@ -23,10 +26,19 @@ def explain(error: BaseException) -> tuple[Status, str]:
     kind = type(error).__name__
     if isinstance(error, NotApplicable | UnknownAnatomy):
         return "n/a", text or kind
-    if isinstance(error, MemoryError) or any(part in text.lower() for part in MEMORY_MESSAGES):
+    if isinstance(error, MemoryError) or _is_of_memory(text.lower()):
         return "oom", f"out of memory: {text or kind}"[:LONGEST]
     said = lacking_file(error) if isinstance(error, OSError) else None
     return "failed", said or f"{kind}: {text or kind}"[:LONGEST]
+
+
+def _is_of_memory(text: str) -> bool:
+    return any(part in text for part in MEMORY_MESSAGES) or (NO_PRIMITIVE in text and _is_bounded())
+
+
+def _is_bounded() -> bool:
+    """Whether this process may have only so much memory."""
+    return resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
 
 
 def trace_of(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Reasons, tracebacks and warnings: one line, and writable, whatever the exception holds."""
 
 import json
+import resource
 import warnings
 
 import pytest
@@ -34,6 +35,12 @@ class MuteError(Exception):
 )
 def test_reasons(error: BaseException, expected: tuple[str, str]) -> None:
     assert explain(error) == expected
+
+
+@pytest.mark.parametrize(("bound", "status"), [(resource.RLIM_INFINITY, "failed"), (2**33, "oom")])
+def test_what_onednn_says_where_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, bound: int, status: str) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (bound, resource.RLIM_INFINITY))
+    assert explain(RuntimeError("could not create a primitive"))[0] == status
 
 
 def test_what_is_long_is_cut() -> None:

@@ -25,8 +25,9 @@ _is_kept = False
 def freed_memory_kept() -> Iterator[None]:
     """Keep what is freed until the end, then give it back. A block inside of another one changes nothing.
 
-    What is computed stays the same, and so does the peak of memory, but for gaps between blocks. Does nothing where the
-    C library is another than glibc.
+    What is computed stays the same, and so does the peak of memory, but for gaps between blocks. Pages go back
+    at the end, addresses between blocks that are in use stay taken. Does nothing where the C library is another than
+    glibc.
     """
     global _is_kept
     library = _glibc()

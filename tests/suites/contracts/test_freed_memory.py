@@ -1,4 +1,4 @@
-"""Freed memory stays with the process while it trains."""
+"""Freed memory stays with the process while it trains, and while it evaluates."""
 
 import resource
 from collections.abc import Iterator
@@ -7,16 +7,19 @@ import pytest
 import torch
 from torch import nn
 
+from sparsebench.reports.records.record import Metric
+from sparsebench.suites.contracts import freed_memory
+from sparsebench.suites.contracts.freed_memory import freed_memory_kept
+from sparsebench.suites.contracts.metrics import Scores
+from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.execution import execute
 from sparsebench.suites.training.callbacks import Callback, TrainingState
 from sparsebench.suites.training.data_order import FixedBatches
 from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.loop import train
-from sparsebench.suites.training.machine import freed_memory
-from sparsebench.suites.training.machine.freed_memory import freed_memory_kept
 from sparsebench.suites.training.settings import TrainSettings
 
-from ...runner.cells import planned_cells
+from ..runner.cells import planned_cells
 
 SIZE = 64 << 20
 PAGES = SIZE // resource.getpagesize()
@@ -87,10 +90,16 @@ def test_the_loop_keeps_it() -> None:
     assert new_pages() > PAGES / 2
 
 
-def test_a_cell_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    monkeypatch.setattr(execute, "score_cell", lambda *_: found.extend(new_pages() for _ in range(3)))
+
+    def evaluate(*_: object) -> Scores:
+        found.extend(new_pages() for _ in range(3))
+        return Scores("accuracy", {"accuracy": Metric(value=0.5, higher_is_better=True, unit="share")}, {})
+
     (cell,) = planned_cells("vtab", "linear_probe", test_examples=16)
-    execute.run_cell(cell, None)
+    monkeypatch.setattr(type(load_task(cell.parts.task)), "evaluate", evaluate)
+    record = execute.run_cell(cell, None).record
+    assert record.status == "ok", record.reason
     assert len(found) == 3 and max(found[1:]) < PAGES / 16
     assert new_pages() > PAGES / 2
