@@ -1,8 +1,9 @@
 """A table of the user's in any of the forms that people keep them in, as columns of texts.
 
-CSV and TSV and Parquet have a header. A SMI file may have one that begins with "smiles"; without, its columns are
-`smiles`, `column 2`, `column 3`. An SDF file has the columns `molecule` (SMILES of the drawn structure), `name` and its
-properties. Texts may be packed by gzip.
+CSV and TSV and Parquet have a header. A CSV file whose header has semicolons or tabs and no comma, as spreadsheets
+write it, is separated by these; a blank line of a table with one column is a row without a value. A SMI file may have a
+header that begins with "smiles"; without, its columns are `smiles`, `column 2`, `column 3`. An SDF file has the columns
+`molecule` (SMILES of the drawn structure), `name` and its properties, as texts. Texts may be packed by gzip.
 """
 
 import csv
@@ -113,9 +114,31 @@ def check_header(file: Path) -> None:
 
 
 def csv_form(file: Path) -> dict[str, Any]:
-    """How pandas reads a table of texts as it stands: every value a text, "NA" too."""
-    separator = "\t" if ".tsv" in file.name.lower() else ","
-    return {"sep": separator, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+    """How pandas reads a table of texts as it stands: every value a text, "NA" too, and every row of one column."""
+    blanks, header = _header_line(file)
+    separator = "\t" if ".tsv" in file.name.lower() else _separator(header)
+    form: dict[str, Any] = {"sep": separator, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+    if separator not in header:
+        # In a table of one column a blank line is a row without a value, and not to count it would move those below.
+        form |= {"skip_blank_lines": False, "skiprows": blanks}
+    return form
+
+
+def _header_line(file: Path) -> tuple[int, str]:
+    """The number of blank lines at the beginning, and the first line that is none; "" where there is none."""
+    with opened(file) as lines:
+        for number, line in enumerate(lines):
+            if line.strip():
+                return number, line
+    return 0, ""
+
+
+def _separator(header: str) -> str:
+    """The comma, unless a header without one has semicolons or tabs outside of its quotes."""
+    bare = "".join(header.split('"')[::2])
+    if "," in bare:
+        return ","
+    return max(",;\t", key=bare.count)
 
 
 def opened(file: Path) -> Any:
@@ -186,7 +209,8 @@ def sdf_records(file: Path) -> Iterator[dict[str, str] | None]:
             if molecule is None:
                 yield None
                 continue
-            properties = {name: str(value) for name, value in molecule.GetPropsAsDict().items()}
+            # As texts: to numbers, "007" would be 7 and "1e5" 100000.0.
+            properties = molecule.GetPropsAsDict(autoConvertStrings=False)
             title = molecule.GetProp("_Name") if molecule.HasProp("_Name") else ""
             yield {MOLECULE: Chem.MolToSmiles(molecule), "name": title} | properties
 

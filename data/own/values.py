@@ -1,6 +1,7 @@
 """What the values of a column say is to be predicted: numbers, yes or no, or a class."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,9 @@ NUMERIC = 0.9
 """Fraction of the known values that must be numbers, so that a column counts as one of numbers with some bad rows."""
 MIXED = 0.1
 """Fraction of numbers above which a column of names counts as mixed."""
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
+QUALIFIED = re.compile(r"[<>~=≤≥≈]*\s*[+-]?\d+([.,]\d+)?(e[+-]?\d+)?\s*\D*", re.IGNORECASE)
+"""A number with a sign before it or a unit behind it: "<5", "1.2 mg/L"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +67,7 @@ def read_classes(column: Sequence[str], where: str) -> Targets:
     bad = {row: "no label" for row, value in enumerate(texts) if is_missing(value)}
     names = {value for row, value in enumerate(texts) if row not in bad}
     numbers = {name: _number(name) for name in names}
+    _check_not_written_numbers([value for row, value in enumerate(texts) if row not in bad], where)
     if len(names) < 2:
         raise TableError(f"{where} has {len(names)} class: {', '.join(sorted(names)) or 'no label'}; two are needed")
     whole = all(number is not None and number.is_integer() for number in numbers.values())
@@ -119,9 +124,26 @@ def _kind(values: Sequence[str], where: str) -> Goal:
         if len(set(numbers)) < 2:
             raise TableError(f"{where} has one value only ({known[0]}): there is nothing to predict")
         return "multilabel" if set(numbers) == {0.0, 1.0} else "regression"
+    _check_not_written_numbers(known, where)
     if len(numbers) > MIXED * len(known):
-        raise TableError(f"{where} mixes numbers and names ({len(numbers)} of {len(known)} values are numbers)")
+        name = next(value for value in known if _number(value) is None)
+        counted = f"{len(numbers)} of {len(known)} values are numbers, {name!r} is none"
+        raise TableError(f"{where} mixes numbers and names ({counted})")
     return "classification"
+
+
+def _check_not_written_numbers(known: Sequence[str], where: str) -> None:
+    """Raise `TableError` where values would be classes that are numbers in another form.
+
+    Numbers with units are measured where most values differ; "5 stars" a hundred times is a class.
+    """
+    others = [value for value in known if _number(value) is None]
+    commas = [value for value in others if DECIMAL_COMMA.fullmatch(value)]
+    if commas and len(known) - len(others) + len(commas) >= NUMERIC * len(known):
+        raise TableError(f"{where} has decimal commas ({commas[0]!r}): write its numbers with a point")
+    qualified = [value for value in others if QUALIFIED.fullmatch(value)]
+    if len(qualified) >= NUMERIC * len(known) and len(set(qualified)) > len(known) / 2:
+        raise TableError(f"{where} has more than numbers in its values ({qualified[0]!r}): leave the numbers alone")
 
 
 def _number(value: str) -> float | None:

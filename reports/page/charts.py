@@ -136,6 +136,6 @@ def _kind(channel: int, values: Values = ()) -> dict[str, Any]:
     legend = None
     if values:
         found = {value["kind"] for value in values}
-        legend = {"orient": "top", "title": None, "columns": 3, "values": [kind for kind in KINDS if kind in found]}
+        legend = {"orient": "top", "title": None, "values": [kind for kind in KINDS if kind in found]}
     scale = {"domain": list(KINDS), "range": [marks[channel] for marks in KINDS.values()]}
     return {"field": "kind", "type": "nominal", "legend": legend, "scale": scale}

@@ -34,9 +34,16 @@ def spoken(task: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def spoken_column(column: Column) -> str:
+    """The task of a column as people say it, with its version where another one has a column, too."""
+    if column.versions == 1:
+        return spoken(column.task)
+    return f"{spoken(column.task)}, version {column.version}"
+
+
 def family_name(family: Family) -> str:
     """The task of a track, or its tasks: "Handwritten digits and Fashion-MNIST"."""
-    names = [spoken(column.task) for column in family.columns]
+    names = [spoken_column(column) for column in family.columns]
     if len(names) > MOST_NAMES:
         return f"{family.title.capitalize()} over {len(names)} tasks"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -79,7 +79,7 @@ def per_cent(part: int, whole: int) -> str:
 
 def _excluded(standing: Standing) -> str:
     """How many records nothing is said of, and why."""
-    reasons = [f"{count} {reason}" for reason, count in standing.excluded.items()]
+    reasons = [f"{count} ({reason.rstrip('.')})" for reason, count in standing.excluded.items()]
     if standing.draws["not run"]:
         reasons.append(f"{standing.draws['not run']} drawn that could not be run")
     if not reasons:

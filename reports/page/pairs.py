@@ -14,7 +14,7 @@ from ..tables.brief import Brief
 from ..tables.comparison import between
 from ..tables.matrix import Row
 from ..tables.summary import best_line
-from .headlines import spoken
+from .headlines import spoken_column
 
 if TYPE_CHECKING:
     from .section import Section
@@ -42,7 +42,7 @@ def pairs_of(section: Section, brief: Brief, numbers: Mapping[Row, int]) -> Pair
             if section.matrix.scores(ours, column) and section.matrix.scores(theirs, column):
                 line = between(section.matrix, ours, theirs, column, section.info.margins)
                 _, _, *texts = line.texts()
-                lines.append([spoken(column.task), *texts])
+                lines.append([spoken_column(column), *texts])
         if lines:
             found[f"{numbers[ours]}-{numbers[theirs]}"] = lines
     return found

@@ -11,7 +11,7 @@ from ..statistics.examples import ExampleScores
 from ..tables import formatting
 from ..tables.dataframe import canonical, seconds
 from ..tables.matrix import Column, Matrix, Row, setting
-from .headlines import spoken
+from .headlines import spoken_column
 from .reading import Where
 
 if TYPE_CHECKING:
@@ -121,5 +121,6 @@ def _thin(points: Sequence[tuple[float, float]]) -> list[list[float]]:
 def columns_of(section: Section) -> list[Mapping[str, str]]:
     """The tasks of a suite, by whose numbers the cells of a row go."""
     return [
-        {"task": column.task, "name": spoken(column.task), "metric": column.metric} for column in section.matrix.columns
+        {"task": column.task, "name": spoken_column(column), "metric": column.metric}
+        for column in section.matrix.columns
     ]

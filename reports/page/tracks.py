@@ -17,7 +17,7 @@ from ..tables.matrix import Row
 from ..tables.suite_entries import RIVALS, entry_text
 from ..tables.summary import best_line
 from . import charts
-from .headlines import Headline, measure, spoken
+from .headlines import Headline, measure, spoken, spoken_column
 from .pairs import pairs_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _track(section: Section, told: Headline, numbers: Mapping[Row, int]) -> dict
         "axis": axis,
         "best": None if best is None else numbers[best.line.row],
         "columns": [section.matrix.columns.index(column) for column in family.columns],
-        "tasks": [{"name": spoken(column.task), "measure": measure(column)} for column in family.columns],
+        "tasks": [{"name": spoken_column(column), "measure": measure(column)} for column in family.columns],
         "costs": list(section.table.cost_titles),
         "y": _usual_score(rows, len(family.columns)),
         "x": _usual_cost(rows, len(section.table.cost_titles)),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 from ..records.example_files import ExampleReader
@@ -30,7 +30,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Column:
-    """A task and what its main metric means. Columns of one `family` may be averaged."""
+    """A task and what its main metric means. Columns of one `family` may be averaged.
+
+    `versions`: of how many versions of the task there are columns, as folders of different times bring them.
+    """
 
     task: str
     version: str
@@ -39,6 +42,14 @@ class Column:
     unit: str
     higher_is_better: bool
     chance: float | None
+    versions: int = 1
+
+    @property
+    def name(self) -> str:
+        """The task, with its version where another one has a column, too."""
+        if self.versions == 1:
+            return self.task
+        return f"{self.task}@{self.version}"
 
     @property
     def family(self) -> tuple[str, bool, str]:
@@ -131,10 +142,12 @@ class Matrix:
 
     @cached_property
     def families(self) -> list[list[Column]]:
-        """Columns that may be averaged with each other, in order."""
-        families: dict[tuple[str, bool, str], list[Column]] = {}
+        """Columns that may be averaged with each other, in order; two versions of a task never are."""
+        families: dict[tuple[int, tuple[str, bool, str]], list[Column]] = {}
+        seen: Counter[str] = Counter()
         for column in self.columns:
-            families.setdefault(column.family, []).append(column)
+            families.setdefault((seen[column.task], column.family), []).append(column)
+            seen[column.task] += 1
         return list(families.values())
 
     def baseline(self, label: str, row: Row) -> Row | None:
@@ -331,7 +344,8 @@ def _columns(records: Sequence[Record]) -> dict[tuple[str, str], Column]:
         if name is not None and name in record.metrics:
             m = record.metrics[name]
             columns[key] = Column(*key, cell.group, name, m.unit, m.higher_is_better, m.chance)
-    return columns
+    versions = Counter(task for task, _ in columns)
+    return {key: replace(column, versions=versions[column.task]) for key, column in columns.items()}
 
 
 def _settings(records: Sequence[Record]) -> list[dict[str, str]]:

@@ -32,7 +32,7 @@ class Family:
         first = self.columns[0]
         if len(self.columns) > 1:
             return self.title
-        return f"{first.task} ({first.metric})"
+        return f"{first.name} ({first.metric})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +116,8 @@ def column_title(column: Column) -> str:
     """Task, unit and the direction that is better: "piqa (%) ↑"."""
     unit = formatting.shown_unit(column.unit) or column.metric
     if not unit:
-        return column.task
-    return f"{column.task} ({unit}) {_arrow(column)}"
+        return column.name
+    return f"{column.name} ({unit}) {_arrow(column)}"
 
 
 def average_title(average: Average) -> str:

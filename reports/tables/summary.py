@@ -62,7 +62,11 @@ def summary(matrix: Matrix, brief: Brief) -> Summary:
     contrast = _contrast(first)
     counts = dict(Counter(_contrast(one).outcome for one in methods))
     title, lead = _found(contrast, brief.name(first.line), counts)
-    lead += _size(contrast, brief.first.metric)
+    lead += formatting.effect(contrast.difference.estimate, contrast.unit)
+    if not formatting.points(contrast.unit):
+        lead += f" in {brief.first.metric}"
+    if first.tasks:
+        lead += f" on {' and '.join(first.tasks)} alone"
     sentence = f"{lead} ({_sureness(contrast)}){_cost(matrix, contrast)}."
     if best is not None and best.line.role != "baseline" and best is not first:
         others = f"{_best_of_all(matrix, brief, best)} {others}".strip()
@@ -91,12 +95,6 @@ def _first_of(ranked: Sequence[BriefLine]) -> BriefLine | None:
     better = [one for one in ranked if _contrast(one).outcome == "better"]
     tested = [one for one in ranked if _contrast(one).p is not None]
     return next(iter([*better, *tested, *ranked]), None)
-
-
-def _size(contrast: Contrast, metric: str) -> str:
-    """The effect with its interval and its unit; what has no unit is told by its metric."""
-    effect = formatting.effect(contrast.difference.estimate, contrast.unit)
-    return effect if contrast.unit else f"{effect} {metric}"
 
 
 def _found(first: Contrast, name: str, counts: dict[str, int]) -> tuple[str, str]:
@@ -142,7 +140,11 @@ def _best_of_all(matrix: Matrix, brief: Brief, best: BriefLine) -> str:
     name = brief.name(best.line)
     if best.contrast is None:
         name += ", which has no baseline to pair it with"
-    return f"The best score of all, {_score(matrix, brief, best)}, is that of {name}."
+    what = "score of all"
+    if len(brief.family.columns) > 1:
+        # Rows with a score on some of the tasks may have a higher one there.
+        what = f"mean of all {len(brief.family.columns)} tasks"
+    return f"The best {what}, {_score(matrix, brief, best)}, is that of {name}."
 
 
 def _of_role(brief: Brief, ranked: Sequence[BriefLine], role: str) -> str:

@@ -149,7 +149,7 @@ def weights(variables: dict[str, str]) -> None:
 def test_photographs_of_ones_own(visit: Callable[[str], Visit]) -> None:
     folder, printed = visit("own_images")
     assert "photos: images, 3 classes, 108 train, 36 val, 36 test" in printed
-    recommended = re.search(r"recommended: (.+?) \((sure|as good as the best|cannot tell)", printed)
+    recommended = re.search(r"recommended: (.+?) \((sure|not shown to be worse|cannot tell)", printed)
     assert recommended is not None and "constant" not in recommended[1]
     assert recommended[0] in (folder / "fit-photos" / "recommendation.txt").read_text()
     rows = visit("own_images").rows("new-predictions.csv")
@@ -161,7 +161,7 @@ def test_photographs_of_ones_own(visit: Callable[[str], Visit]) -> None:
 def test_molecules_of_ones_own(visit: Callable[[str], Visit]) -> None:
     folder, printed = visit("own_molecules")
     assert re.search(r"mydata.csv: molecules, regression of logP, \d+ train, \d+ val, \d+ test", printed)
-    assert len(re.findall(r"recommended: (?!constant).+ \((?:sure|as good as the best|cannot tell)", printed)) == 2
+    assert len(re.findall(r"recommended: (?!constant).+ \((?:sure|not shown to be worse|cannot tell)", printed)) == 2
     rows = visit("own_molecules").rows("new-predictions.csv")
     assert [row["ID"] for row in rows if row["status"] != "ok"] == ["999"]
     assert len(rows) == 14 and all(float(row["predicted logP"]) for row in rows if row["status"] == "ok")

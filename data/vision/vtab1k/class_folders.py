@@ -105,6 +105,11 @@ def _readable(root: Path, rejected: list[Rejected]) -> list[_Image]:
             continue
         named = part_named(path.parts[0]) if in_parts else None
         found.append(_Image(file, above[0], named, digest_once(file)))
+    if found and not in_parts:
+        used = {image.label for image in found}
+        rejected += [
+            Rejected(top.name, "a folder without an image, so no class") for top in tops if top.name not in used
+        ]
     return found
 
 

@@ -59,7 +59,9 @@ class ByNameConfig(NamedConfig):
         module = site.get()
         if isinstance(self.adapter, LoRAConfig):
             if not has_linear_view(module) and not isinstance(module, nn.Conv2d):
-                raise ModelError(f"{name} is a {type(module).__name__}, on which LoRA cannot act: name linear layers")
+                kind = f"{type(module).__module__}.{type(module).__name__}"
+                said = "it acts on torch.nn.Linear, Conv2d and transformers' Conv1D; a bottleneck acts on any module"
+                raise ModelError(f"{name} is a {kind}, on which LoRA cannot act: {said}")
             if has_kernel(module):
                 return ConvLoRALayer(module, self.adapter, generator, name)
             return LoRALayer(module, [(0, outputs_of(module))], self.adapter, generator, name)

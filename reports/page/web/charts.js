@@ -20,7 +20,7 @@ const Charts = {
       title: { aria: false },
       axis: { aria: false, labelColor: ink, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, titleFontWeight: 400 },
       axisY: { labelLimit: limit },
-      legend: { aria: false, labelColor: ink, titleColor: soft, symbolOpacity: 1 },
+      legend: { aria: false, labelColor: ink, titleColor: soft, symbolOpacity: 1, columns: place.clientWidth < 420 ? 2 : 3 },
       header: { labelColor: ink, titleColor: soft },
       text: { color: ink },
     };

@@ -28,7 +28,7 @@ const Screens = {
       const links = others.slice(0, 20).map((track) => make("a", { href: `#track=${track.id}` }, track.name));
       main.append(make("p", { class: "others" }, "Also: ", ...links));
     }
-    main.append(make("p", { class: "soft" }, "Dots: the difference of a row to the baseline, the dashed line, with its 95 % interval; right is better. ", make("span", {}, data.about.holds)));
+    main.append(make("p", { class: "soft" }, "Dots: the difference of a row to the baseline, the dashed line, with its 95 % interval; right is better. Dotted lines: controls and ceilings; shaded: differences that count as none. ", make("span", {}, data.about.holds)));
   },
 
   warnings(data) {

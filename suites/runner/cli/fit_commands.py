@@ -73,6 +73,7 @@ def predict(
     announce(f"reading {fitted}")
     from ..fit.predicting import check_out, write_predictions
     from ..fit.predicting import predict as predict_data
+    from ..fit.saved import read_description
 
     place = out or Path(f"{data.resolve().name.partition('.')[0]}-predictions.csv")
     check_out(place)
@@ -80,9 +81,12 @@ def predict(
     write_predictions(frame, place)
     counts = frame["status"].value_counts()
     say(f"{', '.join(f'{count} {status}' for status, count in counts.items())}; written to {place}")
-    said = list(zip(frame["status"], frame["reason"], strict=True))
-    bad = [f"row {row}: {status}: {reason}" for row, (status, reason) in enumerate(said, start=1) if status != "ok"]
+    names = [f"row {row}" for row in range(1, len(frame) + 1)]
+    if read_description(fitted).kind == "images":
+        names = list(frame["file"])
+    said = zip(names, frame["status"], frame["reason"], strict=True)
+    bad = [f"{name}: {status}: {reason}" for name, status, reason in said if status != "ok"]
     for line in bad[:5]:
         say(line)
-    if len(bad) == len(said):
+    if len(bad) == len(frame):
         raise typer.Exit(1)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sparsebench.data.errors import LocalFolderError
+from sparsebench.data.errors import LocalFolderError, TableError
 from sparsebench.data.molecules.table import parse_failure
 from sparsebench.data.own.columns import input_column
-from sparsebench.data.own.tables import read_table
+from sparsebench.data.own.tables import Table, read_table
 from sparsebench.data.vision.vtab1k.images import read_rgb
 
 from ..errors import UsageError
@@ -65,11 +65,21 @@ def new_data(place: Path, kind: str, column: str) -> NewData:
     if place.is_dir():
         raise UsageError(f"{place} is a folder: give a table of {kind} (.csv, .tsv, .parquet, .smi, .sdf)")
     table = read_table(place)
-    name = column if column in table.columns else input_column(table, "text" if kind == "text" else "molecules")
+    name = column if column in table.columns else _other_column(table, kind, column)
     inputs: list[Any] = list(table.columns[name])
     for row, reason in table.broken.items():
         inputs[row] = Input(None, reason)
     return NewData(table.columns, inputs, kind)
+
+
+def _other_column(table: Table, kind: str, column: str) -> str:
+    """The one column that can be meant; the error of `fit` would name options that `predict` does not have."""
+    try:
+        return input_column(table, "text" if kind == "text" else "molecules")
+    except TableError:
+        known = ", ".join(map(repr, table.columns))
+        said = f"{table.file} has no column {column!r}, on which the row was fitted, but {known}"
+        raise TableError(f"{said}: give its inputs that name") from None
 
 
 def _files(place: Path) -> NewData:

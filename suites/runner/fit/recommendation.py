@@ -10,7 +10,7 @@ The test part chooses nothing: it is scored once a row, and what it says of the 
    One seed of a row that the seed changes is tied with nothing: it is recommended only where it is the best itself.
    A row's score is that of the best of its own trials on this part, at most six; that flatters rows with many trials a
    little, and the test column shows by how much.
-3. "sure": every other row is worse than it. "as good as the best": some rows are worse, others are tied; the interval
+3. "sure": every other row is worse than it. "not shown to be worse": some rows are worse, others are tied; the interval
    of its difference to the best row says how much it may cost. "cannot tell": the part has fewer than 30 examples, a
    comparison has one seed of a row that the seed changes, no row is worse than another, or the row is not better than
    a constant guess.
@@ -22,7 +22,7 @@ from typing import Literal
 
 from sparsebench.reports.statistics import Difference, Side, difference, pair
 
-Sureness = Literal["sure", "as good as the best", "cannot tell"]
+Sureness = Literal["sure", "not shown to be worse", "cannot tell"]
 SAME_PRICE = 1.1
 """Times the lowest price up to which a row counts as equally cheap: two heads on one network differ by less."""
 UNTESTED = ("one seed", "not comparable")
@@ -156,4 +156,4 @@ def _sureness(
         return "sure", f"it is better than each of the {len(others)} other rows"
     if len(tied) == len(rivals):
         return "cannot tell", f"none of the {len(rivals)} rows is shown to be worse than the best"
-    return "as good as the best", f"of {len(tied)} rows that are not shown to be worse than the best, it is cheapest"
+    return "not shown to be worse", f"of {len(tied)} rows that are not shown to be worse than the best, it is cheapest"

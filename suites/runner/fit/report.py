@@ -15,7 +15,7 @@ from .recommendation import Candidate, Recommendation
 from .sources import OwnData
 
 MOST_NAMED = 5
-"""Rejected rows that are named on the terminal; all are in a file."""
+"""Rejected rows that are named on the terminal, all of which are in a file; classes that are named there."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def to_rich(lines: Sequence[Line], matrix: Matrix, chosen: str) -> Table:
     column = matrix.columns[0]
     unit = formatting.shown_unit(column.unit)
     score = f"{column.metric} {unit}".strip()
-    caption = f"{score}; outcome and difference: paired with the baseline on the test part; operations for an example"
+    compared = "paired with the baseline on the same backbone, on the test part"
+    caption = f"{score}; outcome and difference: {compared}; operations for an example"
     table = Table(caption=caption)
     for title in ("row", "val", "test", "outcome", "difference", "operations"):
         table.add_column(title, overflow="fold")
@@ -122,7 +123,9 @@ def about_data(own: OwnData) -> list[str]:
     counts = ", ".join(f"{count} {part}" for part, count in own.counts.items())
     what = f"{own.goal} of {', '.join(own.columns.targets)}" if own.columns.targets else own.goal
     if own.classes:
-        what = f"{len(own.classes)} classes"
+        # By name: "Yes" and "yes" are two classes, which nobody would see in their number.
+        names = ", ".join(own.classes[:MOST_NAMED])
+        what = f"{len(own.classes)} classes ({names}{', ...' if len(own.classes) > MOST_NAMED else ''})"
     said = [f"{own.place}: {own.kind}, {what}, {counts}"]
     if own.rejected:
         first = "; ".join(f"{one.row}: {one.reason}" for one in own.rejected[:MOST_NAMED])

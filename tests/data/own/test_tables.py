@@ -47,3 +47,29 @@ def test_a_broken_record_of_an_sdf_file_keeps_its_row(tmp_path: Path) -> None:
     table = read_table(tmp_path / "a.sdf")
     assert table.columns == {"molecule": ("O", ""), "name": ("water", ""), "logS": ("1.5", "")}
     assert list(table.broken) == [1]
+
+
+def test_properties_of_an_sdf_file_are_its_texts(tmp_path: Path) -> None:
+    """As numbers they lose what a catalogue means by them: "007" was 7, and "1e5" 100000.0."""
+    text = SDF.partition("broken")[0].replace("1.5", "007\n\n>  <CAS>\n1e5\n\n>  <y>\n0.10")
+    (tmp_path / "a.sdf").write_text(text)
+    columns = read_table(tmp_path / "a.sdf").columns
+    assert [columns[name] for name in ("logS", "CAS", "y")] == [("007",), ("1e5",), ("0.10",)]
+
+
+def test_a_csv_file_of_a_spreadsheet_has_semicolons_or_tabs(tmp_path: Path) -> None:
+    for separator in ";\t":
+        rows = (("ID", "SMILES", '"a, b"'), ("007", "CCO", "0,5"))
+        text = "".join(separator.join(row) + "\r\n" for row in rows)
+        (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert read_table(tmp_path / "a.csv").columns == {"ID": ("007",), "SMILES": ("CCO",), "a, b": ("0,5",)}
+    (tmp_path / "a.csv").write_text("id;x,y\na;b,1\n")
+    assert read_table(tmp_path / "a.csv").columns == {"id;x": ("a;b",), "y": ("1",)}
+
+
+def test_a_blank_line_of_one_column_is_a_row(tmp_path: Path) -> None:
+    """Without it, all rows below would have moved against the lines of whoever gave the file."""
+    (tmp_path / "a.csv").write_text("\n\nSMILES\nCCO\n\nCN\n")
+    assert read_table(tmp_path / "a.csv").columns == {"SMILES": ("CCO", "", "CN")}
+    (tmp_path / "a.csv").write_text("SMILES,y\nCCO,1\n\nCN,2\n")
+    assert read_table(tmp_path / "a.csv").columns["SMILES"] == ("CCO", "CN")

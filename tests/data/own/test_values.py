@@ -41,6 +41,8 @@ def test_classes_of_whole_numbers_are_in_their_order() -> None:
         ({"a": ["1", "1", ""]}, "one value only"),
         ({"a": ["", "nan"]}, "has no value"),
         ({"a": ["x", "x"]}, "has 1 class"),
+        ({"a": ["-0,92", "1,5", "2"]}, "decimal commas .'-0,92'"),
+        ({"a": ["1.2 mg/L", "3 mg/L", "<5"]}, "more than numbers in its values .'1.2 mg/L'"),
         ({"a": ["1.5", "2"], "b": ["0", "1"]}, "different kinds"),
         ({"a": ["x", "y"], "b": ["x", "y"]}, "several columns of classes"),
     ],
@@ -48,6 +50,10 @@ def test_classes_of_whole_numbers_are_in_their_order() -> None:
 def test_what_cannot_be_predicted(columns: Any, message: str) -> None:
     with pytest.raises(TableError, match=message):
         read_properties(columns, "file")
+
+
+def test_grades_that_begin_with_a_number_are_classes() -> None:
+    assert read_classes(["5 stars", "4 stars"] * 4, "file").classes == ("4 stars", "5 stars")
 
 
 def test_a_label_with_a_fraction_is_no_class() -> None:

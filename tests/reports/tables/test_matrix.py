@@ -153,3 +153,13 @@ def test_two_records_of_one_seed_are_refused(make):
 )
 def test_what_is_a_fraction_of_right_answers(make, value, stderr, n, unit, trials):
     assert trials_of(make.metric(value, stderr=stderr, n=n, unit=unit)) == trials
+
+
+def test_two_versions_of_a_task_are_never_averaged(make):
+    """Folders of different times bring both; their mean was called one of two tasks, both of one name."""
+    records = [make.record("x", task) for task in ("a", "b")]
+    records.append(make.record("x", "a", cell={"task_version": "0"}))
+    (matrix,) = matrices(records)
+    names = [[column.name for column in family] for family in matrix.families]
+    version = records[0].cell.task_version
+    assert names == [[f"a@{version}", "b"], ["a@0"]]

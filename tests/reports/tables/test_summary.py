@@ -36,25 +36,6 @@ def test_it_says_who_wins_how_much_and_how_sure(make):
     assert "points (p < 0.001, 3 seeds × 3 tasks, interval over seeds)" in text
 
 
-def test_a_score_without_a_unit_is_told_by_its_metric(make):
-    scores = {"base": [3.1, 3.0, 3.2], "row": [2.1, 2.0, 2.2]}
-    fcd = {"higher_is_better": False, "unit": ""}
-    records = [
-        make.record(
-            label,
-            seed=seed,
-            score=make.metric(value, **fcd),
-            main_metric="FCD",
-            metrics={"FCD": make.metric(value, **fcd)},
-        )
-        for label, values in scores.items()
-        for seed, value in enumerate(values)
-    ]
-    (found,) = found_in(records).values()
-    assert found.short.startswith("row beats base by +1.0") and found.short.endswith("] FCD.")
-    assert "] FCD (p " in found.sentence
-
-
 @pytest.mark.parametrize(
     ("row", "title", "counts"),
     [
@@ -201,3 +182,20 @@ def test_windows_of_one_document_have_no_interval_over_seeds(make):
     (found,) = found_in(records, examples=ExampleReader(kept.get)).values()
     assert "its examples are of one document" in found.sentence
     assert "over seeds" not in found.sentence
+
+
+def test_a_score_on_a_part_of_the_tasks_is_said_to_be_one(make):
+    """The mean of two tasks was "the best score of all", beneath a row with a higher one on a task alone."""
+    records = make.side("base", [0.5, 0.51, 0.52], "one") + make.side("base", [0.7, 0.71, 0.72], "two")
+    records += make.side("a", [0.4, 0.51, 0.6], "one") + make.side("a", [0.7, 0.81, 0.72], "two")
+    text = summarise(records + make.side("part", [0.71, 0.9, 0.75], "two"))["accuracy"]
+    assert "part, +7.7 [" in text and "] points on two alone (p = " in text
+    assert "The best mean of all 2 tasks, 62.3 %, is that of a." in text
+
+
+def test_a_gain_without_a_unit_names_its_metric(make):
+    def side(label, values):
+        return [make.record(label, seed=i, score=make.metric(value, unit="")) for i, value in enumerate(values)]
+
+    (found,) = found_in(side("base", [0.5, 0.51, 0.52]) + side("a", [0.7, 0.71, 0.72])).values()
+    assert found.short.startswith("a beats base by +0.200 [") and found.short.endswith("] in accuracy.")

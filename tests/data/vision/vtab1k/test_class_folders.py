@@ -31,14 +31,16 @@ def test_each_class_is_in_each_part_and_each_image_in_one(tmp_path: Path) -> Non
     (root / "cat" / ".hidden").write_text("not looked at")
     draw(root / "dog" / "deep" / "copy.png", 100)
     (root / "README").write_text("in no class")
+    (root / "empty").mkdir()
     found = own_images(root)
     assert found.names == ("cat", "dog") and found.classes == 2
     assert [sorted(getattr(found, part).labels) for part in PARTS] == [[0] * 3 + [1] * 3, [0, 1], [0, 1]]
     assert len({file for part in PARTS for file in getattr(found, part).files}) == 10
     assert found.train800val200.files == found.train800.files + found.val200.files
     reasons = {one.row: one.reason for one in found.rejected}
-    assert reasons.keys() == {"README", "cat/notes.txt", "dog/deep/copy.png"}
+    assert reasons.keys() == {"README", "cat/notes.txt", "dog/deep/copy.png", "empty"}
     assert reasons["dog/deep/copy.png"] == "the same image as dog/0.png"
+    assert reasons["empty"] == "a folder without an image, so no class"
     assert reasons["README"] == "it lies in no class folder"
     assert reasons["cat/notes.txt"].startswith("no readable image")
     pixels, label = found.test[0]

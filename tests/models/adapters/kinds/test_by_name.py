@@ -39,7 +39,10 @@ def test_a_bottleneck_on_a_linear_layer_has_its_width(build: Callable) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"modules": ("mlp",), "adapter": LoRAConfig(r=2)}, "is a LlamaMLP, on which LoRA cannot act"),
+        (
+            {"modules": ("mlp",), "adapter": LoRAConfig(r=2)},
+            r"is a transformers\..+LlamaMLP, on which LoRA cannot act: it acts on torch.nn.Linear",
+        ),
         ({"modules": ("mlp",), "adapter": BottleneckConfig(r=2)}, "give the width of what it returns"),
         ({"modules": ("act_fn",), "adapter": BottleneckConfig(r=2)}, "without parameters"),
         (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sparsebench.data.errors import TableError
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.fit.inputs import new_data
 
@@ -35,3 +36,13 @@ def test_nothing_to_predict(tmp_path: Path) -> None:
     for place, kind in ((tmp_path / "no", "text"), (tmp_path, "molecules"), (tmp_path, "images")):
         with pytest.raises(UsageError):
             new_data(place, kind, "")
+
+
+def test_a_column_that_is_not_there_is_named_without_options_of_fit(tmp_path: Path) -> None:
+    """`predict` has no `--smiles`, which the message asked for."""
+    (tmp_path / "a.csv").write_text("drug,dose\nCCO,1\n")
+    with pytest.raises(
+        TableError, match="no column 'SMILES', on which the row was fitted, but 'drug', 'dose'"
+    ) as found:
+        new_data(tmp_path / "a.csv", "molecules", "SMILES")
+    assert "--" not in str(found.value)

@@ -44,7 +44,7 @@ def test_the_cheapest_of_those_that_are_tied_is_chosen() -> None:
     rows = [GUESS, row("bad", [0.5], 2), row("cheap", [0.89], 3), row("dear", [0.9], 9)]
     found = recommend(rows, True, EXAMPLES)
     assert (found.chosen.label, found.best.label) == ("cheap", "dear")
-    assert found.sureness == "as good as the best" and len(found.tied) == 2
+    assert found.sureness == "not shown to be worse" and len(found.tied) == 2
     assert found.to_best is not None and found.to_best.estimate.mean == pytest.approx(-0.01)
     assert found.to_best.comparisons == 6, "corrected for all pairs of four rows"
 

@@ -54,5 +54,5 @@ def test_the_words_and_the_table() -> None:
 
 def test_what_is_left_out_is_counted_and_the_first_are_named() -> None:
     data, rejected = about_data(OWN)
-    assert data == "photos: images, 2 classes, 12 train, 4 val, 4 test"
+    assert data == "photos: images, 2 classes (cat, dog), 12 train, 4 val, 4 test"
     assert rejected.startswith("7 rows are in no part: cat/0.txt: no image; ") and rejected.endswith("; ...")
