@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sparsebench.models.calibration.progress import listening
 
+from .opening import check_vocabulary
 from .texts import Texts
 
 WINDOW = 256
@@ -45,7 +46,9 @@ class Work:
         They are no longer than the model reads at once, and fewer where there is less text.
         """
         most = min(length, getattr(self.model.config, "max_position_embeddings", None) or length)
-        return self.texts.windows(self.tokenizer, most, -(-tokens // most), self.seed).to(self.model.device)
+        windows = self.texts.windows(self.tokenizer, most, -(-tokens // most), self.seed)
+        check_vocabulary([int(windows.max())], self.model)
+        return windows.to(self.model.device)
 
     def batches(self) -> list[dict[str, Any]]:
         """What calibrating functions take."""

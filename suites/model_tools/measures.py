@@ -19,6 +19,7 @@ from sparsebench.reports.statistics.estimates import Stratum, combine
 from sparsebench.reports.statistics.examples import CLUSTER
 from sparsebench.reports.statistics.sampling import examples_part
 
+from .opening import check_vocabulary
 from .texts import HeldOut
 
 LENGTH = 512
@@ -99,7 +100,7 @@ def rows_of(documents: Sequence[HeldOut], tokenizer: Any, model: Any) -> list[Ro
         The rows.
 
     Raises:
-        ModelError: no document has two tokens.
+        ModelError: no document has two tokens, or one has a token that the model has no embedding of.
     """
     most = min(LENGTH, (getattr(model.config, "max_position_embeddings", None) or LENGTH) - 1)
     first = tokenizer.bos_token_id
@@ -116,6 +117,7 @@ def rows_of(documents: Sequence[HeldOut], tokenizer: Any, model: Any) -> list[Ro
             found.append(Row(document, (first, *ids), len(document.text[:end].encode())))
     if len(found) < 2:
         raise ModelError("fewer than two held-out documents have a token: give other held-out text")
+    check_vocabulary((token for row in found for token in row.ids), model)
     return found
 
 

@@ -1,6 +1,7 @@
 """A language model and its tokenizer, from a folder or the hub, or a reason in one line."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 
 from sparsebench.data import hub
+from sparsebench.data.errors import DataError
 from sparsebench.models import compression, load, moe  # noqa: F401 - a folder may hold models of ours
 from sparsebench.models.errors import ModelError
 from sparsebench.models.hub.derived_classes import source_of
@@ -17,6 +19,8 @@ from ..llm.backbones import hf
 from .texts import near_path
 
 WEIGHTS = ("*.safetensors",)
+PICKLED = ("*.bin", "*.pt", "*.pth")
+"""How weights end that only a pickle's reader opens, which may run what is in them."""
 CAUSAL = ("ForCausalLM", "LMHeadModel")
 """How transformers ends the names of classes that write text from left to right."""
 
@@ -54,11 +58,32 @@ def open_model(name: str | Path) -> Opened:
     if is_own_folder(folder):
         model: Any = load(folder)
         return Opened(model, _tokenizer(folder), folder)
+    _check_format(folder)
+    tokenizer = _tokenizer(folder)
     try:
         found = hf.load(torch.Generator(), str(folder))
     except ValueError as error:
         raise ModelError(str(error)) from error
-    return Opened(found.model, _tokenizer(folder), folder)
+    return Opened(found.model, tokenizer, folder)
+
+
+def check_vocabulary(ids: Iterable[int], model: Any) -> None:
+    """Text that a model has the embeddings of.
+
+    Args:
+        ids: its tokens.
+        model: a causal language model.
+
+    Raises:
+        ModelError: a token is beyond the last row.
+    """
+    rows = len(model.get_input_embeddings().weight)
+    most = max(ids, default=0)
+    if most >= rows:
+        raise ModelError(
+            f"the tokenizer makes token {most} of the text, and the model has embeddings of {rows} tokens: take the "
+            "tokenizer that belongs to it, or save the model after model.resize_token_embeddings(len(tokenizer))"
+        )
 
 
 def size_on_disk(folder: Path) -> int:
@@ -84,18 +109,33 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.utils import validate_repo_id
 
     repository, _ = hub.split(name)
-    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
+    place = Path(name).expanduser()
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or place.exists()
     try:
         validate_repo_id(repository)
     except HFValidationError:
         looks_local = True
     if looks_local or ("/" not in name and not hub.folder_here(name)):
-        raise ModelError(f"there is no folder {name}{near_path(Path(name))}; a name on the hub is owner/name")
+        what = f"{name} is a file, not the folder of a model" if place.is_file() else f"there is no folder {name}"
+        raise ModelError(f"{what}{near_path(place)}; a name on the hub is owner/name")
     if hub.folder_here(name) is None:
-        hub.fetch(name)
+        try:
+            hub.fetch(name)
+        except DataError as error:
+            raise ModelError(f"there is no folder {name}{near_path(place)}, and {error}") from error
     folder = hub.folder_here(name)
     assert folder is not None
     return folder
+
+
+def _check_format(folder: Path) -> None:
+    """Weights in safetensors; transformers says of a folder with others that it lacks a file, and not why."""
+    pickled = [file.name for pattern in PICKLED for file in sorted(folder.glob(pattern))]
+    if pickled and not any(folder.glob(WEIGHTS[0])):
+        raise ModelError(
+            f"{folder} has its weights in {pickled[0]}, a pickle; only safetensors are read here: save them as such "
+            f"(AutoModelForCausalLM.from_pretrained({str(folder)!r}).save_pretrained(NEW_FOLDER), and its tokenizer)"
+        )
 
 
 def _check_causal(folder: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from sparsebench.models.anatomy.removed import RemovedAttention, RemovedMLP
 from sparsebench.models.compression.quantisation import (
     dense_products,
     dequantise,
@@ -15,9 +16,11 @@ from sparsebench.models.compression.quantisation import (
     packed_weights,
 )
 from sparsebench.models.compression.quantisation.files.compressed_tensors import VLLM, readers_of
+from sparsebench.models.compression.trimming.experts.remapped import RemappedExperts
 from sparsebench.models.errors import ModelError, check_choice
 from sparsebench.models.hub.atomic_folder import written
 from sparsebench.models.hub.comparison import check_outputs
+from sparsebench.models.moe import MoEFFN
 from sparsebench.models.moe import export as export_mixture
 from sparsebench.models.moe.stock_export import architectures
 from sparsebench.models.moe.stock_export.stock import Engine
@@ -29,6 +32,14 @@ ENGINES: tuple[Engine, ...] = get_args(Engine)
 OPENS = "opens it"
 READER = "compressed_tensors"
 """The package with which transformers reads packed folders."""
+REMAPPED = (
+    "the router chooses among more experts than there are (merged ones, or means and nothing in their place), which no "
+    "stock architecture says: drop experts with their rows (`--how drop`), or use sparsebench.models.load"
+)
+REMOVED = (
+    "blocks without an attention or a feed-forward layer are in no stock architecture: drop whole blocks in their "
+    "place (`--drop-blocks`), or use sparsebench.models.load"
+)
 NOT_TRIED = "not tried, as the package compressed-tensors is not installed: measured is what was written, in memory"
 
 
@@ -60,6 +71,9 @@ def write_stock(opened: Opened, out: Path, engine: Engine, architecture: str | N
     """
     check_choice("engine", engine, ENGINES)
     model = opened.model
+    reason = _unsayable(model)
+    if reason is not None:
+        raise ModelError(reason)
     if dense:
         dequantise(model)
     packed = next(packed_weights(model), None) is not None
@@ -75,6 +89,20 @@ def write_stock(opened: Opened, out: Path, engine: Engine, architecture: str | N
         opened.tokenizer.save_pretrained(folder)
     others = {other: "not known here: it is no export of a converted model" for other in ENGINES[1:-1]}
     return Exported(type(model).__name__, model, {"transformers": OPENS, **others})
+
+
+def _unsayable(model: Any) -> str | None:
+    """What was done to a model that no stock architecture says, of whatever family it is; None if there is nothing.
+
+    A converted model without a layer is judged by the export of mixtures, which knows those that say it.
+    """
+    modules = list(model.modules())
+    if any(isinstance(module, RemappedExperts) for module in modules):
+        return REMAPPED
+    converted = any(isinstance(module, MoEFFN) for module in modules)
+    if not converted and any(isinstance(module, RemovedAttention | RemovedMLP) for module in modules):
+        return REMOVED
+    return None
 
 
 def _packed(opened: Opened, out: Path, engine: Engine, architecture: str | None) -> Exported:
@@ -99,7 +127,7 @@ def _opening(by_engine: Mapping[Engine, str], name: str) -> dict[str, str]:
         if f"{architecture}ForCausalLM" == name:
             found[engine] = OPENS
         elif architecture.startswith("("):
-            found[engine] = architecture.strip("()")
+            found[engine] = architecture[1:-1]
         else:
             found[engine] = f"as a {architecture}: export again with engine {engine}"
     return found
@@ -141,11 +169,14 @@ def engines_of(model: Any) -> dict[str, str]:
     if is_stock(model) and not packed:
         return {"transformers": OPENS}
     found = {"sparsebench": OPENS}
+    reason = _unsayable(model)
+    if reason is not None:
+        return found | dict.fromkeys(ENGINES, reason)
     if is_stock(model):
         return found | {"compressed-tensors": "after `sparsebench export`"}
     for engine, architecture in architectures(model).items():
         if architecture.startswith("("):
-            found[engine] = architecture.strip("()")
+            found[engine] = architecture[1:-1]
         elif packed and engine != "compressed-tensors":
             found[engine] = f"after `sparsebench export --dense --engine {engine}`, as {architecture}"
         else:

@@ -27,6 +27,8 @@ from sparsebench.models.errors import ModelError
 SEPARATOR = "\n\n"
 PIECE = 4000
 """Characters of a document that is cut from a `.txt` file, about, at most."""
+ENOUGH = 2
+"""Held-out documents that an interval needs."""
 HELD_OUT = 5
 """One document in so many of one's own text is held out."""
 DOCUMENTS = 21
@@ -103,10 +105,10 @@ def read_texts(calibration: Path | None = None, held_out: Path | None = None, do
         return _apart({OWN: own}, *read_held_out(held_out, documents))
     _check(documents)
     count = min(documents, len(own) // HELD_OUT)
-    if count < 2:
+    if count < ENOUGH:
         raise TextFileError(
-            f"{calibration} has {len(own)} documents, of which a fifth, two at least, would be held out: give "
-            f"{2 * HELD_OUT} or more, or name another file for held-out text"
+            f"{calibration}: of {len(own)} document(s) a fifth, {ENOUGH} at least, would be held out: give "
+            f"{ENOUGH * HELD_OUT} or more, or name another file for held-out text"
         )
     return _apart({OWN: own[count:]}, _own(calibration, own[:count]), str(calibration))
 
@@ -128,19 +130,23 @@ def read_held_out(file: Path | None = None, documents: int = DOCUMENTS) -> tuple
     _check(documents)
     if file is None:
         return _packaged(documents), f"the packaged domains {', '.join(DOMAINS)}"
-    return _own(file, own_documents(file)[:documents]), str(file)
+    own = own_documents(file)
+    if len(own) < ENOUGH:
+        raise TextFileError(f"{file} has one document, and an interval needs {ENOUGH}: give more held-out text")
+    return _own(file, own[:documents]), str(file)
 
 
 def _check(documents: int) -> None:
-    if documents < 2:
-        raise ModelError(f"documents={documents} must be 2 or more: an interval needs two")
+    if documents < ENOUGH:
+        raise ModelError(f"documents={documents} must be {ENOUGH} or more: an interval needs two")
 
 
 def own_documents(file: Path) -> list[str]:
     """The distinct documents of a file, in the order of their hash.
 
     They are lines of JSON or rows with a field "text", or pieces of a `.txt` file of about 4,000 characters, cut at
-    blank lines: less alike than lines, and more than documents.
+    blank lines: less alike than lines, and more than documents. A paragraph that is longer is cut at the ends of its
+    lines, a line between its words.
 
     Args:
         file: its path.
@@ -154,7 +160,7 @@ def own_documents(file: Path) -> list[str]:
         raise TextFileError(f"{file} has none of the endings {', '.join(ENDINGS)}")
     texts = [record.text for record in records(file, "text")]
     if file.name.endswith(".txt"):
-        return pieces(["".join(texts)], PIECE) or _empty(file)
+        return pieces([_with_blank_lines("".join(texts))], PIECE) or _empty(file)
     found = {text.strip() for text in texts} - {""}
     return sorted(found, key=lambda text: hashlib.sha256(text.encode()).digest()) or _empty(file)
 
@@ -165,13 +171,29 @@ def near_path(path: Path) -> str:
     Args:
         path: the path.
     """
-    there = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+    there = [one.name for one in path.parent.iterdir() if one != path] if path.parent.is_dir() else []
     found = difflib.get_close_matches(path.name, there, n=1)
     return f"; did you mean {path.with_name(found[0])}?" if found else ""
 
 
 def _empty(file: Path) -> list[str]:
     raise TextFileError(f"{file} has no text in it")
+
+
+def _with_blank_lines(text: str) -> str:
+    """The text with line ends of Unix, and blank lines where a paragraph is longer than a piece."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return SEPARATOR.join(part for paragraph in text.split(SEPARATOR) for part in _parts(paragraph))
+
+
+def _parts(paragraph: str) -> list[str]:
+    """A paragraph whole, or cut before the length of a piece: where a line ends, a word, or else anywhere."""
+    parts = []
+    while len(paragraph) > PIECE:
+        cut = max(paragraph.rfind("\n", 0, PIECE), 0) or max(paragraph.rfind(" ", 0, PIECE), 0) or PIECE
+        parts.append(paragraph[:cut])
+        paragraph = paragraph[cut:]
+    return [*parts, paragraph]
 
 
 def _own(file: Path, texts: Sequence[str]) -> list[HeldOut]:

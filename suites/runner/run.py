@@ -27,7 +27,7 @@ from .planning.durations import Durations, clock
 from .planning.plan import Reuse, compare, expand, expand_fetched, to_run
 from .planning.plan_file import write_plan
 from .planning.profile import Profile
-from .prepare import check_backbones, check_data, refuse_without_own_data
+from .prepare import check_backbones, check_data, nothing_but_unfetched, refuse_without_own_data
 from .results.readings import open_readings
 
 TICK_SECONDS = 0.5
@@ -45,8 +45,9 @@ def run(
 
     A profile that adds seeds by need is run look by look, until each claim stands or its budget is used up.
 
-    Before any cell runs, raises `DataError` where a file or folder of the user's is not what a task needs, and
-    `UsageError` where no cell can run without one, or backbones that a row names together do not go together.
+    Before any cell runs, raises `DataError` where a file or folder of the user's is not what a task needs, or each cell
+    needs a model that is no folder and cannot be fetched; `UsageError` where no cell can run without such a file, or
+    backbones that a row names together do not go together.
     """
     code = _run(profile, folder, options, reuse, console, trackers)
     while any(plan.looks for plan in profile.plans):
@@ -67,8 +68,11 @@ def _run(
     check_choice(options)
     try:
         cells = expand_fetched(profile)
-    except DataError:  # the cells of a backbone that cannot be fetched will say so
+    except DataError as error:
         cells = expand(profile)
+        if nothing_but_unfetched(cells):
+            raise
+        console.print(str(error), style="yellow", highlight=False, soft_wrap=True)  # its cells will say so, too
     refuse_without_own_data(cells)
     folder = folder.resolve()
     store = Store(folder)

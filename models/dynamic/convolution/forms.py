@@ -159,8 +159,8 @@ def choose_form(problem: Dynamic) -> str:
     cannot be one of groups.
     """
     geometry = problem.geometry
-    if geometry.is_pointwise or torch.compiler.is_exporting():
-        return "columns"
+    if geometry.is_pointwise or torch.compiler.is_exporting() or problem.x.shape[0] == 0:
+        return "columns"  # none has no group either
     if geometry.groups > 1 or problem.x.shape[0] == 1:
         return "groups"
     rule = _form_by_rule(problem)
@@ -192,11 +192,15 @@ def _class_of(problem: Dynamic) -> Class:
 
 def _run(problem: Dynamic, form: str) -> None:
     """Once forward, and backward where a gradient will be wanted, on tensors apart from those of the model."""
-    tensors = [problem.x, problem.bank, problem.fractions]
-    x, bank, fractions = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
-    result = FORMS[form](replace(problem, x=x, bank=bank, fractions=fractions))
+    x, bank, fractions = map(_apart, (problem.x, problem.bank, problem.fractions))
+    taps = None if problem.taps is None else _apart(problem.taps)
+    result = FORMS[form](replace(problem, x=x, bank=bank, fractions=fractions, taps=taps))
     if problem.needs_gradient:
         result.backward(torch.ones_like(result))
+
+
+def _apart(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_(tensor.requires_grad)
 
 
 def by_groups(problem: Dynamic) -> Tensor:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sparsebench.data import hub
 from sparsebench.data.cache.digests import digest_once
+from sparsebench.data.errors import DataError
 
 from ..discovery.closure import files_below
 from ..discovery.registry import Entry
@@ -49,13 +50,18 @@ def weights_identity(entry: Entry, backbone: str) -> Mapping[str, str]:
 def fetch_from_hub(backbones: Iterable[tuple[Entry, str]]) -> bool:
     """Fetch the hub names that are not on this machine, so that their commits are known; whether there were any.
 
-    Raises `DataError`.
+    Raises `DataError`, which says of a name that cannot be fetched that there is no such folder either.
     """
     fetched = False
     for entry, backbone in backbones:
         argument = backbone.partition(":")[2]
         if not weight_files(backbone) and _is_on_hub(entry, backbone) and hub.folder_here(argument) is None:
-            hub.fetch(argument)
+            try:
+                hub.fetch(argument)
+            except DataError as error:
+                raise type(error)(
+                    f"{backbone}: there is no folder {argument}{_close_to(argument)}, and {error}"
+                ) from error
             fetched = True
     return fetched
 
@@ -75,12 +81,16 @@ def _refuse_missing_path(backbone: str) -> None:
     if HUB_NAME.fullmatch(argument):
         return
     place = Path(argument).expanduser()
+    what = "is empty" if place.is_dir() else "does not exist"
+    raise UsageError(f"{backbone}: the folder {place} {what}{_close_to(argument)}")
+
+
+def _close_to(argument: str) -> str:
+    place = Path(argument).expanduser()
     close: list[str] = []
     if place.parent.is_dir():
         close = difflib.get_close_matches(place.name, [path.name for path in place.parent.iterdir()], cutoff=0.5)
-    hint = near(place.name, close) if close else ""
-    what = "is empty" if place.is_dir() else "does not exist"
-    raise UsageError(f"{backbone}: the folder {place} {what}{hint}")
+    return near(place.name, close) if close else ""
 
 
 def _is_on_hub(entry: Entry, backbone: str) -> bool:

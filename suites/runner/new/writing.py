@@ -3,6 +3,7 @@
 import importlib.util
 import keyword
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -101,7 +102,8 @@ def write_package(kind: str, name: str, folder: Path | None, suite: str) -> Path
 def commands(kind: str, name: str, folder: Path, suite: str) -> str:
     """What to do next."""
     row = Brief(kind, name, suite).row
-    lines = [f"pip install --no-deps --editable {folder}", f"python -m pytest {folder}", f"sparsebench show {name}"]
+    place = shlex.quote(str(folder))
+    lines = [f"pip install --no-deps --editable {place}", f"python -m pytest {place}", f"sparsebench show {name}"]
     if kind == "task":
         lines.append(f"sparsebench {suite} run --profile smoke --task {name}")
     else:

@@ -10,7 +10,7 @@ from sparsebench.data.errors import DataError
 from ...contracts.method import NotApplicable
 from ..discovery.entry import PARTS
 from ..discovery.options import Option, options_of
-from ..discovery.registry import Entry, entries, find, methods_of, suites
+from ..discovery.registry import Entry, broken_plugins, entries, find, methods_of, suites
 from ..errors import UsageError, near
 from ..identity.fingerprint import versions
 from ..planning.rows import JOIN, chain_of
@@ -32,9 +32,19 @@ def describe(name: str) -> str:
     if name in catalogue():
         parts.append(_source(name))
     if not parts:
+        _refuse_broken(name)
         names = {entry.name for entry in _everything()} | set(suites()) | set(catalogue())
         raise UsageError(f"nothing is called {name!r}{near(name, names)}")
     return "\n\n".join(parts)
+
+
+def _refuse_broken(name: str) -> None:
+    """Raise `UsageError` for what an installed package brings by that name and what cannot be used, with the reason."""
+    broken = [broken_plugins(kind) for kind in ("method", *PARTS)]
+    broken += [broken_plugins(kind, suite) for kind in ("task", "backbone") for suite in suites()]
+    for problems in broken:
+        if name in problems:
+            raise UsageError(problems[name])
 
 
 def _everything() -> list[Entry]:

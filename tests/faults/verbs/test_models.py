@@ -34,6 +34,15 @@ def only_pickled(copy: Path) -> None:
     torch.save({}, copy / "pytorch_model.bin")
 
 
+def more_tokens(copy: Path) -> None:
+    """A tokenizer with words of which the model has no embeddings."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(copy)
+    tokenizer.add_tokens(list("aeinorst"))
+    tokenizer.save_pretrained(copy)
+
+
 INDEX = json.dumps({"metadata": {}, "weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"}})
 MODELS = [
     Case("no such folder", f"compress nowhere out --bits 4 {SMALL}", "there is no folder nowhere"),
@@ -41,8 +50,14 @@ MODELS = [
     Case(
         "a file for a folder",
         f"export model.gguf out {SMALL.split(' --windows')[0].replace('calibration', 'held-out')}",
-        "there is no folder model.gguf",
+        "model.gguf is a file, not the folder of a model",
         {"model.gguf": b"GGUF"},
+    ),
+    Case(
+        "a folder misspelt, below another",
+        f"compress models/dnese out --bits 4 {SMALL}",
+        "there is no folder models/dnese; did you mean models/dense",
+        {"models/dense": None},
     ),
     Case("a model of the hub, offline", f"convert nobody/nothing out --experts 4 {SMALL}", "SPARSEBENCH_OFFLINE"),
     Case("a folder of nothing", f"compress empty out --bits 4 {SMALL}", "empty has no config.json", {"empty": None}),
@@ -82,14 +97,20 @@ MODELS = [
     damaged("weights cut off", "dense", cut("model.safetensors", 5000)),
     damaged("a web page for weights", "dense", replaced("model.safetensors", "<!doctype html>")),
     damaged("weights that are no numbers", "dense", not_finite),
-    damaged("pickled weights", "safetensors", only_pickled),
+    damaged("pickled weights", "has its weights in pytorch_model.bin, a pickle; only safetensors", only_pickled),
     damaged(
         "a part that is missing",
         "model-00001-of-00002.safetensors",
         replaced("model.safetensors", None),
         replaced("model.safetensors.index.json", INDEX),
     ),
-    damaged("no tokenizer", "dense", replaced("tokenizer.json", None), replaced("tokenizer_config.json", None)),
+    damaged(
+        "no tokenizer",
+        "dense has no tokenizer that can be read",
+        replaced("tokenizer.json", None),
+        replaced("tokenizer_config.json", None),
+    ),
+    damaged("a tokenizer of another model", "embeddings of", more_tokens),
     damaged("a tokenizer cut off", "dense", cut("tokenizer.json", 100)),
     Case(
         "a recipe of ours cut off",

@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
+import torch
+from transformers import AutoTokenizer, MixtralConfig, MixtralForCausalLM
 
+from sparsebench.models.calibration.mixture_statistics import mixture_statistics
 from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, quantise
+from sparsebench.models.compression.trimming import drop_attentions
+from sparsebench.models.compression.trimming.experts.merging import merge_similar
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig
 from sparsebench.suites.model_tools import stock_folders
 from sparsebench.suites.model_tools._work import Work
-from sparsebench.suites.model_tools.opening import Opened
-from sparsebench.suites.model_tools.stock_folders import engines_of, open_plain, write_stock
+from sparsebench.suites.model_tools.opening import Opened, open_model
+from sparsebench.suites.model_tools.stock_folders import REMAPPED, REMOVED, engines_of, open_plain, write_stock
 
 
 def opened(one: Work) -> Opened:
@@ -73,3 +77,22 @@ def test_what_is_refused(work: Callable[..., Work], tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=message):
             write_stock(one, out, engine, architecture, dense=False)  # type: ignore[arg-type]
         assert not out.exists()
+
+
+def test_what_no_stock_architecture_says(dense: Path, tmp_path: Path) -> None:
+    """The reason is what was done, not the family, and it is said whole."""
+    model = open_model(dense).model
+    drop_attentions(model, [0])
+    for reason in engines_of(model).values():
+        assert reason in ("opens it", REMOVED)
+    with pytest.raises(ModelError, match="drop whole blocks in their place"):
+        write_stock(Opened(model, None, dense), tmp_path / "stock", "transformers", None, dense=False)
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "vocab_size": 50}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+    mixture = MixtralForCausalLM(MixtralConfig(**sizes, **heads, num_local_experts=4)).eval()
+    batches = [{"input_ids": torch.arange(20)[None]}]
+    merge_similar(mixture, mixture_statistics(mixture, batches, all_outputs=True), [2])
+    for reason in engines_of(mixture).values():
+        assert reason in ("opens it", REMAPPED)
+    with pytest.raises(ModelError, match="drop experts with their rows"):
+        write_stock(Opened(mixture, None, dense), tmp_path / "stock", "llama.cpp", None, dense=True)

@@ -9,7 +9,7 @@ from sparsebench.data.errors import TextFileError
 from sparsebench.data.text.documents import documents
 from sparsebench.models.errors import ModelError
 from sparsebench.suites.llm.small_models.byte_tokenizer import byte_tokenizer
-from sparsebench.suites.model_tools.texts import own_documents, read_held_out, read_texts
+from sparsebench.suites.model_tools.texts import PIECE, own_documents, read_held_out, read_texts
 
 
 def test_own_text_is_split_and_cut(text: Path) -> None:
@@ -45,6 +45,28 @@ def test_a_text_file_is_cut_at_blank_lines(tmp_path: Path) -> None:
     assert {one.partition(" ")[0] for one in own_documents(file)} == set(map(str, range(12)))
 
 
+def test_line_ends_of_windows_and_long_lines(tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    paragraphs = [f"{number} " + "word " * 700 for number in range(12)]
+    file.write_bytes("\r\n\r\n".join(paragraphs).encode())
+    assert sorted(own_documents(file)) == sorted(one.strip() for one in paragraphs)
+    numbers = list(map(str, range(9000)))
+    for between in (" ", "\n"):
+        file.write_text(between.join(numbers))
+        found = own_documents(file)
+        assert max(map(len, found)) <= PIECE and len(found) > 10
+        assert sorted(word for one in found for word in one.split(between)) == sorted(numbers)
+    file.write_text("a" * PIECE + "b" * 10)
+    assert sorted(own_documents(file)) == ["a" * PIECE, "b" * 10]
+
+
+def test_one_document_is_no_held_out_text(tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_text("Few words.")
+    with pytest.raises(TextFileError, match="has one document, and an interval needs 2"):
+        read_held_out(file)
+
+
 def test_mistakes(text: Path, tmp_path: Path) -> None:
     bad = {
         "empty.txt": "",
@@ -59,7 +81,7 @@ def test_mistakes(text: Path, tmp_path: Path) -> None:
         "empty.txt": "has no text in it",
         "blank.jsonl": "has no text in it",
         "key.jsonl": "no field 'text'; did you mean txt",
-        "few.txt": "has 1 documents",
+        "few.txt": "of 1 document",
         "own.csv": "none of the endings",
         "fwe.txt": "did you mean .*few.txt",
     }

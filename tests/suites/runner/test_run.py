@@ -1,6 +1,7 @@
 """A whole run: the plan in the result folder, and a study from its profile to the verdict."""
 
 import io
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from sparsebench.data.errors import OfflineError
 from sparsebench.reports.page.html import unpack
 from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner import run as module
@@ -68,6 +70,28 @@ def test_a_run_without_any_cell_that_applies_says_why_and_fails(tmp_path: Path) 
     assert code == 1
     said = [line for line in output.getvalue().splitlines() if line.startswith("nothing to score: ")]
     assert len(said) == 1 and "experts" in said[0]
+
+
+def test_a_model_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistyped folder may be a name of the hub: each cell would try to fetch it for half a minute, and fail."""
+    monkeypatch.setenv("SPARSEBENCH_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    suite = {"seeds": 1, "backbones": ["hf:models/mien"], "methods": ["dense"], "tasks": ["bpb_law"]}
+
+    def ran() -> str:
+        Path("study.yaml").write_text(yaml.safe_dump({"llm": suite}))
+        output = io.StringIO()
+        options = Options(workers=1, threads=1)
+        run(load_profile("study.yaml"), tmp_path / "results", options, "only", Console(file=output, width=200))
+        return output.getvalue()
+
+    says = "hf:models/mien: there is no folder models/mien; did you mean mine\\?, and .*SPARSEBENCH_OFFLINE"
+    with pytest.raises(OfflineError, match=says):
+        ran()
+    assert not (tmp_path / "results").exists()
+    suite["backbones"] = ["hf:models/mien", "small_llama"]
+    assert len(re.findall(says, ran())) == 1
 
 
 def test_seeds_are_added_by_need(bench: Any) -> None:

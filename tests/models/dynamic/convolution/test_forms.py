@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch
 from sparsebench.models.dynamic.convolution import forms
 from sparsebench.models.dynamic.convolution.forms import FORMS, Dynamic, choose_form, sharing_pays
 from sparsebench.models.dynamic.convolution.geometry import Geometry
+from sparsebench.models.native import forms as native_forms
 
 from .reference import SHAPES, by_hand, dynamic, images, largest_difference, plain, random_mask, shaken
 
@@ -80,6 +82,33 @@ def test_all_forms_give_the_same(shape: str, with_taps: bool) -> None:
     expected = FORMS["groups"](problem)
     for form in FORMS.values():
         assert largest_difference(form(problem), expected) < 1e-12
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_to_measure_the_forms_leaves_no_trace(kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The clock runs each form twice, forward and backward: gradients are those of the one pass that was asked for."""
+    monkeypatch.setattr(native_forms, "_chosen", {})
+    monkeypatch.setattr(native_forms, "_file", lambda: tmp_path / "forms.json")
+    layer, x = dynamic("plain", kind), images().requires_grad_()
+    trained = [x, *layer.parameters()]
+    upstream = torch.randn_like(layer(x).detach())
+    expected = torch.autograd.grad(layer(x), trained, upstream)
+    with native_forms.by_rules(False):
+        y = layer(x)
+        assert (tmp_path / "forms.json").is_file() and all(tensor.grad is None for tensor in trained)
+        y.backward(upstream)
+    for tensor, gradient in zip(trained, expected, strict=True):
+        assert largest_difference(tensor.grad, gradient) < 1e-11
+
+
+@pytest.mark.parametrize("rules", [True, False])
+def test_no_samples(rules: bool) -> None:
+    layer, x = dynamic("plain", "dy_conv"), images()
+    with native_forms.by_rules(rules):
+        y = layer(x[:0].requires_grad_())
+    assert y.shape == (0, *layer(x).shape[1:])
+    y.sum().backward()
+    assert torch.equal(layer.bank.grad, torch.zeros_like(layer.bank))
 
 
 def chosen(channels: int, size: int, kernel: int, *, batch: int = 8, groups: int = 1, train: bool = False) -> str:

@@ -1,6 +1,7 @@
 """A package as it is written: found by name, its own test passes, and what cannot be is refused."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -68,6 +69,19 @@ def test_their_own_tests_pass(packages: list[Path], tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+def test_an_editable_module_is_found_beside_its_folder(tmp_path: Path) -> None:
+    """Where `new` was called lies a folder of the module's name, and `python -m pytest` looks there first."""
+    folder = write_package("method", "my_shift", tmp_path / "my_shift", "vtab")
+    build = "import sys; from setuptools.build_meta import build_editable; build_editable(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=folder, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    shutil.unpack_archive(wheel, tmp_path / "site", "zip")
+    find = "import site, sys; site.addsitedir(sys.argv[1]); import my_shift; print(my_shift.__file__)"
+    command = [sys.executable, "-c", find, str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(folder / "my_shift.py")
+
+
 def test_it_is_tidy(packages: list[Path]) -> None:
     """As our own code is, but for what a test or a stranger's imports may look like."""
     ruff = Path(sys.executable).with_name("ruff")
@@ -115,3 +129,4 @@ def test_what_to_do_next() -> None:
         text = commands(kind, "mine", Path("mine"), "vtab")
         assert text.splitlines()[0] == "pip install --no-deps --editable mine"
     assert commands("router", "mine", Path("x"), "vtab").endswith("--method mine_moe")
+    assert "python -m pytest 'a b'" in commands("router", "mine", Path("a b"), "vtab")

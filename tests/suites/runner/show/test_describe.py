@@ -3,6 +3,7 @@
 import pytest
 
 from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.show import describe as shown
 from sparsebench.suites.runner.show.describe import describe
 
 
@@ -70,3 +71,10 @@ def test_a_router_a_split_and_a_criterion() -> None:
 def test_near_names() -> None:
     with pytest.raises(UsageError, match="did you mean lora"):
         describe("lorra")
+
+
+def test_what_is_broken_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {"mine": "the method 'mine' of mine (mine) cannot be used: SyntaxError: invalid syntax (mine.py, line 3)"}
+    monkeypatch.setattr(shown, "broken_plugins", lambda kind, suite="": broken if kind == "method" else {})
+    with pytest.raises(UsageError, match=r"cannot be used: SyntaxError: invalid syntax \(mine.py, line 3\)"):
+        shown.describe("mine")
