@@ -80,7 +80,7 @@ def installed(wheel_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_speed_cells_run_from_the_wheel_and_come_to_the_page(installed: Path, tmp_path: Path) -> None:
     """In a folder outside the tree, by the cheapest of the cells."""
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"COLUMNS": "200"}
 
     def call(*arguments: str) -> str:
         command = [str(installed / "sparsebench"), *arguments]
