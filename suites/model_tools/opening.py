@@ -21,6 +21,8 @@ from .texts import near_path
 WEIGHTS = ("*.safetensors",)
 PICKLED = ("*.bin", "*.pt", "*.pth")
 """How weights end that only a pickle's reader opens, which may run what is in them."""
+TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.tiktoken", "tekken.json")
+"""Files of which a folder with a tokenizer has one at least."""
 CAUSAL = ("ForCausalLM", "LMHeadModel")
 """How transformers ends the names of classes that write text from left to right."""
 
@@ -59,12 +61,11 @@ def open_model(name: str | Path) -> Opened:
         model: Any = load(folder)
         return Opened(model, _tokenizer(folder), folder)
     _check_format(folder)
-    tokenizer = _tokenizer(folder)
     try:
         found = hf.load(torch.Generator(), str(folder))
     except ValueError as error:
         raise ModelError(str(error)) from error
-    return Opened(found.model, tokenizer, folder)
+    return Opened(found.model, _tokenizer(folder), folder)
 
 
 def check_vocabulary(ids: Iterable[int], model: Any) -> None:
@@ -129,7 +130,9 @@ def _from_hub(name: str) -> Path:
 
 
 def _check_format(folder: Path) -> None:
-    """Weights in safetensors; transformers says of a folder with others that it lacks a file, and not why."""
+    """Weights in safetensors, and a tokenizer: transformers says that it lacks a file or a library, and not why."""
+    if not any(next(folder.glob(pattern), None) for pattern in TOKENIZERS):
+        raise ModelError(f"{folder} has no tokenizer: copy the one of the model there")
     pickled = [file.name for pattern in PICKLED for file in sorted(folder.glob(pattern))]
     if pickled and not any(folder.glob(WEIGHTS[0])):
         raise ModelError(

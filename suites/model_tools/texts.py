@@ -107,7 +107,7 @@ def read_texts(calibration: Path | None = None, held_out: Path | None = None, do
     count = min(documents, len(own) // HELD_OUT)
     if count < ENOUGH:
         raise TextFileError(
-            f"{calibration}: of {len(own)} document(s) a fifth, {ENOUGH} at least, would be held out: give "
+            f"{calibration} has {len(own)} documents, of which a fifth, {ENOUGH} at least, would be held out: give "
             f"{ENOUGH * HELD_OUT} or more, or name another file for held-out text"
         )
     return _apart({OWN: own[count:]}, _own(calibration, own[:count]), str(calibration))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def more_tokens(copy: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(copy)
-    tokenizer.add_tokens(list("aeinorst"))
+    tokenizer.add_tokens(["".join(pair) for pair in product("aeinorst", repeat=2)])
     tokenizer.save_pretrained(copy)
 
 
@@ -106,7 +107,7 @@ MODELS = [
     ),
     damaged(
         "no tokenizer",
-        "dense has no tokenizer that can be read",
+        "dense has no tokenizer: copy the one of the model there",
         replaced("tokenizer.json", None),
         replaced("tokenizer_config.json", None),
     ),

@@ -81,7 +81,7 @@ def test_mistakes(text: Path, tmp_path: Path) -> None:
         "empty.txt": "has no text in it",
         "blank.jsonl": "has no text in it",
         "key.jsonl": "no field 'text'; did you mean txt",
-        "few.txt": "of 1 document",
+        "few.txt": "has 1 documents",
         "own.csv": "none of the endings",
         "fwe.txt": "did you mean .*few.txt",
     }
