@@ -32,8 +32,8 @@ Every number leads to a record with its seed, commit, data checksums, library ve
 task, costs, training) are on the page and in the tables that `sparsebench report FOLDER` writes, the other claims and
 what was tested in `claims.md` of a folder.
 
-A study tests statements with paired comparisons over seeds, by the 95 % intervals of the differences, which hold
-together for the comparisons of a statement. A statement holds, fails, is negligible (the effect lies within the
+A study tests statements with paired comparisons over seeds, by the 95 % intervals of the differences, corrected for the
+comparisons of a statement. A statement holds, fails, is negligible (the effect lies within the
 smallest one of interest, on both sides), undecided, or not testable here, where a check of the instrument fails. ✓: the
 verdict stands when it is corrected over all claims of its study (Holm). Of several comparisons the effect shown is the
 one that the verdict hangs on. The models here are small and the conditions ours: each verdict is meant where it says,

@@ -169,15 +169,15 @@ def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objectio
 
 LEGEND = (
     "Effects are differences of the mean scores, paired by seed and, where the outcomes of the examples were kept, by "
-    "test example (by document, where examples were cut from such), with 95 % intervals that hold together for all "
-    "comparisons of a claim (Bonferroni); each says whether it covers seeds and examples or one of them alone; where "
-    "tasks lie on different sides they are shown one by one. Holds: every interval lies where the claim says; fails: "
-    "one lies on the other side; negligible: they lie within the smallest effect of interest, on both sides "
-    "(equivalence); undecided: none of these; not testable here: a check of the instrument fails, whatever the "
-    "intervals say. The steps of a claim are corrected for each other (Holm). ✓: the verdict stands when it is "
-    "corrected over all claims of the study that were tested (Holm). Looks: a study that adds seeds by need decides at "
-    "each look at the level that it may spend (Lan & DeMets 1983), all looks together at 5 %. Wall time is inside the "
-    "cells behind a claim; claims share cells."
+    "test example (by document, where examples were cut from such), with 95 % intervals that are corrected for the "
+    "comparisons of a claim: a decided one at the level at which it was decided (Holm), an open one at the strictest "
+    "(Bonferroni); each says whether it covers seeds and examples or one of them alone; where tasks lie on different "
+    "sides they are shown one by one. Holds: every interval lies where the claim says; fails: one lies on the other "
+    "side; negligible: they lie within the smallest effect of interest, on both sides (equivalence); undecided: none "
+    "of these; not testable here: a check of the instrument fails, whatever the intervals say. ✓: the verdict stands "
+    "when it is corrected over all claims of the study that were tested (Holm). Looks: a study that adds seeds by need "
+    "decides at each look at the level that it may spend (Lan & DeMets 1983), all looks together at 5 %. Wall time is "
+    "inside the cells behind a claim; claims share cells."
 )
 
 OF_TRAININGS = (

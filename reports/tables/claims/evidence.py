@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from ...records.example_files import ExampleReader
 from ...records.index.slim import Whole, already_whole
@@ -59,6 +60,17 @@ class Compared:
         return claim.ruling(effect.low, effect.high)
 
 
+class Ruling(NamedTuple):
+    """What is said of a step by its interval of level 1 - `alpha`.
+
+    A decided step has the level at which it fell in Holm's procedure, so that its interval says what its verdict says;
+    an open one has Bonferroni's, the first that it had to pass.
+    """
+
+    verdict: ClaimVerdict
+    alpha: float
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A claim, its steps at a look (-1: before the first was complete), and why the instrument fails, if it does."""
@@ -77,19 +89,19 @@ class Evidence:
         """What this look may spend of `alpha`."""
         return level_at(self.claim.looks, max(0, self.look), alpha)
 
-    def rulings(self, alpha: float) -> list[ClaimVerdict]:
+    def rulings(self, alpha: float) -> list[Ruling]:
         """What is said of each step, corrected over the steps and looks so that all hold at level 1 - alpha."""
-        found: list[ClaimVerdict] = ["undecided"] * len(self.steps)
+        found = [Ruling("undecided", self.level(alpha) / len(self.steps))] * len(self.steps)
         for same in (False, True):  # a small difference that is sure is negligible all the same
             decides = [partial(_decides, self.claim, step, same) for step in self.steps]
             for number, level in holm(decides, self.level(alpha)).items():
                 if self.look >= 0:
-                    found[number] = self.steps[number].ruling(self.claim, level)
+                    found[number] = Ruling(self.steps[number].ruling(self.claim, level), level)
         return found
 
     def verdict(self, alpha: float) -> ClaimVerdict:
         """What is said of the claim, at level 1 - alpha."""
-        found = self.rulings(alpha)
+        found = [ruling.verdict for ruling in self.rulings(alpha)]
         for verdict in ("fails", "undecided", "negligible"):
             if verdict in found:
                 return verdict

@@ -32,7 +32,7 @@ from ...statistics import ALPHA, Estimate, chance_to_settle, holm, level_at, see
 from ..matrix import processor_type
 from .checks import failure
 from .claim import DECIDED, Claim, ClaimVerdict
-from .evidence import Compared, Evidence, concerns, gather
+from .evidence import Compared, Evidence, Ruling, concerns, gather
 
 HOPELESS = 0.2
 """A step with a smaller chance of being decided within the budget is given up."""
@@ -201,21 +201,20 @@ def _finding(evidence: Evidence, records: Sequence[Record]) -> Finding:
     )
 
 
-def _step(evidence: Evidence, step: Compared, ruling: ClaimVerdict) -> Step:
-    """The interval is Bonferroni's, so that those of all steps hold together."""
+def _step(evidence: Evidence, step: Compared, ruling: Ruling) -> Step:
+    verdict, alpha = ruling
     if step.found is None:
-        return Step(step.first, step.second, None, step.seeds, ruling, step.reason, at=step.at)
-    alpha = evidence.level(ALPHA) / len(evidence.steps)
+        return Step(step.first, step.second, None, step.seeds, verdict, step.reason, at=step.at)
     effect = step.found.combined.estimate(alpha)
     by_task = [(task, one.combined.estimate(alpha)) for task, one in step.by_task]
     sides = {evidence.claim.ahead(one.mean) > 0 for _, one in by_task}
     shown = tuple(by_task) if len(sides) > 1 else ()
     needed = None
     chance = None
-    if ruling == "undecided" and not evidence.broken:
+    if verdict == "undecided" and not evidence.broken:
         needed = _needed(evidence, step, alpha)
         chance = _chance(evidence, step)
-    return Step(step.first, step.second, effect, step.seeds, ruling, step.reason, shown, needed, chance, step.at)
+    return Step(step.first, step.second, effect, step.seeds, verdict, step.reason, shown, needed, chance, step.at)
 
 
 def _needed(evidence: Evidence, step: Compared, alpha: float) -> float | None:

@@ -20,9 +20,9 @@ def test_what_is_found_negligible_is_no_step_towards_a_difference(make):
     for name, other in beside.items():
         found = drawn(make, np.array([[0.02, 0.03, 0.04], other, other]).T)
         star = dataclasses.replace(STAR, rows=("R0", "R1", "R2", "R3"), smallest_effect=0.05)
-        told[name] = gather(star, found, None, 0).rulings(0.05)
+        told[name] = [ruling.verdict for ruling in gather(star, found, None, 0).rulings(0.05)]
     alone = gather(dataclasses.replace(STAR, rows=("R0", "R1"), smallest_effect=0.05), found, None, 0)
-    assert alone.rulings(0.05) == ["holds"]
+    assert alone.rulings(0.05) == [("holds", 0.05)]
     assert told == {"level": ["undecided", "negligible", "negligible"], "apart": ["holds"] * 3}
 
 

@@ -148,6 +148,9 @@ def test_the_steps_of_a_claim_are_corrected_for_each_other(records):
     assert several.steps[0].effect.half_width > 1.5 * alone.steps[0].effect.half_width
     assert (alone.verdict, several.verdict) == ("fails", "undecided")
     assert stepped.verdict == "fails", "two steps that fell before it leave the third at the level of a claim of one"
+    assert stepped.steps[0].effect == alone.steps[0].effect, "and its interval says so"
+    open_step = several.steps[0].effect
+    assert open_step.low < 0 < open_step.high
 
 
 def test_verdicts_stand_if_they_are_corrected_over_the_study(records):
