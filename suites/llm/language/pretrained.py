@@ -68,7 +68,8 @@ def _refuse_strangers(found: Mapping[str, Any]) -> None:
 def _tokenizer(name: str, revision: str) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(name, **_options(revision))
+    with no_report():  # of a config that it cannot read, which the model's loading says as an error
+        return AutoTokenizer.from_pretrained(name, **_options(revision))
 
 
 def _options(revision: str) -> dict[str, Any]:
