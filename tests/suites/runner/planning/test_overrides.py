@@ -111,10 +111,10 @@ def test_the_same_setting_twice_the_last_one_counts(profile: Profile) -> None:
 
 def test_a_limit_is_the_most_and_never_more(profile: Profile) -> None:
     before = {name: budget["test_examples"] for name, budget in budgets(profile).items()}
-    assert before == {"bpb_domains": 1, "pretraining_domains": 8, "trec6": 500, "deployment": 16}
+    assert before == {"bpb_three_domains": 16, "pretraining_domains": 8, "trec6": 500, "deployment": 16}
     limit = replace(profile, plans=(limited(profile.plans[0], 10),))
     assert {name: budget["test_examples"] for name, budget in budgets(limit).items()} == {
-        "bpb_domains": 1,
+        "bpb_three_domains": 10,
         "pretraining_domains": 8,
         "trec6": 10,
         "deployment": 10,
