@@ -107,7 +107,10 @@ def test_modules_that_are_not_there(tmp_path: Path) -> None:
     theirs(plain(), CONFIGS["lora"](target_modules=["0", "2"], modules_to_save=["3"]), tmp_path)
     for model, message in (
         (nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8)), "no module of this Sequential"),
-        (nn.Sequential(nn.ReLU(), nn.ReLU(), nn.Linear(8, 8), nn.Sequential(nn.Linear(8, 5))), "is a ReLU, on which"),
+        (
+            nn.Sequential(nn.ReLU(), nn.ReLU(), nn.Linear(8, 8), nn.Sequential(nn.Linear(8, 5))),
+            "is a torch.nn.modules.activation.ReLU, on which",
+        ),
     ):
         with pytest.raises(ModelError, match=message):
             load_peft(model, tmp_path)
