@@ -1,4 +1,4 @@
-"""The table that transformers prints of tensors that do not fit a model."""
+"""What transformers prints beside an error that says the same."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_report() -> Iterator[None]:
-    """Within it the table is not printed: who asks for `output_loading_info` names such tensors in an error.
+    """Within it transformers warns of nothing.
+
+    Neither of tensors that do not fit a model, which who asks for `output_loading_info` names in an error, nor of a
+    configuration that it cannot read.
 
     Example::
 

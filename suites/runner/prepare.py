@@ -13,7 +13,7 @@ from .discovery.loading import Loaded, load_parts, load_task
 from .errors import UsageError
 from .execution.explanation import one_line
 from .identity.cell import Cell
-from .identity.weights import UNPINNED
+from .identity.weights import any_unpinned
 
 CHECKS = "CHECKS_DATA"
 """The constant of a file of tasks that have `check_data`: only these are imported to ask them."""
@@ -69,8 +69,7 @@ def refuse_without_own_data(cells: Iterable[Cell]) -> None:
 
 def nothing_but_unfetched(cells: Iterable[Cell]) -> bool:
     """Whether every cell that could run has a backbone of a hub that is not on this machine."""
-    waiting = [cell for cell in cells if cell.reason is None]
-    unpinned = [any(named.get("commit") == UNPINNED for named in cell.weights.values()) for cell in waiting]
+    unpinned = [any_unpinned(cell.weights) for cell in cells if cell.reason is None]
     return bool(unpinned) and all(unpinned)
 
 

@@ -15,7 +15,7 @@ from sparsebench.reports.records.sums import forget, seal
 from sparsebench.reports.records.vouchers import Vouchers
 
 from .execution.execute import End, write_not_applicable
-from .execution.executors.choice import check_choice, hold, open_executor
+from .execution.executors.choice import ELSEWHERE, check_choice, hold, open_executor
 from .execution.executors.interface import Ended, Options
 from .execution.executors.leases.description import describe
 from .execution.executors.leases.membership import Membership
@@ -101,7 +101,7 @@ def _run(
         before |= write_not_applicable(cells, before.keys(), store)
         write_plan(profile, cells, folder, reuse, {each.cell.id: each.kept for each in planned if each.kept})
         console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
-        if options.executor != "ray":  # whose cells run elsewhere
+        if options.executor not in ELSEWHERE:
             _fetch(waiting, console)
         log = _logger(trackers, store, console)
         made = {cell.id for cell in waiting}

@@ -18,7 +18,7 @@ from sparsebench.data.identity import is_unpinned
 from sparsebench.data.own_files import PREFIX
 
 from ..identity.cell import Cell, cell_key
-from ..identity.weights import UNPINNED
+from ..identity.weights import any_unpinned
 from .readable import Readable, whole
 
 EVENTS = ("open", "sqlite3.connect")
@@ -107,8 +107,7 @@ def _advice(cell: Cell, path: str) -> str:
 def _verify_unpinned(cell: Cell) -> None:
     """The key of a cell covers what its user's own sources hold, so that another key says that they changed."""
     own = [name for name in cell.sources if is_unpinned(name)]
-    unpinned = any(weights.get("commit") == UNPINNED for weights in cell.weights.values())
-    if own and not unpinned and cell_key(cell.info, cell.parts, cell.sources) != cell.key:
+    if own and not any_unpinned(cell.weights) and cell_key(cell.info, cell.parts, cell.sources) != cell.key:
         raise ChecksumError(
             f"{', '.join(own)}: another content since the run was planned: give the `run` command again, "
             "which plans with what is there now"

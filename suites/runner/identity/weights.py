@@ -22,6 +22,11 @@ UNPINNED = "unpinned"
 HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?(@.+)?")
 
 
+def any_unpinned(weights: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether one of a cell's backbones is of a hub and was not on this machine when the cell was planned."""
+    return any(named.get("commit") == UNPINNED for named in weights.values())
+
+
 def weight_files(backbone: str) -> dict[str, Path]:
     """The files that the argument of `name:argument` names, by their names below what it names."""
     argument = backbone.partition(":")[2]

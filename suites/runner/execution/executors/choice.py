@@ -17,6 +17,8 @@ from .leases.membership import Membership, joined
 EXECUTORS = ("local", "leases", "ray")
 SHARING = ("leases",)
 """Those under which several processes write into one result folder."""
+ELSEWHERE = ("ray",)
+"""Those whose cells may run on other machines, which have caches of their own."""
 WITH_ADDRESS = ("ray",)
 """Those that can be told where to find what runs already."""
 
