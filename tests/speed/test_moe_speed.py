@@ -23,6 +23,7 @@ from sparsebench.models.moe.layer import MoEFFN
 from .cold import Copies, copies, through
 from .floors import least_seconds, product_rate
 from .groups import Timed, Variant, of_model
+from .moe_targets import want_forward, want_step
 from .moe_variants import CELLS, COMPILED, ROLES, Cell, make, several
 from .rounds import WALL
 from .scope import FULL
@@ -36,8 +37,6 @@ THREADS = min(2, os.cpu_count() or 1)
 DTYPES = [torch.float32, torch.bfloat16]
 RECOMPILED = 64
 """So often the compiler may compile a piece of code anew: no peer falls back to eager because others came first."""
-AS_FAST = 0.97
-"""Compiled against eager: what is level within noise is not slower."""
 FORWARD = [name for name in ROLES if "loop" not in name]
 STEPS = [name for name in [*ROLES, "sparsebench, kept gradients"] if "batched" not in name]
 cells = pytest.mark.parametrize("cell", CELLS if FULL else CELLS[1:2], ids=str)
@@ -101,12 +100,6 @@ def floor_seconds(cell: Cell, x: Tensor, span: int | None = None, passes: int = 
     return passes * least_seconds(cell.operations(len(x)), rate, size, span)
 
 
-def no_slower_compiled(name: str, timed: Timed, target: Callable[..., None]) -> None:
-    eager = name.removesuffix(COMPILED)
-    if name.endswith(COMPILED) and ROLES[name] == "ours":
-        target(f"times as fast as {eager}, eager", timed.times_as_fast(name, eager), at_least=AS_FAST)
-
-
 @cells
 @dtypes
 @pytest.mark.parametrize("tokens", [1, 64, 2048])
@@ -126,7 +119,7 @@ def test_moe_forward(
     weights = ", warm weights" if tokens == 1 else ""
     group = f"MoE forward, {cell}, {tokens} tokens, {str(dtype).removeprefix('torch.')}{weights}"
     timed = compare(name, FORWARD, variant, group=group, clock=WALL, count=THREADS)
-    no_slower_compiled(name, timed, target)
+    want_forward(name, timed, target, tokens, dtype)
 
 
 @cells
@@ -148,7 +141,7 @@ def test_moe_forward_with_cold_weights(
         count=THREADS,
         **many.facts,
     )
-    no_slower_compiled(name, timed, target)
+    want_forward(name, timed, target, 1, dtype)
 
 
 def cold(name: str, cell: Cell, dtype: torch.dtype, many: Copies) -> Variant:
@@ -191,7 +184,7 @@ def test_moe_step(
     timed = compare(
         name, STEPS, lambda name: step_of(name, tokens, dtype, cell), group=group, clock=WALL, count=THREADS
     )
-    no_slower_compiled(name, timed, target)
+    want_step(name, timed, target, tokens)
 
 
 def step_of(name: str, tokens: int, dtype: torch.dtype, cell: Cell) -> Variant:

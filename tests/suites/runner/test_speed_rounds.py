@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from sparsebench.models.moe.experts.interface import NAME
 from sparsebench.reports.page.speed import SpeedLine, SpeedReport
 
-from ...speed import floors, groups, rounds, two_runs
+from ...speed import floors, groups, moe_targets, rounds, two_runs
 from ...speed.cold import Copies, copies, last_cache, through
-from ...speed.groups import Variant, spread, time_group
+from ...speed.groups import Timed, Variant, spread, time_group
 from ...speed.rounds import Clock, ReplayClock, Turn, in_turn
 
 
@@ -176,3 +178,26 @@ def test_two_runs_are_as_far_apart_as_their_ratios(tmp_path: Path) -> None:
     assert largest.startswith("largest: 25.0 %")
     assert "usage" in str(two_runs.main([]))
     assert "sparsebench speed" in str(two_runs.main([str(tmp_path), str(tmp_path)]))
+
+
+def test_moe_targets_are_excused_where_no_exact_form_could_reach_them() -> None:
+    """A dense FFN of active size is what no mixture of that size can beat by much."""
+    roles = {NAME: "ours", "transformers eager": "peer", moe_targets.DENSE: "floor"}
+    noted: list[tuple[str, float, float, str | None]] = []
+
+    def target(what: str, reached: float, *, at_least: float, excuse: str | None = None) -> None:
+        noted.append((what, reached, at_least, excuse))
+
+    def want(dense: float) -> list[tuple[str, float, float, str | None]]:
+        noted.clear()
+        seconds = {NAME: [2.0], "transformers eager": [3.0], moe_targets.DENSE: [dense]}
+        timed = Timed(seconds=seconds, roles=roles, known={name: {} for name in roles})
+        for name in roles:
+            moe_targets.want_forward(name, timed, target, 2048, torch.float32)
+        return list(noted)
+
+    assert want(1.5) == [
+        ("times as fast as the fastest peer", 1.5, 1.8, None),
+        ("times as fast as the dense FFN", 0.75, 1.0, None),
+    ]
+    assert want(2.0)[0][3] == "the dense FFN is 1.50 times as fast as transformers eager"
