@@ -83,24 +83,6 @@ def test_a_molecule_that_is_tested_is_not_trained_on(tmp_path: Path) -> None:
     ]
 
 
-def test_a_molecule_with_several_values_is_in_one_part_and_named(tmp_path: Path) -> None:
-    found = learnable(read_table(molecules(tmp_path, "c1ccccc1C,7\nc1ccccc1CC,2.5\n")), "molecules", NONE)
-    assert found.conflicting == ("rows 1, 41 (Cc1ccccc1)",), "rows 2 and 42 have one value"
-    assert not found.rejected and found.parts[0] == found.parts[40]
-
-
-def test_a_part_that_is_not_named_takes_all_rows_of_a_molecule(tmp_path: Path) -> None:
-    """Three spellings of each: dealt row by row, some would be trained on and validated on."""
-    pairs = [(f"{'C' * length}O", f"O{'C' * length}", f"[CH3]{'C' * (length - 1)}O") for length in range(2, 32)]
-    lines = [f"{text},{number},train" for number, pair in enumerate(pairs) for text in pair]
-    (tmp_path / "a.csv").write_text("smiles,y,split\n" + "\n".join([*lines, "CCN,1,test", "CCCN,2,test"]))
-    found = learnable(read_table(tmp_path / "a.csv"), "molecules", NONE)
-    parts = {number: set() for number in range(30)}
-    for number, part in zip(found.values[:90, 0], found.parts, strict=False):
-        parts[int(number)].add(part)
-    assert all(len(own) == 1 for own in parts.values()) and set.union(*parts.values()) == {"train", "val"}
-
-
 def test_the_folder_is_read_again_when_a_value_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPARSEBENCH_OWN_MOLECULES", raising=False)
     with pytest.raises(LocalFolderError, match="set SPARSEBENCH_OWN_MOLECULES"):
