@@ -62,7 +62,7 @@ def kin(info: Place) -> tuple[Kin, Kin, Kin, Kin, Kin]:
     )
 
 
-def work(info: Place) -> tuple[str, int]:
+def work(info: Place) -> tuple[str, float]:
     """How long a cell trains by its budget: the unit and how many; "", 1 where the budget names none."""
     budget = info.budget
     if isinstance(budget, str):
@@ -78,9 +78,9 @@ def _budget(text: str) -> Mapping[str, Any]:
     return json.loads(text)
 
 
-def amount_for(group: Kin, nearest: Kin) -> int:
+def amount_for(group: Kin, nearest: Kin) -> float:
     """By what the figure of one of its kin is multiplied for a cell."""
-    return int(nearest[-1]) if group[-1] == PER_UNIT else 1
+    return float(nearest[-1]) if group[-1] == PER_UNIT else 1
 
 
 class Durations:
@@ -90,7 +90,7 @@ class Durations:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[Kin, tuple[float, int]] = {}
+        self._sums: dict[Kin, tuple[float, float]] = {}
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Durations":
@@ -148,7 +148,7 @@ class Remaining:
         """The nearest kin within each farther one."""
         self._judge: dict[Kin, Kin | None] = {}
         """Which kin's figure each of them takes."""
-        self._judged: dict[Kin, int] = defaultdict(int)
+        self._judged: dict[Kin, float] = defaultdict(float)
         """How often the figure of a kin is taken: by so many cells, or epochs of theirs."""
         self._groups: dict[Kin, tuple[Kin, ...]] = {}
         self._total = 0

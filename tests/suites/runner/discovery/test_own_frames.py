@@ -44,10 +44,10 @@ def test_installed_packages_are_nobody_s_own(tmp_path: Path) -> None:
     file = tmp_path / "site-packages" / "other.py"
     file.parent.mkdir()
     file.write_text("1 / 0")
-    try:
+    with pytest.raises(ZeroDivisionError) as caught:
         runpy.run_path(str(file))
-    except ZeroDivisionError as error:
-        assert own_place(error.with_traceback(error.__traceback__.tb_next)) == ""  # without the frame of this test
+    # Without the frame of this test, which is an own one.
+    assert own_place(caught.value.with_traceback(caught.tb.tb_next)) == ""
 
 
 def test_a_config_that_breaks_in_its_own_checks_says_where(mine: dict) -> None:
