@@ -83,9 +83,9 @@ def together(parts: Sequence[Part], same: Sequence[Sequence[int]]) -> list[Part]
     """
     found = list(parts)
     for rows in same:
-        last = max((found[row] for row in rows), key=PARTS.index)
+        last = max(rows, key=lambda row: PARTS.index(found[row]))
         for row in rows:
-            found[row] = last
+            found[row] = found[last]
     return found
 
 
