@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 MOST_LISTED = 20
 """Names that an error message lists."""
@@ -77,3 +78,14 @@ def near(name: str, known: Iterable[str]) -> str:
         return f"; known: {', '.join(names)}"
     nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
     return f"; the nearest of {len(names)} known names: {', '.join(nearest)}"
+
+
+def near_path(path: Path) -> str:
+    """What ends the message about a path that is not there: one with almost that name, if there is any.
+
+    Args:
+        path: the path.
+    """
+    there = [one.name for one in path.parent.iterdir() if one != path] if path.parent.is_dir() else []
+    found = difflib.get_close_matches(path.name, there, n=1)
+    return f"; did you mean {path.with_name(found[0])}?" if found else ""

@@ -18,6 +18,7 @@ from ..labelled.dealt import PARTS, Part, Rejected, complete, deal, named_parts
 from ..labelled.table import normal_form
 from ..sources import ensure
 from .columns import Columns, Kind, choose_columns
+from .repeated import conflicting_molecules, in_a_later_part, repeated_texts, same_molecules, together
 from .table_folder import table_in
 from .tables import Table, read_table
 from .values import Goal, Targets, read_classes, read_properties
@@ -41,6 +42,8 @@ class OwnTable:
     classes: tuple[str, ...]
     parts: tuple[Part, ...]
     rejected: tuple[Rejected, ...]
+    conflicting: tuple[str, ...]
+    """Molecules that stand in several rows of one part with different values, with these rows from 1; all are used."""
 
     @property
     def outputs(self) -> int:
@@ -123,18 +126,35 @@ def learnable(table: Table, kind: Kind, given: Columns) -> OwnTable:
     named = named_parts(table.columns[columns.split], where) if columns.split else None
     bad = {**targets.bad, **table.broken}
     bad |= _unreadable(kind, inputs, bad)
+    same: list[list[int]] = []
     if kind == "text":
-        bad |= _repeated(inputs, targets, named, bad)
-    elif named is not None:
-        bad |= _in_a_later_part(inputs, named, bad)
+        bad |= repeated_texts(inputs, targets, named, bad)
+    else:
+        same = same_molecules(inputs, bad)
+    if named is not None:
+        bad |= in_a_later_part(same, named)
     kept = [row for row in range(len(inputs)) if row not in bad]
     if not kept:
         raise TableError(f"{where}: none of its {len(inputs)} rows can be used; of the first: {bad[0]}")
     chosen = _take(targets, kept, where)
     texts = [inputs[row] for row in kept]
     parts = _parts(kind, texts, chosen, None if named is None else [named[row] for row in kept], where)
+    used = [[row for row in rows if row not in bad] for rows in same]
+    if named is not None:
+        # A part that the user did not name was cut from the training part row by row. A scaffold is never cut.
+        place = {row: number for number, row in enumerate(kept)}
+        parts = together(parts, [[place[row] for row in rows] for rows in used])
     rejected = tuple(Rejected(f"row {row + 1}", bad[row]) for row in sorted(bad))
-    found = OwnTable(columns, tuple(texts), chosen.values, chosen.goal, chosen.classes, tuple(parts), rejected)
+    found = OwnTable(
+        columns=columns,
+        inputs=tuple(texts),
+        values=chosen.values,
+        goal=chosen.goal,
+        classes=chosen.classes,
+        parts=tuple(parts),
+        rejected=rejected,
+        conflicting=conflicting_molecules(used, inputs, targets),
+    )
     _check_parts(found, where)
     return found
 
@@ -151,44 +171,6 @@ def _unreadable(kind: Kind, inputs: Sequence[str], known: Iterable[int]) -> dict
             found[row] = "no text" if kind == "text" else "no SMILES"
         elif kind == "molecules" and (reason := parse_failure(text)):
             found[row] = f"RDKit cannot read {text!r}: {reason}"
-    return found
-
-
-def _repeated(
-    inputs: Sequence[str], targets: Targets, named: Sequence[Part] | None, known: Iterable[int]
-) -> dict[int, str]:
-    """Texts that stand twice: of one label, the first of test, val and train stays; of several labels, none."""
-    import numpy as np
-
-    same: dict[str, list[int]] = {}
-    for row in range(len(inputs)):
-        if row not in known:
-            same.setdefault(normal_form(inputs[row]), []).append(row)
-    found = {}
-    for rows in same.values():
-        if len(np.unique(targets.values[rows])) > 1:
-            found |= dict.fromkeys(rows, f"rows {', '.join(str(row + 1) for row in rows[:5])} are one text, two labels")
-            continue
-        if named is not None:
-            rows = sorted(rows, key=lambda row: -PARTS.index(named[row]))
-        found |= dict.fromkeys(rows[1:], f"the same text as row {rows[0] + 1}")
-    return found
-
-
-def _in_a_later_part(inputs: Sequence[str], named: Sequence[Part], known: Iterable[int]) -> dict[int, str]:
-    """Molecules that stand in a later part, too, by their canonical SMILES: what is tested was not trained on."""
-    from rdkit.Chem import CanonSmiles
-
-    rows = [row for row in range(len(inputs)) if row not in known]
-    canonical = {row: CanonSmiles(inputs[row]) for row in rows}
-    last: dict[str, int] = {}
-    for row in sorted(rows, key=lambda row: PARTS.index(named[row])):
-        last[canonical[row]] = row
-    found = {}
-    for row in rows:
-        other = last[canonical[row]]
-        if named[other] != named[row]:
-            found[row] = f"the same molecule as row {other + 1}, which is in {named[other]}"
     return found
 
 

@@ -17,7 +17,6 @@ from .tables import (
     SMI_SUFFIXES,
     SUFFIXES,
     Table,
-    check_header,
     check_is_table,
     csv_form,
     frame_texts,
@@ -151,8 +150,8 @@ def _parquet(file: Path, rows: int) -> Iterator[Table]:
 def _csv(file: Path, rows: int) -> Iterator[Table]:
     import pandas as pd
 
-    check_header(file)
+    form = csv_form(file)
     with opened(file) as lines:
-        frames: Iterable[pd.DataFrame] = pd.read_csv(lines, **csv_form(file), chunksize=rows)
+        frames: Iterable[pd.DataFrame] = pd.read_csv(lines, **form, chunksize=rows)
         for frame in frames:
             yield Table(file, frame_texts(file, frame))

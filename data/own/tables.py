@@ -101,36 +101,33 @@ def _frame(file: Path, name: str) -> "pd.DataFrame":
 
     if name.endswith(".parquet"):
         return pd.read_parquet(file)
-    check_header(file)
+    form = csv_form(file)
     with opened(file) as lines:
-        return pd.read_csv(lines, **csv_form(file))
-
-
-def check_header(file: Path) -> None:
-    """Raise `TableError` where two columns of a CSV or TSV file have one name: pandas renames the second."""
-    with opened(file) as lines:
-        rows = csv.reader(lines, delimiter=csv_form(file)["sep"])
-        _check_names(file, next(filter(None, rows), []))
+        return pd.read_csv(lines, **form)
 
 
 def csv_form(file: Path) -> dict[str, Any]:
-    """How pandas reads a table of texts as it stands: every value a text, "NA" too, and every row of one column."""
-    blanks, header = _header_line(file)
-    separator = "\t" if ".tsv" in file.name.lower() else _separator(header)
+    """How pandas reads a table of texts as it stands: every value a text, "NA" too, and every row of one column.
+
+    Args:
+        file: a CSV or TSV file.
+
+    Returns:
+        Options of `pandas.read_csv`.
+
+    Raises:
+        TableError: two columns have one name; pandas renames the second.
+    """
+    with opened(file) as lines:
+        blanks, header = next(((number, line) for number, line in enumerate(lines) if line.strip()), (0, ""))
+        separator = "\t" if ".tsv" in file.name.lower() else _separator(header)
+        # A name in quotes may go on in the next line.
+        _check_names(file, next(csv.reader(itertools.chain([header], lines), delimiter=separator)))
     form: dict[str, Any] = {"sep": separator, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
     if separator not in header:
         # In a table of one column a blank line is a row without a value, and not to count it would move those below.
         form |= {"skip_blank_lines": False, "skiprows": blanks}
     return form
-
-
-def _header_line(file: Path) -> tuple[int, str]:
-    """The number of blank lines at the beginning, and the first line that is none; "" where there is none."""
-    with opened(file) as lines:
-        for number, line in enumerate(lines):
-            if line.strip():
-                return number, line
-    return 0, ""
 
 
 def _separator(header: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ..errors import ModelError
 
@@ -32,20 +33,29 @@ def is_transposed_linear(module: nn.Module) -> bool:
     return kind == ("transformers.pytorch_utils", "Conv1D") and _is_dense(module.weight)
 
 
+def _is_graph_linear(module: nn.Module) -> bool:
+    """Whether a module is the `Linear` of torch_geometric, by name: it need not be installed.
+
+    One that takes its number of inputs from the first batch has no matrix until then.
+    """
+    kind = (type(module).__module__, type(module).__qualname__)
+    return kind == ("torch_geometric.nn.dense.linear", "Linear") and _is_dense(module.weight)
+
+
 def has_linear_view(module: nn.Module) -> bool:
-    """Whether `linear_view` knows this module: a plain `nn.Linear` or a `Conv1D` of transformers.
+    """Whether `linear_view` knows this module: a plain `nn.Linear`, that of torch_geometric, transformers' `Conv1D`.
 
     Args:
         module: any module.
     """
-    return is_linear(module) or is_transposed_linear(module)
+    return is_linear(module) or _is_graph_linear(module) or is_transposed_linear(module)
 
 
 def linear_view(module: Any, path: str = "the module", use: str = "this") -> LinearView:
     """The matrix and bias of a linear module (views).
 
     Args:
-        module: an `nn.Linear`, or a `Conv1D` of transformers, whose matrix is transposed.
+        module: an `nn.Linear`, or that of torch_geometric, or a `Conv1D` of transformers, whose matrix is transposed.
         path: its name in an error.
         use: what it is needed for, in an error.
 
@@ -58,7 +68,7 @@ def linear_view(module: Any, path: str = "the module", use: str = "this") -> Lin
     >>> linear_view(nn.Linear(3, 5)).weight.shape
     torch.Size([5, 3])
     """
-    if is_linear(module):
+    if is_linear(module) or _is_graph_linear(module):
         return LinearView(module.weight, module.bias)
     if is_transposed_linear(module):
         return LinearView(module.weight.t(), module.bias)
@@ -69,4 +79,6 @@ def linear_view(module: Any, path: str = "the module", use: str = "this") -> Lin
 
 
 def _is_dense(weight: object) -> bool:
-    return isinstance(weight, Tensor) and weight.is_floating_point() and weight.layout == torch.strided
+    if not isinstance(weight, Tensor) or is_lazy(weight):
+        return False
+    return weight.is_floating_point() and weight.layout == torch.strided

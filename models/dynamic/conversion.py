@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
 
-from ..anatomy import Anatomy, Site, describe
+from ..anatomy import Anatomy, Site, UnknownAnatomy, describe
 from ..errors import ModelError
 from ..hub.declaration import declare
 from .config import DynamicConfig
@@ -82,12 +82,22 @@ def put_dynamic(model: nn.Module, config: DynamicConfig, modules: str | None) ->
         known = ", ".join(sorted(kind.__name__ for kind in REPLACEMENTS))
         raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
     if modules is None:
-        REPLACEMENTS[type(config)](model, config)
+        _put_in_blocks(model, config)
     elif isinstance(config, ConvConfig):
         _put(model, named_convolutions(model, config, modules))
     else:
         raise ModelError(f"modules={modules!r} names convolutions for a ConvConfig, not for a {type(config).__name__}")
     setattr(model, _ATTRIBUTE, (*how_made(model), Made(config, modules)))
+
+
+def _put_in_blocks(model: nn.Module, config: DynamicConfig) -> None:
+    """Raises `UnknownAnatomy` where nobody knows the blocks; what can do without them is said then."""
+    try:
+        REPLACEMENTS[type(config)](model, config)
+    except UnknownAnatomy as error:
+        if not isinstance(config, ConvConfig):
+            raise
+        raise UnknownAnatomy(f"{error}; or name its convolutions by modules=, a regular expression") from error
 
 
 def _make_convolutions_dynamic(

@@ -9,14 +9,13 @@ from typing import Any
 import torch
 
 from sparsebench.data import hub
-from sparsebench.data.errors import DataError
+from sparsebench.data.errors import DataError, near_path
 from sparsebench.models import compression, load, moe  # noqa: F401 - a folder may hold models of ours
 from sparsebench.models.errors import ModelError
 from sparsebench.models.hub.derived_classes import source_of
 from sparsebench.models.hub.own_folders import is_own_folder
 
 from ..llm.backbones import hf
-from .texts import near_path
 
 WEIGHTS = ("*.safetensors",)
 PICKLED = ("*.bin", "*.pt", "*.pth")

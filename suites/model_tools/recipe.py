@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
+from sparsebench.data.errors import near_path
 from sparsebench.data.manifest import near
 from sparsebench.models.errors import ModelError
 
@@ -25,7 +26,6 @@ from .steps.conversion import Convert
 from .steps.healing import Heal
 from .steps.trimming import Drop, Experts
 from .steps.weights import Prune, Quantise, Search
-from .texts import near_path
 
 KINDS: dict[str, type] = {
     "convert": Convert,

@@ -5,7 +5,6 @@ documents is held out by their hash, unless another file is named for that; a do
 13 words in common with a held-out one is left out (`data/text/decontamination`).
 """
 
-import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparsebench.data.errors import TextFileError
+from sparsebench.data.errors import TextFileError, near_path
 from sparsebench.data.text.decontamination.overlap import Overlap
 from sparsebench.data.text.documents import origins, passages
 from sparsebench.data.text.domains import DOMAINS
@@ -163,17 +162,6 @@ def own_documents(file: Path) -> list[str]:
         return pieces([_with_blank_lines("".join(texts))], PIECE) or _empty(file)
     found = {text.strip() for text in texts} - {""}
     return sorted(found, key=lambda text: hashlib.sha256(text.encode()).digest()) or _empty(file)
-
-
-def near_path(path: Path) -> str:
-    """What ends the message about a path that is not there: one with almost that name, if there is any.
-
-    Args:
-        path: the path.
-    """
-    there = [one.name for one in path.parent.iterdir() if one != path] if path.parent.is_dir() else []
-    found = difflib.get_close_matches(path.name, there, n=1)
-    return f"; did you mean {path.with_name(found[0])}?" if found else ""
 
 
 def _empty(file: Path) -> list[str]:

@@ -265,7 +265,16 @@ def _open(model: str | Path, say: Say) -> Opened:
 
 def _side(opened: Opened, rows: Sequence[Row], say: Say) -> Side:
     say("measuring the model as it is")
-    return Side.of(opened.model, size_on_disk(opened.folder), loss(opened.model, rows))
+    try:
+        measured = loss(opened.model, rows)
+    except (ModelError, MemoryError):
+        raise
+    except Exception as error:  # a config.json may ask for what the code of the model cannot do, which fails in any way
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"the model in {opened.folder} opens but does not run: {type(error).__name__}: {reason}"
+        ) from error
+    return Side.of(opened.model, size_on_disk(opened.folder), measured)
 
 
 def _carry_out(steps: Sequence[Named], work: Work) -> tuple[list[Done], list[str]]:

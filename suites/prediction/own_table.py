@@ -21,7 +21,7 @@ class OwnTableTask(ChosenOnValidation):
     """What the table is, it says itself: n/a without one, `TableError` for one that cannot be learnt from.
 
     The content of the folder is in the key of each cell. `details["own data"]` says how many rows each part has,
-    and how many rows of the table are in none.
+    how many rows of the table are in none, and how many inputs stand in several rows with different values.
     """
 
     kind: ClassVar[Kind]
@@ -75,10 +75,11 @@ class OwnTableTask(ChosenOnValidation):
             self.table()
 
     def describe(self, context: Context) -> dict[str, int]:
-        """Rows by part, and those of no part."""
+        """Rows by part, those of no part, and inputs whose rows disagree."""
         splits = self.parts_of(context)
         counts = {part: len(getattr(splits, part).targets) for part in PARTS}
-        return counts | {"rejected": len(self.table().rejected)}
+        table = self.table()
+        return counts | {"rejected": len(table.rejected), "conflicting": len(table.conflicting)}
 
     def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
         """As every task with this protocol; the record says what became of the rows."""

@@ -144,12 +144,29 @@ class ClaimDocument(TypedDict):
     verdict: str
 
 
+class WithoutScoreDocument(TypedDict):
+    """A cell that has no score, and why; `id` names its record."""
+
+    id: str
+    suite: str
+    task: str
+    label: str
+    backbone: str
+    seed: int
+    status: Literal["n/a", "failed", "oom", "timeout"]
+    reason: str
+
+
 class ReportDocument(TypedDict):
-    """`sparsebench report --json`. `suites`: for each family of tasks the rows with score, outcome and two costs."""
+    """`sparsebench report --json`. `suites`: for each family of tasks the rows with score, outcome and two costs.
+
+    A row that ran on none of the tasks of a family is in `without_score` alone.
+    """
 
     schema: Literal["sparsebench/report/1"]
     folders: list[str]
     page: str
     suites: dict[str, list[dict[str, Any]]]
+    without_score: list[WithoutScoreDocument]
     claims: list[ClaimDocument]
     notes: list[str]

@@ -1,5 +1,6 @@
 """A method that trains: its settings, and its hooks into the training loop."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ from .loop import train
 from .rest import Start, train_until_rest
 from .result import TrainResult
 from .settings import TrainSettings
-from .step import Loss
+from .step import Loss, LossNotFiniteError
 
 Evaluate = Callable[[Any], Mapping[str, float]]
 """Scores of the models that are trained, which are in eval mode."""
@@ -145,18 +146,36 @@ class TrainedMethod(Method):
 
         Raises:
             ValueError: a budget in tokens on a task that has none to count.
+            FloatingPointError: a loss that is not finite; the text says whose it is.
         """
         if context.budget.tokens is not None and context.tokens is None:
             raise ValueError(f"the task {context.task!r} has no tokens to count: give the budget epochs or steps")
-        return self.train_groups(
-            model,
-            data,
-            lambda model, batch: self.loss(model, batch, context),
-            [self.trained_group(model)],
-            context,
-            tokens=context.tokens,
-            callbacks=(*self.callbacks(context), *further),
-            stage=stage,
+        try:
+            return self.train_groups(
+                model,
+                data,
+                lambda model, batch: self.loss(model, batch, context),
+                [self.trained_group(model)],
+                context,
+                tokens=context.tokens,
+                callbacks=(*self.callbacks(context), *further),
+                stage=stage,
+            )
+        except LossNotFiniteError as error:
+            raise self._whose(error, model, context) from error
+
+    def _whose(self, error: LossNotFiniteError, model: nn.Module, context: Context) -> FloatingPointError:
+        """The error with whose loss is not finite, that of the task or what this method makes of it."""
+        if type(self).loss is TrainedMethod.loss:
+            return error
+        # The step was not taken, so that the model is the one whose loss it was.
+        with torch.no_grad():
+            values = [float(context.loss(model, batch)) for batch in error.batches]
+        if not all(map(math.isfinite, values)):
+            return FloatingPointError(f"{error.what}, and so is the task's own loss: lower the learning rate")
+        own = ", ".join(f"{value:.3g}" for value in values)
+        return FloatingPointError(
+            f"{error.what}: the task's own loss is finite there ({own}), what {type(self).__name__} adds to it is not"
         )
 
     def trained_group(self, model: nn.Module) -> Group:

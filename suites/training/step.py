@@ -21,6 +21,15 @@ Loss = Callable[[Any, Any], Tensor | Mapping[str, Tensor]]
 Grads = tuple[Tensor | None, ...]
 
 
+class LossNotFiniteError(FloatingPointError):
+    """The mean loss of a step is NaN or infinite: `what` says which, `batches` are those of this process."""
+
+    def __init__(self, what: str, batches: Sequence[Any]) -> None:
+        super().__init__(f"{what}: lower the learning rate")
+        self.what = what
+        self.batches = batches
+
+
 @dataclass(frozen=True)
 class Stepper:
     """Takes steps. `given`: the models as the loss sees them."""
@@ -49,7 +58,7 @@ class Stepper:
             The parts of the mean loss, "" for the sum of them.
 
         Raises:
-            FloatingPointError: the mean is not finite; the step is not taken.
+            LossNotFiniteError: the mean is not finite; the step is not taken.
         """
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -75,7 +84,7 @@ class Stepper:
         self.processes.sum_gradients([parameter for group in self.groups for parameter in group.members()])
         mean = dict(zip(found, self.processes.sum(list(found.values())), strict=True))
         if not math.isfinite(mean[""]):
-            raise FloatingPointError(f"training loss is {mean['']} at step {number}: lower the learning rate")
+            raise LossNotFiniteError(_not_finite(mean, number), batches)
         self._clip()
         for optimizer in self.optimizers:
             optimizer.step()
@@ -108,6 +117,13 @@ class Stepper:
         for model in self.models.values():
             members += [parameter for parameter in model.parameters() if id(parameter) in grouped]
         nn.utils.clip_grad_norm_(members, self.settings.clip)
+
+
+def _not_finite(mean: Mapping[str, float], number: int) -> str:
+    """Which loss is not finite; of a sum, which of its parts."""
+    said = f"training loss is {mean['']} at step {number}"
+    parts = [f"{name!r} is {value}" for name, value in mean.items() if name and not math.isfinite(value)]
+    return f"{said}, where its part {' and '.join(parts)}" if parts else said
 
 
 def backward_of_nothing(loss: Tensor) -> None:

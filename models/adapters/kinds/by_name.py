@@ -60,7 +60,8 @@ class ByNameConfig(NamedConfig):
         if isinstance(self.adapter, LoRAConfig):
             if not has_linear_view(module) and not isinstance(module, nn.Conv2d):
                 kind = f"{type(module).__module__}.{type(module).__name__}"
-                said = "it acts on torch.nn.Linear, Conv2d and transformers' Conv1D; a bottleneck acts on any module"
+                said = "it acts on torch.nn.Linear and Conv2d, torch_geometric's Linear once it knows its inputs and "
+                said += "transformers' Conv1D; a bottleneck acts on any module"
                 raise ModelError(f"{name} is a {kind}, on which LoRA cannot act: {said}")
             if has_kernel(module):
                 return ConvLoRALayer(module, self.adapter, generator, name)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor
 
 from ...errors import ModelError
@@ -80,7 +83,18 @@ class DynamicConv2d(DynamicLayer):
             raise ModelError(f"input {tuple(x_BIHW.shape)}: this convolution takes (batch, {self.in_channels}, h, w)")
         return x_BIHW
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> DynamicConv2d:
+        """Weights stay row by row in memory, where they are mixed, whatever format the model is put into."""
+        return super()._apply(partial(_row_by_row, fn), recurse)
+
     def extra_repr(self) -> str:
         """Sizes, kernels and geometry."""
         said = f"{self.in_channels}, {self.out_channels}, kernels={self.num_kernels}, kernel_size={self.kernel_size}"
         return f"{said}, stride={self.stride}, groups={self.groups}"
+
+
+def _row_by_row(fn: Callable[[Tensor], Tensor], tensor: Tensor) -> Tensor:
+    """What `fn` makes of a tensor; of a bank, whose five dimensions have no `torch.channels_last`, kernel by kernel."""
+    if tensor.dim() < 4:
+        return fn(tensor)
+    return fn(tensor.flatten(0, -4)).unflatten(0, tensor.shape[:-3]).contiguous()

@@ -50,6 +50,11 @@ def loop_experts(
                 weight_R1 = padded(weight_R1)
             part_RD = F.linear(hidden(x_RD, gate_up, bias, weights) * weight_R1, down)[: len(token_R)]
             out_TD.index_add_(0, token_R, part_RD.to(out_TD.dtype))  # under autocast the product is narrower than x
+    if counts[-1] == len(order):
+        # No expert has a row: one product of no rows keeps tokens, weights and experts in the graph.
+        gate_up, bias, down = next(zip(*unbound(weights), strict=True))
+        none_RD = F.linear(hidden(rows[:0], gate_up, bias, weights) * weight[:0], down)
+        out_TD.index_add_(0, token[:0], none_RD.to(out_TD.dtype))
     return out_TD
 
 

@@ -11,6 +11,7 @@ Any number of processes may use it at once: each writes what it found new, in sh
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -36,7 +37,7 @@ TABLES = {
     "parts": "name TEXT PRIMARY KEY, text TEXT",
     "entries": "name TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, inode INTEGER, problem TEXT, id TEXT, key TEXT, "
     "code TEXT, status TEXT, reason TEXT, suite TEXT, task TEXT, label TEXT, backbone TEXT, seconds REAL, "
-    "finished TEXT, checksum INTEGER",
+    "finished TEXT, budget TEXT, checksum INTEGER",
     "slim": "name TEXT PRIMARY KEY, text TEXT, checksum INTEGER",
 }
 """Names and columns. `entries` and `slim` have a row for each record, `name` is that of its file."""
@@ -44,7 +45,10 @@ TABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What plans and choices need to know of a record; `seconds` is the time inside its cell."""
+    """What plans and choices need to know of a record.
+
+    `seconds` is the time inside its cell, `budget` that of the cell as JSON.
+    """
 
     id: str
     key: str
@@ -57,10 +61,12 @@ class Entry:
     backbone: str
     seconds: float
     finished: str
+    budget: str = "{}"
 
 
 _FIELDS = tuple(field.name for field in fields(Entry))
-_REPEATED = tuple(_FIELDS.index(name) for name in ("code", "status", "reason", "suite", "task", "label", "backbone"))
+_TEXTS = ("code", "status", "reason", "suite", "task", "label", "backbone", "budget")
+_REPEATED = tuple(_FIELDS.index(name) for name in _TEXTS)
 
 
 class Index:
@@ -185,7 +191,7 @@ class Index:
             entries.append(_row(name, present[name], None, entry))
             slim.append((name, text, _checksum(text)))
         with _transaction(base):
-            base.executemany(f"INSERT OR REPLACE INTO entries VALUES ({', '.join('?' * 17)})", entries)
+            base.executemany(f"INSERT OR REPLACE INTO entries VALUES ({', '.join('?' * 18)})", entries)
             base.executemany("INSERT OR REPLACE INTO slim VALUES (?, ?, ?)", slim)
             base.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?)", parts.items())
 
@@ -277,6 +283,7 @@ def _entry(record: Record) -> Entry:
         backbone=intern(cell.backbone),
         seconds=record.times.get("total", 0.0),
         finished=record.finished,
+        budget=intern(json.dumps(cell.budget, sort_keys=True)),
     )
 
 

@@ -23,6 +23,7 @@ from ...contracts.task import Outcome, Task
 from ...contracts.traits import EXPERTS, READY_HEAD
 from ...training.method import TrainedMethod
 from ..discovery.loading import backbone_loader, load_method, load_task
+from ..discovery.own_frames import own_place
 from ..discovery.registry import Entry, entries, find, suites
 
 TASK = "synthetic"
@@ -277,7 +278,7 @@ def report(what: str, rule: str, run: Callable[[], str | None], console: Console
     try:
         remark = run()
     except Exception as error:  # a plug-in may break in any way; the battery goes on
-        console.print(f"FAIL {what}: {rule}: {error}", style="red")
+        console.print(f"FAIL {what}: {rule}: {error}{own_place(error)}", style="red")
         return 1
     console.print(f"ok   {what}: {rule}" + (f" ({remark})" if remark else ""))
     return 0

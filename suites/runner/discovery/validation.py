@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ..errors import UsageError, near
+from .own_frames import own_place
 
 Built = TypeVar("Built")
 
@@ -42,7 +43,7 @@ def build(kind: type[Built], values: Mapping[str, Any], where: str) -> Built:
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from error
     except Exception as error:  # the checks of a plug-in's own class may fail in any way
-        raise UsageError(f"{where}: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{where}: {type(error).__name__}: {error}{own_place(error)}") from error
     for key, value in values.items():
         _check_same(value, getattr(built, key), f"{where}: {key}")
     return built

@@ -10,6 +10,7 @@ from sparsebench.reports.records.record import Status
 
 from ...contracts.method import NotApplicable
 from ..discovery.installed import lacking_file
+from ..discovery.own_frames import own_place
 
 MEMORY_MESSAGES = ("can't allocate memory", "out of memory", "std::bad_alloc", "cannot allocate memory")
 NO_PRIMITIVE = "could not create a primitive"
@@ -21,7 +22,7 @@ KEPT_WARNINGS = 20
 
 
 def explain(error: BaseException) -> tuple[Status, str]:
-    """Status and one-line reason of an exception."""
+    """Status and one-line reason of an exception; that of an error in a user's own file ends with the line there."""
     text = one_line(error)
     kind = type(error).__name__
     if isinstance(error, NotApplicable | UnknownAnatomy):
@@ -29,7 +30,9 @@ def explain(error: BaseException) -> tuple[Status, str]:
     if isinstance(error, MemoryError) or _is_of_memory(text.lower()):
         return "oom", f"out of memory: {text or kind}"[:LONGEST]
     said = lacking_file(error) if isinstance(error, OSError) else None
-    return "failed", said or f"{kind}: {text or kind}"[:LONGEST]
+    # What leaves a process (SystemExit) says all there is to say; an error asks for its place.
+    place = own_place(error) if isinstance(error, Exception) else ""
+    return "failed", (said or f"{kind}: {text or kind}")[: LONGEST - len(place)] + place
 
 
 def _is_of_memory(text: str) -> bool:

@@ -15,7 +15,7 @@ from .recommendation import Candidate, Recommendation
 from .sources import OwnData
 
 MOST_NAMED = 5
-"""Rejected rows that are named on the terminal, all of which are in a file; classes that are named there."""
+"""Rejected rows that are named on the terminal, all of which are in a file; conflicts and classes that are named."""
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,18 @@ def about_data(own: OwnData) -> list[str]:
         what = f"{len(own.classes)} classes ({names}{', ...' if len(own.classes) > MOST_NAMED else ''})"
     said = [f"{own.place}: {own.kind}, {what}, {counts}"]
     if own.rejected:
-        first = "; ".join(f"{one.row}: {one.reason}" for one in own.rejected[:MOST_NAMED])
-        more = "" if len(own.rejected) <= MOST_NAMED else "; ..."
-        said.append(f"{len(own.rejected)} rows are in no part: {first}{more}")
+        first = _first([f"{one.row}: {one.reason}" for one in own.rejected])
+        said.append(f"{len(own.rejected)} rows are in no part: {first}")
+    if own.conflicting:
+        several = "1 molecule stands" if len(own.conflicting) == 1 else f"{len(own.conflicting)} molecules stand"
+        kept = "all of them are used, those of one molecule in one part"
+        said.append(f"{several} in several rows with different values; {kept}: {_first(own.conflicting)}")
     return said
+
+
+def _first(texts: Sequence[str]) -> str:
+    more = "; ..." if len(texts) > MOST_NAMED else ""
+    return "; ".join(texts[:MOST_NAMED]) + more
 
 
 def _seeds(found: Recommendation, seeds: int) -> str:

@@ -52,6 +52,8 @@ class OwnData:
     classes: tuple[str, ...]
     columns: Columns
     rejected: tuple[Rejected, ...]
+    conflicting: tuple[str, ...] = ()
+    """As in `OwnTable`."""
     side: int = 0
     """Of images: the median of their longer sides, in pixels."""
 
@@ -159,6 +161,7 @@ def _table(file: Path, kind: Kind, table: OwnTable) -> OwnData:
         classes=table.classes,
         columns=table.columns,
         rejected=table.rejected,
+        conflicting=table.conflicting,
     )
 
 

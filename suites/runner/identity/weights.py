@@ -5,18 +5,17 @@
 not here yet is "unpinned" until `prepare` or `run` fetches it.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sparsebench.data import hub
 from sparsebench.data.cache.digests import digest_once
-from sparsebench.data.errors import DataError
+from sparsebench.data.errors import DataError, near_path
 
 from ..discovery.closure import files_below
 from ..discovery.registry import Entry
-from ..errors import UsageError, near
+from ..errors import UsageError
 
 UNPINNED = "unpinned"
 HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?(@.+)?")
@@ -65,7 +64,7 @@ def fetch_from_hub(backbones: Iterable[tuple[Entry, str]]) -> bool:
                 hub.fetch(argument)
             except DataError as error:
                 raise type(error)(
-                    f"{backbone}: there is no folder {argument}{_close_to(argument)}, and {error}"
+                    f"{backbone}: there is no folder {argument}{near_path(Path(argument).expanduser())}, and {error}"
                 ) from error
             fetched = True
     return fetched
@@ -87,15 +86,7 @@ def _refuse_missing_path(backbone: str) -> None:
         return
     place = Path(argument).expanduser()
     what = "is empty" if place.is_dir() else "does not exist"
-    raise UsageError(f"{backbone}: the folder {place} {what}{_close_to(argument)}")
-
-
-def _close_to(argument: str) -> str:
-    place = Path(argument).expanduser()
-    close: list[str] = []
-    if place.parent.is_dir():
-        close = difflib.get_close_matches(place.name, [path.name for path in place.parent.iterdir()], cutoff=0.5)
-    return near(place.name, close) if close else ""
+    raise UsageError(f"{backbone}: the folder {place} {what}{near_path(place)}")
 
 
 def _is_on_hub(entry: Entry, backbone: str) -> bool:

@@ -1,10 +1,14 @@
 """How long cells take, judged by those that have already run."""
 
+import functools
+import json
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from sparsebench.reports.records.index.database import Entry
+
+from ...contracts.budget import DURATIONS
 
 Kin = tuple[str, ...]
 
@@ -32,15 +36,51 @@ class Place(Protocol):
         """Name of the backbone."""
         ...
 
+    @property
+    def budget(self) -> Mapping[str, Any] | str:
+        """The budget, or its JSON."""
+        ...
 
-def kin(info: Place) -> tuple[Kin, Kin, Kin, Kin]:
-    """What a cell has in common with others, the nearest first."""
+
+PER_UNIT = "per unit"
+"""What marks the kin whose figure is of one epoch, step or token."""
+
+
+def kin(info: Place) -> tuple[Kin, Kin, Kin, Kin, Kin]:
+    """What a cell has in common with others, the nearest first.
+
+    The second kin is the same row for another time: its figure is of one epoch, step or token.
+    """
+    unit, amount = work(info)
+    row = (info.suite, info.task, info.label, info.backbone, unit)
     return (
-        (info.suite, info.task, info.label, info.backbone),
+        (*row, str(amount)),
+        (*row, PER_UNIT),
         (info.suite, info.task, info.backbone),
         (info.suite, info.label),
         (info.suite,),
     )
+
+
+def work(info: Place) -> tuple[str, float]:
+    """How long a cell trains by its budget: the unit and how many; "", 1 where the budget names none."""
+    budget = info.budget
+    if isinstance(budget, str):
+        budget = _budget(budget)
+    for unit in DURATIONS:
+        if budget.get(unit):
+            return unit, budget[unit]
+    return "", 1
+
+
+@functools.lru_cache(maxsize=256)
+def _budget(text: str) -> Mapping[str, Any]:
+    return json.loads(text)
+
+
+def amount_for(group: Kin, nearest: Kin) -> float:
+    """By what the figure of one of its kin is multiplied for a cell."""
+    return float(nearest[-1]) if group[-1] == PER_UNIT else 1
 
 
 class Durations:
@@ -50,7 +90,7 @@ class Durations:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[Kin, tuple[float, int]] = {}
+        self._sums: dict[Kin, tuple[float, float]] = {}
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Durations":
@@ -64,24 +104,26 @@ class Durations:
     def add(self, info: Place, seconds: float) -> list[Kin]:
         """Learn from one finished cell; returns the kin that had no figure before, the nearest first."""
         new = []
-        for group in kin(info):
+        nearest, *_ = groups = kin(info)
+        for group in groups:
             total, count = self._sums.get(group, (0.0, 0))
-            self._sums[group] = (total + seconds, count + 1)
+            self._sums[group] = (total + seconds, count + amount_for(group, nearest))
             if not count:
                 new.append(group)
         return new
 
     def mean(self, group: Kin) -> float | None:
-        """Mean seconds of the cells of one kin, None if none has run."""
+        """Mean seconds of a cell of one kin, or of an epoch, step or token of theirs; None if none has run."""
         total, count = self._sums.get(group, (0.0, 0))
         return total / count if count else None
 
     def expect(self, info: Place) -> float | None:
         """Mean seconds of the nearest kin, None if nothing is known."""
-        for group in kin(info):
+        nearest, *_ = groups = kin(info)
+        for group in groups:
             found = self.mean(group)
             if found is not None:
-                return found
+                return found * amount_for(group, nearest)
         return None
 
     def remaining(self, cells: Iterable[Place], workers: int) -> float | None:
@@ -93,8 +135,8 @@ class Remaining:
     """The time that a shrinking set of cells will take, kept up to date in a few steps an event.
 
     The cells that are left are counted by their nearest kin with a figure, so that the sum over all of them is a sum
-    over kin. An event changes the means of the four kin of one cell. A kin that gets its first figure takes over the
-    cells that judged themselves by a farther one: that happens at most three times to a cell, so that all events
+    over kin. An event changes the means of the five kin of one cell. A kin that gets its first figure takes over the
+    cells that judged themselves by a farther one: that happens at most four times to a cell, so that all events
     together take time linear in the number of cells.
     """
 
@@ -106,8 +148,8 @@ class Remaining:
         """The nearest kin within each farther one."""
         self._judge: dict[Kin, Kin | None] = {}
         """Which kin's figure each of them takes."""
-        self._judged: dict[Kin, int] = defaultdict(int)
-        """How many cells take the figure of a kin."""
+        self._judged: dict[Kin, float] = defaultdict(float)
+        """How often the figure of a kin is taken: by so many cells, or epochs of theirs."""
         self._groups: dict[Kin, tuple[Kin, ...]] = {}
         self._total = 0
         self._unknown = 0
@@ -124,22 +166,24 @@ class Remaining:
             self._judge[nearest] = next((group for group in groups if self._durations.mean(group) is not None), None)
         self._left[nearest] += 1
         self._total += 1
-        self._count(self._judge[nearest], 1)
+        self._count(nearest, 1)
 
-    def _count(self, judge: Kin | None, cells: int) -> None:
-        """So many cells more, or fewer, take the figure of `judge`."""
+    def _count(self, nearest: Kin, cells: int) -> None:
+        """So many cells more, or fewer, take the figure by which their nearest kin is judged."""
+        judge = self._judge[nearest]
         if judge is None:
             self._unknown += cells
             return
-        self._judged[judge] += cells
-        self._sum += cells * (self._durations.mean(judge) or 0.0)
+        times = cells * amount_for(judge, nearest)
+        self._judged[judge] += times
+        self._sum += times * (self._durations.mean(judge) or 0.0)
 
     def drop(self, info: Place) -> None:
         """One of the cells has ended."""
         nearest = kin(info)[0]
         self._left[nearest] -= 1
         self._total -= 1
-        self._count(self._judge[nearest], -1)
+        self._count(nearest, -1)
 
     def learn(self, info: Place, seconds: float) -> None:
         """A cell took so long."""
@@ -156,9 +200,9 @@ class Remaining:
             groups = self._groups[nearest]
             judge = self._judge[nearest]
             if judge is None or groups.index(judge) > groups.index(group):
-                self._count(judge, -self._left[nearest])
+                self._count(nearest, -self._left[nearest])
                 self._judge[nearest] = group
-                self._count(group, self._left[nearest])
+                self._count(nearest, self._left[nearest])
 
     def seconds(self, workers: int) -> float | None:
         """Expected wall seconds on so many workers, None if nothing is known; the unknown are taken to be average."""

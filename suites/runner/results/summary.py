@@ -14,6 +14,7 @@ from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.page.section import Section
 from sparsebench.reports.page.speed import speed_or_reason
+from sparsebench.reports.records.record import Record
 from sparsebench.reports.tables.brief import Brief, to_document, to_terminal
 from sparsebench.reports.tables.claims import Finding
 from sparsebench.reports.tables.comparison import Comparison, compare, select
@@ -23,7 +24,7 @@ from sparsebench.reports.tables.table_formats import claims_table, comparison_ta
 
 from ..console import open_console
 from ..discovery.registry import Entry, entries, suites
-from ..documents import ClaimDocument, CompareDocument, ComparisonDocument, ReportDocument
+from ..documents import ClaimDocument, CompareDocument, ComparisonDocument, ReportDocument, WithoutScoreDocument
 from ..errors import UsageError, near
 from .readings import open_readings
 
@@ -163,14 +164,30 @@ def _without_examples(reading: Reading) -> list[str]:
 
 
 def report_document(report: Report) -> ReportDocument:
-    """The report for programs: every row's score, outcome and two costs, and the verdicts on claims."""
+    """The report for programs: every row's score, outcome and two costs, cells without one, verdicts on claims."""
     return {
         "schema": "sparsebench/report/1",
         "folders": [str(folder) for folder in report.reading.folders],
         "page": str(report.page),
         "suites": {name: [to_document(brief) for brief in found] for name, found in report.suites.items()},
+        "without_score": [_without_score(record) for record in report.reading.records if record.status != "ok"],
         "claims": [_claim(finding) for finding in report.reading.findings],
         "notes": notes(report.reading),
+    }
+
+
+def _without_score(record: Record) -> WithoutScoreDocument:
+    assert record.status != "ok" and record.reason is not None
+    cell = record.cell
+    return {
+        "id": record.id,
+        "suite": cell.suite,
+        "task": cell.task,
+        "label": cell.label,
+        "backbone": cell.backbone,
+        "seed": cell.seed,
+        "status": record.status,
+        "reason": record.reason,
     }
 
 

@@ -3,6 +3,9 @@
 import gzip
 from pathlib import Path
 
+import pytest
+
+from sparsebench.data.errors import TableError
 from sparsebench.data.own.tables import read_table
 
 SDF = """water
@@ -73,3 +76,14 @@ def test_a_blank_line_of_one_column_is_a_row(tmp_path: Path) -> None:
     assert read_table(tmp_path / "a.csv").columns == {"SMILES": ("CCO", "", "CN")}
     (tmp_path / "a.csv").write_text("SMILES,y\nCCO,1\n\nCN,2\n")
     assert read_table(tmp_path / "a.csv").columns["SMILES"] == ("CCO", "CN")
+
+
+def test_a_header_is_read_once_whatever_its_names_hold(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('\n"a\nb",c\n1,2\n')
+    assert read_table(tmp_path / "a.csv").columns == {"a\nb": ("1",), "c": ("2",)}
+    (tmp_path / "a.csv").write_text('"a\nb","a\nb"\n1,2\n')
+    with pytest.raises(TableError, match="has two columns called"):
+        read_table(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("")
+    with pytest.raises(TableError, match=r"a\.csv cannot be read as a table: No columns"):
+        read_table(tmp_path / "a.csv")

@@ -44,6 +44,15 @@ def more_tokens(copy: Path) -> None:
     tokenizer.save_pretrained(copy)
 
 
+def uneven_heads(copy: Path) -> None:
+    """Three heads that share the keys of two: the class takes such a configuration, and its product fails."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 48, "num_attention_heads": 3, "num_key_value_heads": 2, "head_dim": 16}
+    config: Any = LlamaConfig.from_pretrained(copy, **sizes)
+    LlamaForCausalLM(config).save_pretrained(copy)
+
+
 INDEX = json.dumps({"metadata": {}, "weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"}})
 MODELS = [
     Case("no such folder", f"compress nowhere out --bits 4 {SMALL}", "there is no folder nowhere"),
@@ -92,6 +101,7 @@ MODELS = [
     damaged("a layer too few in the configuration", "tensors are unknown", edited("config.json", num_hidden_layers=1)),
     damaged("weights of another width", "dense", edited("config.json", intermediate_size=64)),
     damaged("heads that do not divide the width", "dense", edited("config.json", num_attention_heads=3)),
+    damaged("heads that do not divide by those of keys", "dense opens but does not run: RuntimeError: ", uneven_heads),
     damaged("a width of half a number", "dense", edited("config.json", hidden_size=32.5)),
     damaged("an activation that there is not", "dense", edited("config.json", hidden_act="nosuch")),
     damaged("no weights", "dense", replaced("model.safetensors", None)),

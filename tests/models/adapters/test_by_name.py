@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_geometric.nn import GCNConv
 
 from sparsebench.models.adapters import (
     BottleneckConfig,
@@ -113,3 +114,22 @@ def test_what_cannot_act_is_refused_untouched(config, message: str) -> None:
         attach_by_name(model, config)
     assert [(name, type(module)) for name, module in model.named_modules()] == before
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_lora_acts_on_the_linear_layers_of_graph_networks() -> None:
+    """torch_geometric's convolutions have a `Linear` of their own class."""
+    model = GCNConv(3, 5).eval()
+    nodes, edges = torch.randn(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])
+    before = model(nodes, edges)
+    config = ByNameConfig(modules=("lin",), adapter=LoRAConfig(r=2))
+    adapters = attach_by_name(model, config)
+    assert torch.equal(model(nodes, edges), before)
+    with torch.no_grad():
+        for parameter in adapters.parameters():
+            parameter.normal_()
+    adapted = model(nodes, edges)
+    assert not torch.allclose(adapted, before)
+    adapters.merge()
+    torch.testing.assert_close(model(nodes, edges), adapted)
+    with pytest.raises(ModelError, match=r"once it knows its inputs"):
+        attach_by_name(GCNConv(-1, 5), config)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sparsebench.models import load, save
-from sparsebench.models.anatomy import describe
+from sparsebench.models.anatomy import UnknownAnatomy, describe
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.dynamic import (
     ConvConfig,
@@ -204,3 +204,13 @@ def test_conditional_convolutions_of_timm_are_named():
     ):
         make_dynamic(net, ConvConfig(num_kernels=2))
     assert all(isinstance(net.get_submodule(name), timm.layers.CondConv2d) for name in foreign)
+
+
+def test_of_a_network_that_nobody_knows_the_way_by_names_is_said() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    with pytest.raises(UnknownAnatomy, match=r"no describer knows .*; or name its convolutions by modules="):
+        make_dynamic(model, ConvConfig())
+    with pytest.raises(UnknownAnatomy) as refused:
+        make_dynamic(model, MixtureConfig())
+    assert "modules=" not in str(refused.value)
+    assert isinstance(make_dynamic(model, ConvConfig(), modules="0")[0], DynamicConv2d)

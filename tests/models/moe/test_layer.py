@@ -38,6 +38,14 @@ def test_any_shape_of_tokens(build: Build) -> None:
     assert layer(x[0, 0]).shape == (32,)
 
 
+def test_an_empty_batch_leaves_gradients_of_zero(build: Build) -> None:
+    layer = layer_of(build, balance="switch").train()
+    out = layer(tokens(0, 3))
+    assert out.shape == (0, 3, 32) and layer.aux is not None
+    (out.sum() + layer.aux).backward()
+    assert all(own.grad is not None and not own.grad.any() for own in layer.parameters())
+
+
 def test_shared_bias_and_alignment_come_on_top_of_the_routed_experts(build: Build) -> None:
     layer = layer_of(build, "bert", num_shared=1)
     x = tokens(5)

@@ -36,7 +36,7 @@ def test_options_and_rows_are_chosen_on_validation_examples_that_are_kept(texts:
     probe = OwnLabelledText().run([LinearProbe(penalties=(0.01, 0.1))], hashed_words.load, context)
     assert probe.metrics["accuracy"].value == 1.0 and probe.metrics["accuracy"].n == 8
     assert probe.details["validation"] == {"correct": [1] * 8}
-    assert probe.details["own data"] == {"train": 24, "val": 8, "test": 8, "rejected": 1}
+    assert probe.details["own data"] == {"train": 24, "val": 8, "test": 8, "rejected": 1, "conflicting": 0}
     assert len(probe.details["choice"]["trials"]) == 2
     guess = OwnLabelledText().run([Constant()], hashed_words.load, context)
     assert guess.metrics["accuracy"].value == 0.5

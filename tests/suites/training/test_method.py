@@ -44,6 +44,15 @@ def test_a_method_may_add_a_term_and_listen() -> None:
     assert recorder.events.count("step 400") == 1
 
 
+def test_a_loss_that_is_not_finite_is_the_task_s_or_the_method_s() -> None:
+    with pytest.raises(FloatingPointError, match=r"step 0: the task's own loss is finite there .*, what Pulled adds"):
+        fitted(Pulled(pull=float("nan")))
+    with pytest.raises(FloatingPointError, match="and so is the task's own loss: lower the learning rate"):
+        fitted(Pulled(learning_rate=1e30))
+    with pytest.raises(FloatingPointError, match=r"training loss is (nan|inf) at step \d+: lower"):
+        fitted(Fit(learning_rate=1e30))
+
+
 @pytest.mark.parametrize(("budget", "steps"), [({"epochs": 3}, 6), ({"steps": 5}, 5), ({"tokens": 9}, 3)])
 def test_training_lasts_as_long_as_the_budget_says_and_is_in_the_ledger(budget: dict[str, int], steps: int) -> None:
     context = Context(

@@ -62,6 +62,12 @@ def test_parts_of_a_loss_are_summed() -> None:
     assert model.weight.item() == 1 - 3.0
 
 
+def test_the_part_that_is_not_finite_is_named() -> None:
+    parts = stepper(linear(), lambda model, batch: {"a": mean(model, batch), "b": mean(model, batch) / 0})
+    with pytest.raises(FloatingPointError, match=r"inf at step 3, where its part 'b' is inf: lower"):
+        parts.step([torch.tensor([[1.0]])], [1], 1, 3)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_moves_nothing(value: float) -> None:
     model = linear()

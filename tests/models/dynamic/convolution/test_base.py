@@ -28,6 +28,20 @@ def test_it_says_what_a_convolution_says() -> None:
     assert "kernels=3" in repr(layer)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_channels_last_changes_nothing(kind: str, partitioned: bool) -> None:
+    layer, x = dynamic("plain", kind), images()
+    if partitioned:
+        layer.set_partition(torch.rand(layer.weight_shape, generator=torch.Generator().manual_seed(3)) < 0.3)
+    before = layer(x)
+    layer.to(memory_format=torch.channels_last)
+    after = layer(x.to(memory_format=torch.channels_last))
+    assert largest_difference(after, before) < 1e-6 and layer.bank.is_contiguous()
+    after.square().mean().backward()
+    assert layer.bank.grad is not None and layer.bank.grad.isfinite().all()
+
+
 def test_what_cannot_be_one() -> None:
     with pytest.raises(ModelError, match=r"bank of \(2, 4, 3, 3\)"):
         DynamicConv2d(torch.zeros(2, 4, 3, 3), None, Geometry(kernel=(3, 3)))

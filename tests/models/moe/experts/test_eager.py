@@ -46,8 +46,17 @@ def test_every_kind_of_expert(gated: bool, bias: bool) -> None:
         torch.testing.assert_close(few_experts(X, INDEX, WEIGHT, experts), slow(experts))
 
 
-def test_no_tokens() -> None:
-    assert loop_experts(X[:0], INDEX[:0], WEIGHT[:0], weights()).shape == (0, 4)
+@pytest.mark.parametrize("tokens", [0, 2])
+def test_no_tokens_and_tokens_without_an_expert_leave_gradients_of_zero(tokens: int) -> None:
+    experts = weights(bias=True)
+    assert experts.bias is not None
+    leaves = [X[:tokens].clone(), WEIGHT[:tokens].clone(), experts.gate_up, experts.down, experts.bias]
+    x, weight, gate_up, down, bias = (leaf.requires_grad_() for leaf in leaves)
+    none = torch.full((tokens, 2), 3)
+    out = loop_experts(x, none, weight, experts._replace(gate_up=gate_up, down=down, bias=bias))
+    assert out.shape == (tokens, 4) and not out.any()
+    out.sum().backward()
+    assert all(leaf.grad is not None and not leaf.grad.any() for leaf in leaves)
 
 
 def test_gradients_reach_experts_without_tokens_as_zeros() -> None:

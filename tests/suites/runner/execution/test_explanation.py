@@ -1,6 +1,7 @@
 """Reasons, tracebacks and warnings: one line, and writable, whatever the exception holds."""
 
 import json
+import re
 import resource
 import warnings
 
@@ -47,6 +48,18 @@ def test_what_is_long_is_cut() -> None:
     assert len(explain(RuntimeError("x" * 10_000))[1]) == LONGEST
     assert trace_of(RuntimeError("x" * 100_000 + "the end")).rstrip().endswith("the end")
     assert len(trace_of(RuntimeError("x" * 100_000))) == 20_000
+
+
+def test_an_error_in_an_own_file_ends_with_its_line_and_what_leaves_the_process_does_not() -> None:
+    reasons = []
+    for raised in (ValueError("it broke"), ValueError("x" * 10_000), SystemExit("enough")):
+        try:
+            raise raised
+        except BaseException as error:
+            reasons.append(explain(error)[1])
+    assert re.fullmatch(r"ValueError: it broke \(test_explanation\.py:\d+\)", reasons[0])
+    assert len(reasons[1]) == LONGEST and "x (test_explanation.py:" in reasons[1]
+    assert reasons[2] == "SystemExit: enough"
 
 
 def test_a_trace_can_be_written() -> None:

@@ -56,3 +56,6 @@ def test_what_is_left_out_is_counted_and_the_first_are_named() -> None:
     data, rejected = about_data(OWN)
     assert data == "photos: images, 2 classes (cat, dog), 12 train, 4 val, 4 test"
     assert rejected.startswith("7 rows are in no part: cat/0.txt: no image; ") and rejected.endswith("; ...")
+    (_, _, conflicts) = about_data(replace(OWN, conflicting=("rows 1, 41 (CCO)",)))
+    assert conflicts.startswith("1 molecule stands in several rows with different values; all of them are used")
+    assert conflicts.endswith("in one part: rows 1, 41 (CCO)")

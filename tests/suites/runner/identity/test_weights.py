@@ -90,7 +90,7 @@ def test_a_folder_that_there_is_not_is_refused_when_the_run_is_planned(tmp_path:
     entry = find("backbone", "hf", "llm")
     with pytest.raises(UsageError, match="does not exist") as refused:
         weights_identity(entry, f"hf:{argument.format(here=tmp_path)}")
-    assert ("did you mean small" in str(refused.value)) == argument.startswith("{here}")
+    assert (f"did you mean {tmp_path / 'small'}?" in str(refused.value)) == argument.startswith("{here}")
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

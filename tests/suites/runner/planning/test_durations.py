@@ -20,7 +20,8 @@ def cells(rows: int, tasks: int, seeds: int) -> list[CellInfo]:
         for task in range(tasks):
             for seed in range(seeds):
                 place = {"label": f"row {row}", "task": f"task {task}", "backbone": f"net {row % 2}"}
-                found.append(replace(INFO, seed=seed, suite=f"suite {task % 2}", **place))
+                budget = {"epochs": 1 + seed % 2}
+                found.append(replace(INFO, seed=seed, suite=f"suite {task % 2}", budget=budget, **place))
     return found
 
 
@@ -34,6 +35,25 @@ def test_durations_take_the_nearest_kin() -> None:
     durations.add(replace(INFO, label="other"), 10.0)
     assert durations.expect(INFO) == 4.0 and durations.expect(replace(INFO, label="new")) == 6.0
     assert durations.expect(replace(INFO, task="another", backbone="n", label="x")) == 6.0
+
+
+def test_a_row_with_other_epochs_takes_its_time_by_the_epoch() -> None:
+    durations = Durations()
+    short, long = (replace(INFO, budget={"epochs": epochs, "batch_size": 8}) for epochs in (2, 20))
+    durations.add(short, 3.0)
+    assert (durations.expect(short), durations.expect(long)) == (3.0, 30.0)
+    assert durations.remaining([short, long, long], 1) == 63.0
+    durations.add(long, 10.0)
+    assert (durations.expect(short), durations.expect(long)) == (3.0, 10.0), "what ran for as long says more"
+    steps = replace(INFO, budget={"steps": 7})
+    assert durations.expect(steps) == 6.5, "of another unit only the mean is known"
+
+
+def test_entries_of_an_index_say_their_budget() -> None:
+    place = {"suite": INFO.suite, "task": INFO.task, "label": INFO.label, "backbone": INFO.backbone, "reason": None}
+    common = {"id": "i", "key": "k", "code": "c", "status": "ok", "seconds": 4.0, "finished": ""}
+    durations = Durations.of([Entry(**common, **place, budget='{"epochs": 4}')])
+    assert durations.expect(replace(INFO, budget={"epochs": 1})) == 1.0
 
 
 def test_cells_without_a_score_teach_nothing() -> None:
@@ -56,7 +76,7 @@ def test_what_is_left_is_shared_by_the_workers() -> None:
     durations = Durations()
     assert durations.remaining(infos, 2) is None and durations.remaining([], 2) == 0.0
     durations.add(infos[0], 6.0)
-    assert durations.remaining(infos, 2) == 12.0
+    assert durations.remaining(infos, 2) == (6 + 12 + 6 + 6) / 2, "one has twice the epochs"
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,6 +11,7 @@ import pytest
 from sparsebench.reports.records.record import Metric, Record
 from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.discovery.registry import Entry
+from sparsebench.suites.runner.documents import ReportDocument
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.results.summary import (
     compare_rows,
@@ -21,6 +22,7 @@ from sparsebench.suites.runner.results.summary import (
 )
 
 from .. import cells
+from ..test_documents import check
 
 
 def test_methods_say_what_they_are_there_for() -> None:
@@ -105,6 +107,17 @@ def test_the_rows_of_two_folders_stand_side_by_side(tmp_path: Path, capsys: pyte
     assert json.loads(json.dumps(document))["folders"] == [str(mine), str(ours)]
     with pytest.raises(UsageError, match="named twice"):
         write_report([mine, tmp_path / "ours" / ".." / "mine"], tmp_path / "page")
+
+
+def test_a_program_is_told_why_a_cell_has_no_score(tmp_path: Path) -> None:
+    store = filled(tmp_path, [("linear_probe", "gin", 0, 3.0)])
+    for label, status, reason in (("a", "n/a", "no blocks"), ("b", "failed", "KeyError: 'x'")):
+        lost = record(label, "gin", 0, 0.0)
+        store.write(replace(lost, id=label, status=status, reason=reason, metrics={}, main_metric=None))
+    document = report_document(write_report([tmp_path], tmp_path / "page"))
+    check(document, ReportDocument)
+    told = {(one["label"], one["status"], one["reason"]) for one in document["without_score"]}
+    assert told == {("a", "n/a", "no blocks"), ("b", "failed", "KeyError: 'x'")}
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
