@@ -7,13 +7,18 @@ the method supports.
 import copy
 import functools
 import io
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from torch import Tensor, nn
+
+from sparsebench.data.errors import DataError
+from sparsebench.models.errors import ModelError
 
 from ...contracts.applicability import reason_against
 from ...contracts.budget import Budget
@@ -24,6 +29,8 @@ from ...contracts.traits import EXPERTS, READY_HEAD
 from ...training.method import TrainedMethod
 from ..discovery.loading import backbone_loader, load_method, load_task
 from ..discovery.registry import Entry, entries, find, suites
+from ..errors import UsageError
+from ..execution.explanation import explain
 
 TASK = "synthetic"
 TASKS = (TASK, "synthetic_generation")
@@ -276,8 +283,19 @@ def report(what: str, rule: str, run: Callable[[], str | None], console: Console
     """Run a rule and print its line, with what it remarks; 1 if it is broken, else 0."""
     try:
         remark = run()
-    except Exception as error:  # a plug-in may break in any way; the battery goes on
+    except (NonconformingError, DataError, ModelError, UsageError) as error:
         console.print(f"FAIL {what}: {rule}: {error}", style="red")
+        return 1
+    except Exception as error:  # a plug-in may break in any way; the battery goes on
+        console.print(f"FAIL {what}: {rule}: {explain(error)[1]} ({_raised_in(error)})", style="red")
         return 1
     console.print(f"ok   {what}: {rule}" + (f" ({remark})" if remark else ""))
     return 0
+
+
+def _raised_in(error: Exception) -> str:
+    """File and line, of the code under test where it called an installed package that raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename]
+    last = (own or frames)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
