@@ -136,7 +136,7 @@ def about_data(own: OwnData) -> list[str]:
 
 def _seeds(found: Recommendation, seeds: int) -> str:
     if found.chosen.validation.stochastic:
-        return f"{seeds} seeds"
+        return "one seed" if seeds == 1 else f"{seeds} seeds"
     return "one seed, which changes nothing of this row"
 
 

@@ -107,6 +107,16 @@ def test_the_rows_of_two_folders_stand_side_by_side(tmp_path: Path, capsys: pyte
         write_report([mine, tmp_path / "ours" / ".." / "mine"], tmp_path / "page")
 
 
+def test_records_that_a_newer_one_of_other_code_replaces_are_counted(tmp_path: Path, capsys) -> None:
+    """Of two machines with unlike libraries, the rows of the first were gone without a word."""
+    for name, finished in (("first", "2026-01-01"), ("last", "2026-01-02")):
+        store = Store(tmp_path / name).create()
+        store.write(replace(record("a", "gin", 0, 2.0), id=name, code=name, finished=finished))
+    print_report([tmp_path / "first", tmp_path / "last"], tmp_path / "page")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "1 record is not shown: a newer one, of other code or libraries, is of the same cell" in text
+
+
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
     Store(tmp_path).create()
     with pytest.raises(UsageError, match="holds no readable record"):
