@@ -72,7 +72,7 @@ def few_rows(model: Any) -> Any:
     if room_of(cls) is not None:
         return model.dummy_inputs
     if cls.__module__.startswith("timm.") and getattr(model, "pretrained_cfg", None):
-        images = torch.randn(ROWS, *model.pretrained_cfg["input_size"], generator=generator)
+        images = torch.randn(ROWS, *_timm_input(model), generator=generator)
         return images.to(device, next(model.parameters()).dtype)
     if not cls.__module__.startswith("transformers.") or model.config.sub_configs:
         return None
@@ -87,6 +87,16 @@ def few_rows(model: Any) -> Any:
     ids_BT = torch.randint(count, (ROWS, TOKENS), generator=generator).to(device)
     decoder = {"decoder_input_ids": ids_BT} if model.config.is_encoder_decoder else {}
     return {"input_ids": ids_BT} | decoder
+
+
+def _timm_input(model: Any) -> tuple[int, int, int]:
+    """Channels, height and width that a model of timm takes: of its weights, where it was made for others."""
+    config = model.pretrained_cfg
+    channels, height, width = config["input_size"]
+    stems = dict(model.named_modules())
+    channels = getattr(stems.get(config.get("first_conv")), "in_channels", channels)
+    height, width = getattr(getattr(model, "patch_embed", None), "img_size", None) or (height, width)
+    return channels, height, width
 
 
 def _call(model: nn.Module, batch: Any) -> Any:

@@ -126,7 +126,7 @@ def _warnings(page: Page) -> list[str]:
         found.append(f"Commits: {page.commits}.")
     if page.reading.problems:
         number = len(page.reading.problems)
-        found.append(f"{number} unreadable file{'' if number == 1 else 's'} skipped")
+        found.append(f"{number} file{'' if number == 1 else 's'} skipped")
     return [words for words in found if words]
 
 

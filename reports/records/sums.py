@@ -75,7 +75,9 @@ def compare(store: Store) -> Fit:
     here = set(_paths(store))
     changed = [path for path in listed if path in here and _sha256(store.folder / path) != listed[path]]
     broken = ""
-    if not _is_named(store.folder):
+    if not (store.folder / SUMS).exists():
+        broken = f"{SUMS}, which {MARKER} names, is not there"
+    elif not _is_named(store.folder):
         broken = f"{SUMS} is not the list that {MARKER} names"
     missing = sorted(listed.keys() - here)
     return Fit(len(listed), tuple(changed), tuple(missing), tuple(sorted(here - listed.keys())), broken)

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from ..records.example_files import ExampleReader
 from ..records.record import Costs, Metric, Record, TrainingCosts
 from ..records.record_limits import RecordError
-from ..statistics import Estimate, Pairing, Score, Side, estimate_mean, pair
+from ..statistics import Estimate, Pairing, Score, Side, estimate, estimate_mean, pair
 from .dataframe import canonical
 
 WITHOUT_EFFECT = ("watch",)
@@ -97,7 +97,10 @@ class Matrix:
 
     def mean(self, row: Row, columns: Iterable[Column]) -> Estimate:
         """The mean over tasks of the means over seeds; the row must have a score on every one (`complete`)."""
-        return estimate_mean([list(self.scores(row, column).values()) for column in columns])
+        scores = [list(self.scores(row, column).values()) for column in columns]
+        if len(scores) == 1:  # of one task the interval of a fraction ends at 1
+            return estimate(scores[0])
+        return estimate_mean(scores)
 
     def best(self, rows: Iterable[Row], columns: Sequence[Column]) -> Row | None:
         """The row with the best mean, the first of several; every one has all scores."""

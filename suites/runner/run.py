@@ -10,7 +10,7 @@ from rich.console import Console
 from sparsebench.data.errors import DataError
 from sparsebench.data.sources import fetch_missing
 from sparsebench.reports.records.index.database import Index
-from sparsebench.reports.records.store import MARKER, Store
+from sparsebench.reports.records.store import MARKER, RECORDS, Store
 from sparsebench.reports.records.sums import forget, seal
 from sparsebench.reports.records.vouchers import Vouchers
 
@@ -100,7 +100,9 @@ def _run(
         before = {entry.id: End(entry.id, entry.status, entry.reason, entry.seconds) for entry in entries}
         before |= write_not_applicable(cells, before.keys(), store)
         write_plan(profile, cells, folder, reuse, {each.cell.id: each.kept for each in planned if each.kept})
-        console.print(f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}")
+        console.print(
+            f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}", soft_wrap=True
+        )
         if options.executor not in ELSEWHERE:
             _fetch(waiting, console)
         log = _logger(trackers, store, console)
@@ -189,6 +191,9 @@ def _finish(
     for cell, end in found:
         if end is not None and end.status not in ("ok", "n/a"):
             console.print(f"{end.status}: {cell.title}: {end.reason}", style="red", highlight=False, soft_wrap=True)
+    failed = [end.id for _, end in found if end is not None and end.status == "failed"]
+    if failed:
+        console.print(f"their tracebacks are in their records: {RECORDS}/{failed[0]}.json", soft_wrap=True)
     if states.keys() == {"n/a"}:
         for reason in dict.fromkeys(end.reason for _, end in found if end is not None):
             console.print(f"nothing to score: {reason}", style="red", highlight=False, soft_wrap=True)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from sparsebench.data.own.named_folders import not_named
 from sparsebench.data.sources import source
 from sparsebench.data.vision.vtab1k import PARTS, SOURCE, ImageList, VtabTask, check_images, vtab1k
 from sparsebench.data.vision.vtab1k.checks import say_test_copies
-from sparsebench.data.vision.vtab1k.decoded import DecodedImages, Form, find_decoded
+from sparsebench.data.vision.vtab1k.decoded import Form, find_decoded
+from sparsebench.data.vision.vtab1k.resizing import resized
 from sparsebench.data.vision.vtab1k.tasks import TWINS
 
 from ..contracts.context import Target
@@ -21,12 +23,16 @@ from ..contracts.traits import RELEASED_SETTINGS
 from ..prediction.data import Examples, Splits
 from ..prediction.task import PredictionTask
 
+MOST_KEPT = 2**30
+"""Bytes of the pixels of a list that stay in memory: thirty photographs of twelve megapixels, 5,000 of 256 pixels."""
+
 
 class LazyFolder(Sequence[np.ndarray]):
     """Images of an `ImageList`, opened when they are asked for: a test part need not fit into memory.
 
     ``few``: they are read at once where they were not decoded before (`data/vision/vtab1k/decoded.py`), and stay in
-    memory: training asks for each of them in each epoch.
+    memory: training asks for each of them in each epoch. Where that were more than `MOST_KEPT`, they stay as the
+    network takes them.
     """
 
     def __init__(self, images: ImageList, indices: range | None = None, *, few: bool = False) -> None:
@@ -35,7 +41,9 @@ class LazyFolder(Sequence[np.ndarray]):
         if indices is not None:
             self.indices = indices
         self.few = few
-        self._kept: list[np.ndarray] = []
+        self._kept: list[np.ndarray] | None = None
+        """None before they are read, empty where they are too large."""
+        self._resized: dict[tuple[int, str], list[Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -43,21 +51,41 @@ class LazyFolder(Sequence[np.ndarray]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             part = LazyFolder(self.images, self.indices[index], few=self.few)
-            part._kept = self._kept[index]
+            part._kept = self._kept and self._kept[index]
+            part._resized = {form: images[index] for form, images in self._resized.items()}
             return part
         return self.images[self.indices[index]][0]
 
-    def decoded(self, size: int, interpolation: str) -> DecodedImages | None:
-        """The images from the cache of decoded ones, as `VisionBody.encode` makes them; None where it has none."""
-        return find_decoded(self.images, Form(size=size, interpolation=interpolation), self.indices)
+    def decoded(self, size: int, interpolation: str) -> Sequence[Tensor] | None:
+        """The images as `VisionBody.encode` makes them: from the cache of decoded ones, or, of few that are large, from
+        memory; None for others.
+        """
+        found = find_decoded(self.images, Form(size=size, interpolation=interpolation), self.indices)
+        if found is not None or not self.few or self.kept() is not None:
+            return found
+        form = (size, interpolation)
+        if form not in self._resized:
+            self._resized[form] = [resized(image[None], size, interpolation)[0] for image in self]
+        return list(self._resized[form])
 
     def kept(self) -> list[np.ndarray] | None:
-        """All images, read the first time; None unless they are few."""
+        """All images, read the first time; None unless they are few, and small enough to stay."""
         if not self.few:
             return None
-        if not self._kept:
-            self._kept = [self[row] for row in range(len(self))]
-        return self._kept
+        if self._kept is None:
+            self._kept = self._read()
+        return self._kept or None
+
+    def _read(self) -> list[np.ndarray]:
+        """All images; none where they are too large."""
+        found: list[np.ndarray] = []
+        size = 0
+        for image in self:
+            size += image.nbytes
+            if size > MOST_KEPT:
+                return []
+            found.append(image)
+        return found
 
 
 class FolderTask(PredictionTask):

@@ -86,10 +86,10 @@ def _read(source: str, root: Path) -> ClassFolders:
 
 def _readable(root: Path, rejected: list[Rejected]) -> list[_Image]:
     """Every image below a class folder that can be read."""
-    tops = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
+    tops = _folders(root)
     if not tops:
         raise TableError(f"{root} has neither the four lists nor a folder for each class")
-    in_parts = all(part_named(top.name) for top in tops)
+    in_parts = _are_parts(root, tops)
     found = []
     for file in sorted(root.rglob("*")):
         path = file.relative_to(root)
@@ -105,12 +105,34 @@ def _readable(root: Path, rejected: list[Rejected]) -> list[_Image]:
             continue
         named = part_named(path.parts[0]) if in_parts else None
         found.append(_Image(file, above[0], named, digest_once(file)))
-    if found and not in_parts:
+    if found:
         used = {image.label for image in found}
-        rejected += [
-            Rejected(top.name, "a folder without an image, so no class") for top in tops if top.name not in used
-        ]
+        folders = [below for top in tops for below in _folders(top)] if in_parts else tops
+        for folder in folders:
+            if folder.name not in used:
+                rejected.append(Rejected(folder.relative_to(root).as_posix(), "a folder without an image, so no class"))
     return found
+
+
+def _folders(place: Path) -> list[Path]:
+    return [entry for entry in sorted(place.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
+
+
+def _are_parts(root: Path, tops: Sequence[Path]) -> bool:
+    """Whether the folders are parts, with classes below them. A class may be called "train", among cars and buses.
+
+    Raises `TableError` for training images, another part and a further folder side by side: as classes, a row would
+    learn which part an image is of.
+    """
+    named = [top.name for top in tops if part_named(top.name)]
+    others = [top.name for top in tops if not part_named(top.name)]
+    parts = {part_named(name) for name in named}
+    if others and "train" in parts and len(parts) > 1:
+        raise TableError(
+            f"{root} has folders of parts, {', '.join(named)}, and another beside them, {others[0]!r}: move it away, "
+            "or rename those that are classes"
+        )
+    return not others
 
 
 def _fault(file: Path, root: Path) -> str:

@@ -15,6 +15,9 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from sparsebench.data.errors import DataError
+from sparsebench.models.errors import ModelError
+
 from ...contracts.applicability import reason_against
 from ...contracts.budget import Budget
 from ...contracts.context import Context, Setup
@@ -23,8 +26,9 @@ from ...contracts.task import Outcome, Task
 from ...contracts.traits import EXPERTS, READY_HEAD
 from ...training.method import TrainedMethod
 from ..discovery.loading import backbone_loader, load_method, load_task
-from ..discovery.own_frames import own_place
 from ..discovery.registry import Entry, entries, find, suites
+from ..errors import UsageError
+from ..execution.explanation import explain
 
 TASK = "synthetic"
 TASKS = (TASK, "synthetic_generation")
@@ -277,8 +281,11 @@ def report(what: str, rule: str, run: Callable[[], str | None], console: Console
     """Run a rule and print its line, with what it remarks; 1 if it is broken, else 0."""
     try:
         remark = run()
+    except (NonconformingError, DataError, ModelError, UsageError) as error:
+        console.print(f"FAIL {what}: {rule}: {error}", style="red")
+        return 1
     except Exception as error:  # a plug-in may break in any way; the battery goes on
-        console.print(f"FAIL {what}: {rule}: {error}{own_place(error)}", style="red")
+        console.print(f"FAIL {what}: {rule}: {explain(error)[1]}", style="red")
         return 1
     console.print(f"ok   {what}: {rule}" + (f" ({remark})" if remark else ""))
     return 0

@@ -144,7 +144,7 @@ def _first(texts: Sequence[str]) -> str:
 
 def _seeds(found: Recommendation, seeds: int) -> str:
     if found.chosen.validation.stochastic:
-        return f"{seeds} seeds"
+        return "one seed" if seeds == 1 else f"{seeds} seeds"
     return "one seed, which changes nothing of this row"
 
 

@@ -151,7 +151,7 @@ def rebuilt(about: Description, task: Task, folder: Path) -> tuple[nn.Module, An
         Model and backbone.
 
     Raises:
-        UsageError: tensors that are not those of the row.
+        UsageError: a backbone that cannot be loaded, or tensors that are not those of the row.
     """
     info = _cell(about, folder / DESCRIPTION)
     loaded = load_parts(parts_of(info), info.links)
@@ -162,7 +162,14 @@ def rebuilt(about: Description, task: Task, folder: Path) -> tuple[nn.Module, An
         budget=build(Budget, info.budget, f"{folder / DESCRIPTION}, budget"),
         further={name: loaded.loaders[name] for name in info.further_backbones},
     )
-    setup = task.setup(loaded.loaders[info.backbone], context, loaded.chain)
+
+    def backbone(generator: torch.Generator) -> Any:
+        try:
+            return loaded.loaders[info.backbone](generator)
+        except ValueError as error:  # a file of weights that it names is not there, say
+            raise UsageError(f"{folder}: its backbone {info.backbone} cannot be loaded: {error}") from error
+
+    setup = task.setup(backbone, context, loaded.chain)
     model = setup.model
     for method in loaded.chain:
         model = method.deploy(method.prepare(model, setup.context))

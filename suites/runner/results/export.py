@@ -46,7 +46,7 @@ def export(folders: Sequence[Path], form: str, out: Path, dataset: str | None = 
         else:
             found = export_every_eval_ever(reading.records, out, reading.examples)
         if reading.problems:
-            found.left_out["files that are no whole record"] = len(reading.problems)
+            found.left_out["files that were skipped"] = len(reading.problems)
         if reading.examples.problems:
             found.left_out["files of outcomes that cannot be read"] = len(reading.examples.problems)
     return found

@@ -10,7 +10,7 @@ from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.index.collector import no_collection
 from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.record import Record
-from sparsebench.reports.records.store import Store
+from sparsebench.reports.records.store import Problem, Store
 from sparsebench.reports.records.vouchers import Vouchers
 from sparsebench.reports.tables.claims import Finding, judge
 
@@ -28,6 +28,8 @@ OBJECTION = "objection.md"
 def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
     """Read the folders, which stay open inside the `with`; a record that two of them have counts once.
 
+    Where two have it with unlike scores (of one cell on two machines), the first is shown, and the other a problem.
+
     Raises:
         StoreError: a folder that holds no results.
         UsageError: a folder without a readable record or speed runs, or one that is named twice.
@@ -38,12 +40,20 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
         indexes = {folder: stack.enter_context(Index(store)) for folder, store in stores.items()}
         records: list[Record] = []
         owners: dict[str, Path] = {}
+        shown: dict[str, Record] = {}
+        disagreeing: list[Problem] = []
         findings: list[Finding] = []
         for folder in folders:
             found = _records(indexes[folder], folder)
-            new = [record for record in found if record.id not in owners]
-            owners |= {record.id: folder for record in new}
-            records += new
+            for record in found:
+                first = shown.setdefault(record.id, record)
+                if first is record:
+                    owners[record.id] = folder
+                    records.append(record)
+                elif _score(record) != _score(first):
+                    there = f"the same cell in {owners[record.id]}, which is shown, {_score(first)}"
+                    path = stores[folder].path(f"{record.id}.json")
+                    disagreeing.append(Problem(path, f"it has {_score(record)}, and {there}"))
             findings += judge(
                 planned_claims(folder),
                 found,
@@ -54,7 +64,7 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
         yield Reading(
             folders=tuple(folders),
             records=records,
-            problems=[problem for index in indexes.values() for problem in index.problems],
+            problems=[problem for index in indexes.values() for problem in index.problems] + disagreeing,
             examples=ExampleReader(lambda id: stores[owners[id]].read_examples(id)),
             where=lambda record: str(owners[record.id]),
             whole=lambda record: indexes[owners[record.id]].whole(record),
@@ -66,6 +76,13 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
             words="\n\n".join(filter(None, (_note(folder, WORDS) for folder in folders))),
             speed=next((folder / SPEED_FILE for folder in folders if (folder / SPEED_FILE).exists()), None),
         )
+
+
+def _score(record: Record) -> str:
+    """The main score with all its digits, or what became of the cell."""
+    if record.main_metric is None:
+        return record.status
+    return f"{record.main_metric} {record.metrics[record.main_metric].value!r}"
 
 
 def _check_once(folders: Sequence[Path]) -> None:

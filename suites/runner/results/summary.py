@@ -18,6 +18,7 @@ from sparsebench.reports.records.record import Record
 from sparsebench.reports.tables.brief import Brief, to_document, to_terminal
 from sparsebench.reports.tables.claims import Finding
 from sparsebench.reports.tables.comparison import Comparison, compare, select
+from sparsebench.reports.tables.dataframe import newest
 from sparsebench.reports.tables.suite_entries import Role
 from sparsebench.reports.tables.suite_table import SuiteInfo
 from sparsebench.reports.tables.table_formats import claims_table, comparison_table
@@ -142,6 +143,7 @@ def notes(reading: Reading) -> list[str]:
     """What stands beside the tables: where the records hold, files that were skipped, speed runs that fell short."""
     lines = _skipped(reading)
     if reading.records:  # there are none beside speed runs alone
+        lines.append(_superseded(reading))
         lines.append(these_hold_at(reading.standings))
         lines.append(commits_note(reading.records, reading.unknown_commits))
     lines += _without_examples(reading)
@@ -151,6 +153,16 @@ def notes(reading: Reading) -> list[str]:
     if error is not None:
         lines.append(error)
     return [line for line in lines if line]
+
+
+def _superseded(reading: Reading) -> str:
+    """How many records are not shown, since a newer one is of the same cell; of several folders the last run counts."""
+    _, older = newest(reading.records)
+    if not older:
+        return ""
+    if len(older) == 1:
+        return "1 record is not shown: a newer one, of other code or libraries, is of the same cell"
+    return f"{len(older)} records are not shown: newer ones, of other code or libraries, are of the same cells"
 
 
 def _skipped(reading: Reading) -> list[str]:

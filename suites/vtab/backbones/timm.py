@@ -1,7 +1,8 @@
 """Any timm network: timm:NAME with random weights, timm:NAME@FILE with those of a safetensors or an official .npz file
 
 timm:NAME:SIZE, timm:NAME@FILE:SIZE and timm:NAME:SIZE@FILE set the side of the images in pixels, where it is not the
-network's own: position embeddings are interpolated. Mean and standard deviation are those of the network's timm config.
+network's own: position embeddings are interpolated, or those of the file, where it was trained at this size. Mean and
+standard deviation are those of the network's timm config.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import timm
 import torch
 
+from sparsebench.data.errors import WeightsError
 from sparsebench.data.state_files import read_state
 
 from ..body import VisionBody
@@ -40,13 +42,12 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(torch.randint(2**62, (), generator=generator).item())
         network: Any = timm.create_model(name)
+    pixels = image_size(size) if size else None
     if file:
-        _read(network, Path(file))
+        _read_at(network, name, Path(file), pixels)
     network.reset_classifier(0)
-    if not size:
-        return VisionBody(network)
-    pixels = image_size(size)
-    _resize(network, name, pixels)
+    if pixels is not None:
+        _resize(network, name, pixels)
     return VisionBody(network, pixels)
 
 
@@ -101,6 +102,20 @@ def _resize(network: Any, name: str, pixels: int) -> None:
         raise ValueError(
             f"timm:{name} is made for {own} pixels and cannot be resized: write timm:{name} without a size"
         )
+
+
+def _read_at(network: Any, name: str, file: Path, pixels: int | None) -> None:
+    """Load weights that were trained at the network's own image size, or at the given one.
+
+    Raises `WeightsError` for those of another network.
+    """
+    try:
+        _read(network, file)
+    except WeightsError:
+        if pixels is None:
+            raise
+        _resize(network, name, pixels)
+        _read(network, file)
 
 
 def _read(network: Any, file: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import timm
 import torch
 import transformers
 from torch import nn
@@ -22,7 +23,10 @@ def test_rows_are_what_a_model_takes(build: Callable[[str], nn.Module]) -> None:
     sizes = {"d_model": 16, "d_kv": 4, "d_ff": 24, "num_heads": 2, "num_layers": 1, "vocab_size": 32}
     both = few_rows(transformers.T5ForConditionalGeneration(transformers.T5Config(**sizes)))
     assert both is not None and set(both) == {"input_ids", "decoder_input_ids"}
-    assert few_rows(build("timm_vit")).shape == (ROWS, 3, 224, 224)
+    assert few_rows(build("timm_vit")).shape == (ROWS, 3, 32, 32)
+    own = timm.create_model("vit_tiny_patch16_224", img_size=(32, 64), in_chans=4, depth=1)
+    assert few_rows(own).shape == (ROWS, 4, 32, 64), "and not what its published weights take"
+    assert few_rows(timm.create_model("resnet10t", in_chans=1)).shape[1] == 1
     assert few_rows(build("llama").to("meta")) is None
 
 

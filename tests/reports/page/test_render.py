@@ -70,7 +70,7 @@ def test_the_page_fetches_nothing(report):
 
 def test_broken_files_are_counted_and_named(report):
     about = report.document["about"]
-    assert about["warnings"] == ["1 unreadable file skipped"]
+    assert about["warnings"] == ["1 file skipped"]
     assert "broken.json: truncated: 200 bytes" in about["problems"][0]
 
 

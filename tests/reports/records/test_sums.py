@@ -70,7 +70,7 @@ def test_the_list_is_named_by_the_folder(store: Store) -> None:
     (store.folder / SUMS).write_text(text.splitlines()[0] + "\n")
     assert compare(store).broken == f"{SUMS} is not the list that {MARKER} names"
     (store.folder / SUMS).unlink()
-    assert not compare(store).fits
+    assert compare(store).broken == f"{SUMS}, which {MARKER} names, is not there" and not compare(store).fits
 
 
 def test_older_folders_have_none(store: Store) -> None:

@@ -163,3 +163,10 @@ def test_two_versions_of_a_task_are_never_averaged(make):
     names = [[column.name for column in family] for family in matrix.families]
     version = records[0].cell.task_version
     assert names == [[f"a@{version}", "b"], ["a@0"]]
+
+
+def test_the_interval_of_a_fraction_on_one_task_ends_at_one(make) -> None:
+    """`fit` said that 18 of 18 are 100.0 ± 13.3 %."""
+    (matrix,) = matrices([make.record("a", score=make.metric(1.0, n=18, stderr=0.0))])
+    found = matrix.mean(matrix.rows[0], matrix.columns)
+    assert found.low is not None and 0.75 < found.low < 0.9 and found.high == 1

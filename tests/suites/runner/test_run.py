@@ -16,6 +16,7 @@ from sparsebench.data.errors import OfflineError
 from sparsebench.reports.page.html import unpack
 from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner import run as module
+from sparsebench.suites.runner.execution.execute import End
 from sparsebench.suites.runner.execution.executors.interface import Options
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.plan_file import planned_claims, write_plan
@@ -23,6 +24,7 @@ from sparsebench.suites.runner.planning.profile import load_profile
 from sparsebench.suites.runner.results.readings import open_readings
 from sparsebench.suites.runner.run import run
 
+from . import cells
 from .conftest import PLUGIN
 from .planning.study import CLAIM
 
@@ -70,6 +72,14 @@ def test_a_run_without_any_cell_that_applies_says_why_and_fails(tmp_path: Path) 
     assert code == 1
     said = [line for line in output.getvalue().splitlines() if line.startswith("nothing to score: ")]
     assert len(said) == 1 and "experts" in said[0]
+
+
+def test_it_is_said_where_the_traceback_of_a_failed_cell_is() -> None:
+    cell = cells.cell()
+    output = io.StringIO()
+    failed = {cell.id: End(cell.id, "failed", "KeyError: 'width'", 1.0)}
+    assert module._finish([cell], failed, {}, [], 1.0, 1, Console(file=output, width=200)) == 1
+    assert f"KeyError: 'width'\ntheir tracebacks are in their records: records/{cell.id}.json\n" in output.getvalue()
 
 
 def test_a_model_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

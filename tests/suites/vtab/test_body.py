@@ -133,6 +133,16 @@ def test_timm_weights_from_a_file(tmp_path: Path) -> None:
         timm_backbone.load(generator(), f"resnet18@{tmp_path / 'w.safetensors'}")
 
 
+def test_weights_that_were_trained_at_the_given_image_size(tmp_path: Path) -> None:
+    """Their position embeddings were refused: the network was made at its own size first."""
+    model = timm_library.create_model("vit_tiny_patch16_224", num_classes=7, img_size=64)
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    body = timm_backbone.load(generator(), f"vit_tiny_patch16_224@{tmp_path / 'w.safetensors'}:64")
+    assert body.size == 64 and torch.equal(body.network.pos_embed, model.pos_embed)
+    with pytest.raises(ValueError, match=r"'pos_embed' has the shape \(1, 17, 192\), not \(1, 5, 192\)"):
+        timm_backbone.load(generator(), f"vit_tiny_patch16_224@{tmp_path / 'w.safetensors'}:32")
+
+
 def test_the_file_of_a_distilled_network_may_have_other_heads(tmp_path: Path) -> None:
     model = timm_library.create_model("deit_tiny_distilled_patch16_224", num_classes=7)
     save_file(model.state_dict(), tmp_path / "w.safetensors")

@@ -13,6 +13,7 @@ from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import find
+from sparsebench.suites.vtab import community_folder
 from sparsebench.suites.vtab.backbones import tiny
 from sparsebench.suites.vtab.community_folder import FolderTask, LazyFolder, VTAB1KTask
 
@@ -48,6 +49,20 @@ def test_images_that_train_are_read_once(root: Path, monkeypatch: pytest.MonkeyP
     kept, part = train.kept(), train[3:5].kept()
     assert kept is not None and part is not None and part[1] is kept[4]
     assert LazyFolder(train.images).kept() is None
+
+
+def test_large_images_stay_as_the_network_takes_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All training images stayed in memory as they are: a thousand photographs of twelve megapixels are 36 GB."""
+    body = tiny.load(torch.Generator().manual_seed(0))
+    small = task("vtab1k_kitti").load().val.inputs
+    monkeypatch.setattr(community_folder, "MOST_KEPT", 10_000)
+    large = task("vtab1k_kitti").load().val.inputs
+    assert isinstance(large, LazyFolder) and large.kept() is None
+    expected = body.encode(small)
+    found = body.encode(large)
+    assert isinstance(found, list) and torch.equal(torch.stack(found), torch.stack(list(expected)))
+    monkeypatch.setattr(images, "read_rgb", lambda *_, **__: pytest.fail("an image is read"))
+    assert torch.equal(body.encode(large)[7], found[7]) and torch.equal(body.encode(large[5:9])[2], found[7])
 
 
 @pytest.mark.parametrize("name", ["vtab1k_svhn", "vtab1k_published_svhn"])

@@ -58,6 +58,16 @@ def test_parts_of_the_user_s(tmp_path: Path) -> None:
     assert [one.row for one in found.rejected] == ["train/cat/tested.png"]
 
 
+def test_a_class_may_be_called_train_and_an_empty_class_of_a_part_is_listed(tmp_path: Path) -> None:
+    classes(tmp_path / "a" / "train")
+    (tmp_path / "a" / "train" / "owl").mkdir()
+    assert [one.row for one in own_images(tmp_path / "a").rejected] == ["train/owl"]
+    for place, name in enumerate(("train", "bus")):
+        for number in range(3):
+            draw(tmp_path / "b" / name / f"{number}.png", 10 * place + number)
+    assert own_images(tmp_path / "b").names == ("bus", "train")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -66,6 +76,10 @@ def test_parts_of_the_user_s(tmp_path: Path) -> None:
         (lambda root: draw(root / "cat" / "a.png", 1), "images of one class"),
         (lambda root: classes(root, 2), "class 'cat' has 2 of the 3"),
         (lambda root: [classes(root), draw(root / "dog" / "x.png", 0)], "one image has two labels"),
+        (  # "train" and "test" were taken for classes then
+            lambda root: [classes(root / "train"), classes(root / "Test"), classes(root / "raw")],
+            "has folders of parts, Test, train, and another beside them, 'raw'",
+        ),
         (lambda root: [(root / "cat").mkdir(), (root / "cat" / "a.png").write_bytes(b"x")], "none of its 1 files"),
         (
             lambda root: [classes(root / "val"), (root / "train" / "cat").mkdir(parents=True)],

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from sparsebench.suites.runner.conformance import adapters, parts, sources, suites, tasks
 from sparsebench.suites.runner.conformance.check import battery, check
+from sparsebench.suites.runner.conformance.methods import report
 from sparsebench.suites.runner.discovery.registry import Named, called, checkable
 
 
@@ -28,3 +29,15 @@ def test_what_is_printed() -> None:
     assert lines[1] == "ok   source digits: reading (1 files)" and lines[3] == "all conform"
     assert lines[4].startswith("FAIL source no_such_source: manifest: unknown source 'no_such_source'")
     assert lines[7] == "3 rules broken"
+
+
+def test_what_a_plug_in_raises_is_named_with_its_kind_and_place() -> None:
+    """Of `KeyError('width')` there was "FAIL ...: 'width'", and of an empty message nothing at all."""
+    said = io.StringIO()
+
+    def rule() -> None:
+        raise KeyError("width")
+
+    assert report("mine in llm", "shape", rule, Console(file=said, width=200)) == 1
+    line = rule.__code__.co_firstlineno + 1
+    assert said.getvalue() == f"FAIL mine in llm: shape: KeyError: 'width' (test_check.py:{line})\n"

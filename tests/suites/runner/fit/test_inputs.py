@@ -32,6 +32,15 @@ def test_images_at_any_depth(tmp_path: Path) -> None:
     assert len(new_data(tmp_path / "deep" / "b.png", "images", "")) == 1
 
 
+def test_photographs_are_read_a_few_at_a_time(tmp_path: Path) -> None:
+    """256 of twelve megapixels, 9 GB, were read at once."""
+    for number in range(20):
+        Image.fromarray(np.full((2, 2), number, np.uint8)).save(tmp_path / f"{number:02}.png")
+    chunks = list(new_data(tmp_path, "images", "").chunks())
+    assert [len(chunk) for chunk in chunks] == [16, 4]
+    assert [one.value[0, 0, 0] for chunk in chunks for one in chunk] == list(range(20))
+
+
 def test_nothing_to_predict(tmp_path: Path) -> None:
     for place, kind in ((tmp_path / "no", "text"), (tmp_path, "molecules"), (tmp_path, "images")):
         with pytest.raises(UsageError):

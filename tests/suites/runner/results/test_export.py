@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_form_counts_what_could_not_be_read(folder: Path, tmp_path: Path) -> None:
     for form in FORMS:
         found = export([folder], form, tmp_path / form)
-        assert found.path.exists() and found.left_out["files that are no whole record"] == 1
+        assert found.path.exists() and found.left_out["files that were skipped"] == 1
     assert len(list((tmp_path / "every-eval-ever").rglob("*_samples.jsonl"))) == 1
     assert len(list((tmp_path / "hub").glob("*/.eval_results/*.yaml"))) == 1
 

@@ -8,6 +8,7 @@ from sparsebench.reports.records.store import Store
 from sparsebench.suites.runner.errors import UsageError
 from sparsebench.suites.runner.results.readings import open_readings
 
+from ....reports import make_records
 from .. import cells
 
 
@@ -25,6 +26,25 @@ def test_each_record_is_read_from_its_own_folder_and_one_that_two_have_counts_on
         assert {reading.whole(record).id for record in reading.records} == {"both", "mine", "theirs"}
         assert reading.standings == [None, None]
         assert not reading.problems
+
+
+def test_one_cell_with_two_scores_is_told(tmp_path: Path) -> None:
+    """Of two machines: the score in the second folder was dropped without a word."""
+    for folder, value in (("a", 0.5), ("b", 0.25)):
+        scored = {
+            "status": "ok",
+            "reason": None,
+            "metrics": {"accuracy": make_records.metric(value)},
+            "main_metric": "accuracy",
+        }
+        Store(tmp_path / folder).create().write(cells.record(id="both", **scored))
+    with open_readings([tmp_path / "a", tmp_path / "b"]) as reading:
+        assert [record.metrics["accuracy"].value for record in reading.records] == [0.5]
+        (problem,) = reading.problems
+    assert problem.path == tmp_path / "b" / "records" / "both.json"
+    assert (
+        problem.reason == f"it has accuracy 0.25, and the same cell in {tmp_path / 'a'}, which is shown, accuracy 0.5"
+    )
 
 
 def test_the_examples_of_a_broken_file_are_named(tmp_path: Path) -> None:

@@ -120,6 +120,16 @@ def test_a_program_is_told_why_a_cell_has_no_score(tmp_path: Path) -> None:
     assert told == {("a", "n/a", "no blocks"), ("b", "failed", "KeyError: 'x'")}
 
 
+def test_records_that_a_newer_one_of_other_code_replaces_are_counted(tmp_path: Path, capsys) -> None:
+    """Of two machines with unlike libraries, the rows of the first were gone without a word."""
+    for name, finished in (("first", "2026-01-01"), ("last", "2026-01-02")):
+        store = Store(tmp_path / name).create()
+        store.write(replace(record("a", "gin", 0, 2.0), id=name, code=name, finished=finished))
+    print_report([tmp_path / "first", tmp_path / "last"], tmp_path / "page")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "1 record is not shown: a newer one, of other code or libraries, is of the same cell" in text
+
+
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
     Store(tmp_path).create()
     with pytest.raises(UsageError, match="holds no readable record"):
