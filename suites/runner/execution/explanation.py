@@ -30,9 +30,11 @@ def explain(error: BaseException) -> tuple[Status, str]:
     if isinstance(error, MemoryError) or _is_of_memory(text.lower()):
         return "oom", f"out of memory: {text or kind}"[:LONGEST]
     said = lacking_file(error) if isinstance(error, OSError) else None
+    if said is not None:
+        return "failed", said
     # What leaves a process (SystemExit) says all there is to say; an error asks for its place.
     place = own_place(error) if isinstance(error, Exception) else ""
-    return "failed", (said or f"{kind}: {text or kind}")[: LONGEST - len(place)] + place
+    return "failed", f"{kind}: {text or kind}"[: LONGEST - len(place)] + place
 
 
 def _is_of_memory(text: str) -> bool:
