@@ -281,11 +281,10 @@ def report(what: str, rule: str, run: Callable[[], str | None], console: Console
     """Run a rule and print its line, with what it remarks; 1 if it is broken, else 0."""
     try:
         remark = run()
-    except (NonconformingError, DataError, ModelError, UsageError) as error:
-        console.print(f"FAIL {what}: {rule}: {error}", style="red")
-        return 1
     except Exception as error:  # a plug-in may break in any way; the battery goes on
-        console.print(f"FAIL {what}: {rule}: {explain(error)[1]}", style="red")
+        is_ours = isinstance(error, NonconformingError | DataError | ModelError | UsageError)
+        reason = str(error) if is_ours else explain(error)[1]
+        console.print(f"FAIL {what}: {rule}: {reason}", style="red")
         return 1
     console.print(f"ok   {what}: {rule}" + (f" ({remark})" if remark else ""))
     return 0

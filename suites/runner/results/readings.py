@@ -38,7 +38,6 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
     with ExitStack() as stack:
         stores = {folder: Store(folder).open() for folder in folders}
         indexes = {folder: stack.enter_context(Index(store)) for folder, store in stores.items()}
-        records: list[Record] = []
         owners: dict[str, Path] = {}
         shown: dict[str, Record] = {}
         disagreeing: list[Problem] = []
@@ -49,7 +48,6 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
                 first = shown.setdefault(record.id, record)
                 if first is record:
                     owners[record.id] = folder
-                    records.append(record)
                 elif _score(record) != _score(first):
                     there = f"the same cell in {owners[record.id]}, which is shown, {_score(first)}"
                     path = stores[folder].path(f"{record.id}.json")
@@ -61,6 +59,7 @@ def open_readings(folders: Sequence[Path]) -> Iterator[Reading]:
                 planned_roles(folder),
                 indexes[folder].whole,
             )
+        records = list(shown.values())
         yield Reading(
             folders=tuple(folders),
             records=records,
