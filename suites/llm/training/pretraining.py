@@ -57,6 +57,14 @@ class PretrainingTask(TrainingTask):
     packed = False
     metric_names = (MAIN, f"{MAIN} *", WORST, VAL, f"{ACCURACY} *", SPECIALISATION)
 
+    def load_shared(self) -> None:
+        """With all that is trained on and scored."""
+        super().load_shared()
+        for domain in self.domains:
+            for part in ("train", "val"):
+                self.training_text(domain, part)
+            self.documents(domain, "test")
+
     def evaluate(self, subject: CausalLM, context: Context) -> Scores:
         """The mean, each domain, the worst, and the mean of the held-out part."""
         found = {domain: domain_bits(self, domain, subject, context) for domain in self.domains}
