@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from statistics import StatisticsError, correlation
 
 from ..mixing.curves import Curve, Mixing
 from ..records.record import Metric
@@ -55,20 +56,18 @@ def _row(line: Line) -> tuple[str, ...]:
 
 def by_round(line: Line) -> list[Figure]:
     """Weights, distances and loads of one training, round by round."""
-    figures = [_curves(line, line.value.mixing.weight, "weight")]
-    if line.value.mixing.delta:
-        figures.append(_curves(line, line.value.mixing.delta, "distance or excess loss"))
-    if line.value.mixing.loss:
-        figures.append(_curves(line, line.value.mixing.loss, "held-out loss"))
-    if line.value.mixing.load:
-        figures.append(_loads(line))
-    return figures
+    found = line.value.mixing
+    kinds = {"weight": found.weight, "distance or excess loss": found.delta, "held-out loss": found.loss}
+    figures = [_curves(line, by_set, what) for what, by_set in kinds.items() if by_set]
+    return [*figures, _loads(line)] if found.load else figures
 
 
 def _curves(line: Line, by_set: Mapping[str, Curve], what: str) -> Figure:
     title = f"{line.title}: {what} by step"
-    rows = tuple((name, *(formatting.number(value) for value in _ends(points))) for name, points in by_set.items())
-    words = Words(("data set", "first", "last"), rows)
+    rows = []
+    for name, points in by_set.items():
+        rows.append((name, formatting.number(points[0][1]), formatting.number(points[-1][1])))
+    words = Words(("data set", "first", "last"), tuple(rows))
     return Figure(title, plots.curves(list(by_set.items()), title, what), words=words)
 
 
@@ -106,30 +105,14 @@ def cv2_against_quality(lines: Sequence[Line]) -> list[Figure]:
         shown = members[: plots.MAX_MARKS]
         marks = [line.mark(metric.value, cost=_last(line.value.mixing.cv2)) for line, metric in shown]
         title = f"{task}: quality against CV² of the load at the end"
-        found = pearson([mark.cost for mark in marks], [mark.value for mark in marks])
         caption = f"{len(marks)} trainings; the correlation is not defined: one of the two does not differ."
-        if found is not None:
+        with suppress(StatisticsError):
+            found = correlation([mark["cost"] for mark in marks], [mark["value"] for mark in marks])
             caption = f"Pearson's correlation over {len(marks)} trainings: {found:+.3f}; MoE-SFT reports -0.762."
         first, metric = members[0]
         spec = plots.tradeoff(marks, title, "CV² of the load", first.value.name, metric.higher_is_better)
         figures.append(Figure(title, spec, caption))
     return figures
-
-
-def pearson(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """The correlation; None where x or y is constant."""
-    mean_x = math.fsum(x) / len(x)
-    mean_y = math.fsum(y) / len(y)
-    xx = math.fsum((value - mean_x) ** 2 for value in x)
-    yy = math.fsum((value - mean_y) ** 2 for value in y)
-    if xx == 0 or yy == 0:
-        return None
-    xy = math.fsum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    return xy / math.sqrt(xx * yy)
-
-
-def _ends(points: Curve) -> tuple[float, float]:
-    return points[0][1], points[-1][1]
 
 
 def _last(points: Curve) -> float:

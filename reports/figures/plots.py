@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import Any, Generic, TypeVar
 
@@ -25,18 +25,8 @@ EVEN = "#808080"
 STEPS = {"type": "line", "interpolate": "step-after", "strokeDash": DASHES, "color": EVEN}
 """The line of a Pareto front."""
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One method in a figure: its number in the table, where it stands, and how far its interval reaches below and
-    above, if known."""
-
-    number: int
-    name: str
-    value: float
-    sides: tuple[float, float] | None = None
-    cost: float = 0.0
+Mark = dict[str, Any]
+"""One row in a figure: its name, where it stands, the ends of its interval, its cost."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +44,9 @@ class Entry(Generic[Value]):
         return f"{self.number}  {self.name}"
 
     def mark(self, value: float, sides: tuple[float, float] | None = None, cost: float = 0.0) -> Mark:
-        """Where the row stands in a figure."""
-        return Mark(self.number, self.name, value, sides, cost)
+        """Where the row stands in a figure; `sides`: how far its interval reaches below and above, if known."""
+        below, above = sides or (0.0, 0.0)
+        return {"name": self.title, "value": value, "low": value - below, "high": value + above, "cost": cost}
 
 
 @dataclass(frozen=True)
@@ -118,8 +109,8 @@ def front(cost: str, value: str, higher_is_better: bool) -> list[dict[str, Any]]
 
 def tradeoff(marks: Sequence[Mark], title: str, cost_label: str, value_label: str, higher_is_better: bool) -> Spec:
     """Quality against one cost, with the Pareto front as a stepped line."""
-    marks = [mark for mark in marks if mark.cost > 0][:MAX_MARKS]
-    costs = [mark.cost for mark in marks]
+    marks = [mark for mark in marks if mark["cost"] > 0][:MAX_MARKS]
+    costs = [mark["cost"] for mark in marks]
     log = bool(marks) and max(costs) > 5 * min(costs)
     x = quantity("cost", cost_label, scale={"type": "log" if log else "linear"})
     y = quantity("value", value_label)
@@ -130,12 +121,11 @@ def tradeoff(marks: Sequence[Mark], title: str, cost_label: str, value_label: st
             "encoding": {"x": x, "y": y, "tooltip": _tooltip("name", "value", "cost")},
         },
     ]
-    return chart(title, height=220, data={"values": [_point(mark) for mark in marks]}, layer=layers)
+    return chart(title, height=220, data={"values": marks}, layer=layers)
 
 
 def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | None = None) -> Spec:
     """One task: a horizontal bar from zero per method, with its interval; the dashed line is chance."""
-    values = [_point(mark) for mark in list(marks)[:MAX_MARKS]]
     y = names()
     layers = [
         {
@@ -149,7 +139,7 @@ def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | No
     ]
     if chance is not None:
         layers.append(level(chance))
-    return chart(title, height={"step": LINE_HEIGHT}, data={"values": values}, layer=layers)
+    return chart(title, height={"step": LINE_HEIGHT}, data={"values": list(marks[:MAX_MARKS])}, layer=layers)
 
 
 def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, value_label: str) -> Spec:
@@ -171,10 +161,7 @@ def targets(lines: Sequence[tuple[str, Sequence[Aim]]], title: str, unit: str) -
     """Achieved against wanted, one line per row with its quartiles as rules; on the dashed line they are equal."""
     values = []
     for name, aims in lines:
-        for aim in aims:
-            values.append(
-                {"name": name, "target": aim.target, "achieved": aim.achieved, "low": aim.low, "high": aim.high}
-            )
+        values += [{"name": name, **asdict(aim)} for aim in aims]
     wanted = [value["target"] for value in values]
     ends = [{"target": at, "achieved": at} for at in (min(wanted, default=0.0), max(wanted, default=1.0))]
     x = quantity("target", f"target ({unit})" if unit else "target")
@@ -258,14 +245,3 @@ def by_name() -> dict[str, Any]:
 
 def _tooltip(*fields: str) -> list[dict[str, str]]:
     return [{"field": field} for field in fields]
-
-
-def _point(mark: Mark) -> dict[str, Any]:
-    below, above = mark.sides or (0.0, 0.0)
-    return {
-        "name": f"{mark.number}  {mark.name}",
-        "value": mark.value,
-        "low": mark.value - below,
-        "high": mark.value + above,
-        "cost": mark.cost,
-    }

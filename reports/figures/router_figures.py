@@ -94,18 +94,8 @@ def by_layer(line: Line) -> Figure:
     )
     for layer, experts, worst, evenness, dead in measured:
         block, attention = place_of(layer)
-        part = "FFN"
-        if attention:
-            part = "attention"
-        values.append(
-            {
-                "part": part,
-                "layer": block,
-                "dead": dead,
-                **_spread("worst", worst),
-                **_spread("entropy", evenness),
-            }
-        )
+        about = {"part": "attention" if attention else "FFN", "layer": block, "dead": dead}
+        values.append(about | _spread("worst", worst) | _spread("entropy", evenness))
         rows.append((layer, formatting.number(worst.mean), f"{dead} of {experts}", f"{evenness.mean:.1f} %"))
     caption = _caption(line.value, health)
     spec = _layers(values, f"Router health of {line.name} by layer. {caption}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import yaml
@@ -90,7 +90,5 @@ def _in_turn(found: Sequence[Headline]) -> Iterator[Headline]:
         by_suite.setdefault(one.suite, []).append(one)
     for members in by_suite.values():
         members.sort(key=lambda one: (one.found.rank, -len(one.brief.lines)))
-    for place in range(max(map(len, by_suite.values()), default=0)):
-        for members in by_suite.values():
-            if place < len(members):
-                yield members[place]
+    for members in zip_longest(*by_suite.values()):
+        yield from filter(None, members)

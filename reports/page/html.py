@@ -77,7 +77,7 @@ def to_document(page: Page) -> dict[str, Any]:
             "columns": columns_of(one),
             "rows": rows_of(one, reading.whole, reading.where),
         }
-        sheets += suite_sheets(one)
+        sheets += suite_sheets(one, reading.whole)
     if reading.findings:
         sheets.append(claims_sheet(reading.findings))
     sheets += speed_sheet(page.speed, page.speed_error)

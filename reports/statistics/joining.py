@@ -45,8 +45,12 @@ def change(score: Score, base: Score) -> Score:
     stderr = None
     if score.stderr is not None and base.stderr is not None:
         stderr = score.stderr + base.stderr
-    read = partial(_change_examples, score, base)
-    return Score(score.value - base.value, stderr, read=read, overlap=score.overlap)
+    return Score(
+        score.value - base.value,
+        stderr,
+        read=lambda: subtract(_read(score), _read(base)),
+        overlap=score.overlap,
+    )
 
 
 def _mean_examples(scores: Sequence[Score]) -> ExampleScores | None:
@@ -62,10 +66,6 @@ def _mean_examples(scores: Sequence[Score]) -> ExampleScores | None:
             return None
         total = total + (first.values - difference.values)
     return replace(first, values=total / len(found))
-
-
-def _change_examples(score: Score, base: Score) -> ExampleScores | None:
-    return subtract(_read(score), _read(base))
 
 
 def _read(score: Score) -> ExampleScores | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 
 from .examples import ExampleScores
 
@@ -93,10 +94,6 @@ def pair(ours: Side, theirs: Side) -> Pairing:
 def _with_one(many: Side, one: Side, swap: bool) -> Pairing:
     """Every seed of `many` with the only result of `one`."""
     found = []
-    for fixed in list(one.scores.values())[:1]:
-        for _, score in sorted(many.scores.items()):
-            if swap:
-                found.append((fixed, score))
-            else:
-                found.append((score, fixed))
+    for (_, score), fixed in product(sorted(many.scores.items()), list(one.scores.values())[:1]):
+        found.append((fixed, score) if swap else (score, fixed))
     return Pairing(tuple(found), many.planned, many.stochastic)

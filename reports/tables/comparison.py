@@ -251,11 +251,8 @@ class _Two:
         if len(near) == 1:
             return near
         # A row of B that stands against one of A on its own backbone is not compared a second time.
-        return [found for found in near if found.variant == row.variant and not self._has_partner(found)]
-
-    def _has_partner(self, row: Row) -> bool:
-        """Whether a row of B stands against one of A on its own backbone."""
-        return any((other.backbone, other.variant) == (row.backbone, row.variant) for other in self.a.rows)
+        known = {(other.backbone, other.variant) for other in self.a.rows}
+        return [one for one in near if one.variant == row.variant and (one.backbone, one.variant) not in known]
 
     def line(self, ours: Row, theirs: Row, column: Column) -> Comparison:
         """One task of a pair of rows."""

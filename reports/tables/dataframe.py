@@ -6,13 +6,15 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from ..records.record import Costs, Record, TeacherCosts, TrainingCosts
 from .formatting import csv_cell
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from ..records.index.database import Entry
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 """One encoder for all, since making one takes longer than most of what it writes."""
@@ -111,26 +113,7 @@ class _Texts:
         return self._known[id(value)][1]
 
 
-class Finished(Protocol):
-    """What `newest` needs to know of a record: whole ones have it, and entries of an index."""
-
-    @property
-    def id(self) -> str:
-        """Name of the record."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """Identity of the cell."""
-        ...
-
-    @property
-    def finished(self) -> str:
-        """When the cell ended."""
-        ...
-
-
-Found = TypeVar("Found", bound=Finished)
+Found = TypeVar("Found", Record, "Entry")
 
 
 def newest(records: Iterable[Found]) -> tuple[list[Found], list[Found]]:

@@ -236,18 +236,13 @@ def scores_of(records: Iterable[Record], metric: str, examples: ExampleReader | 
             continue
         other = found.setdefault(record.cell.seed, record)
         if other is not record:
-            raise RecordError(_doubled(other, record))
+            cell = record.cell
+            unlike = differences(other, record, "and") or "another configuration or code"
+            raise RecordError(
+                f"two records of seed {cell.seed} of the row {cell.label!r} on {cell.task}, {other.id} and {record.id} "
+                f"({unlike}): give the rows two labels, name the budget in the claim, or keep one of them"
+            )
     return {seed: _score(record, metric, examples) for seed, record in found.items()}
-
-
-def _doubled(first: Record, second: Record) -> str:
-    """What two records of one seed differ in, and the way out."""
-    cell = first.cell
-    return (
-        f"two records of seed {cell.seed} of the row {cell.label!r} on {cell.task}, {first.id} and {second.id} "
-        f"({differences(first, second, 'and') or 'another configuration or code'}): give the rows two labels, name the "
-        "budget in the claim, or keep one of them"
-    )
 
 
 def differences(a: Record, b: Record, between: str) -> str:
@@ -325,7 +320,8 @@ def _matrix(suite: str, version: str, records: list[Record]) -> Matrix:
     rows: dict[Row, None] = {}
     for record, values in zip(records, settings, strict=True):
         cell = record.cell
-        row = Row(cell.label, cell.backbone, _variant(values, varying))
+        variant = ", ".join(f"{key}={values[key]}" for key in varying if key in values)
+        row = Row(cell.label, cell.backbone, variant.replace('"', ""))
         rows[row] = None
         matrix.cells[row, columns[cell.task, cell.task_version]].append(record)
     matrix.rows = list(rows)
@@ -372,7 +368,3 @@ def _varying(records: Sequence[Record], settings: Sequence[Mapping[str, str]]) -
             for key, value in values.items():
                 seen[record.cell.task, key].add(value)
     return sorted({key for (_, key), values in seen.items() if len(values) > 1})
-
-
-def _variant(values: Mapping[str, str], varying: Sequence[str]) -> str:
-    return ", ".join(f"{key}={values[key]}" for key in varying if key in values).replace('"', "")

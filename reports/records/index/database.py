@@ -271,7 +271,8 @@ def _values(record: Record) -> list[Any]:
 
 def _entry(values: list[Any]) -> Entry:
     """Of many entries most texts are the same few, each in memory once."""
-    return Entry(*(intern(value) if isinstance(value, str) else value for value in values))
+    shared: list[Any] = [intern(value) if isinstance(value, str) else value for value in values]
+    return Entry(*shared)
 
 
 def _row(name: str, stamp: Stamp, found: list[Any] | str) -> list[Any]:

@@ -19,19 +19,9 @@ from ..record import SCHEMA_VERSION, CellInfo, Costs, DataInfo, Link, Metric, Re
 
 Whole = Callable[[Record], Record]
 """From a slim record to the whole one. Raises `StoreError`."""
-_KEPT = (
-    "id",
-    "key",
-    "code",
-    "costs_code",
-    "status",
-    "reason",
-    "main_metric",
-    "times",
-    "seeds",
-    "started",
-    "finished",
-    "examples",
+_APART = (
+    *("schema_version", "cell", "traceback", "metrics", "costs", "training"),
+    *("curves", "details", "data", "environment", "warnings"),
 )
 
 
@@ -39,6 +29,7 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
+_KEPT = tuple(name for name in _names(Record) if name not in _APART)
 _METRIC = _names(Metric)
 _COSTS = _names(Costs)
 _TRAINING = _names(TrainingCosts)
@@ -168,13 +159,9 @@ def _read_cell(text: str) -> dict[str, Any]:
     return {name: _shared(content) for name, content in value.items()}
 
 
-def _read_data(text: str) -> list[DataInfo]:
-    return _data().validate_json(text)
-
-
 _PARTS: dict[str, Callable[[str], Any]] = {
     "cell": _read_cell,
-    "data": _read_data,
+    "data": lambda text: _data().validate_json(text),
     "environment": json.loads,
     "warnings": json.loads,
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparsebench.reports.figures.mixing_figures import MAX_ROUNDS, Line, Mixed, by_round, overview, pearson
+from sparsebench.reports.figures.mixing_figures import MAX_ROUNDS, Line, Mixed, by_round, cv2_against_quality, overview
 from sparsebench.reports.mixing.curves import Mixing
 
 ROUNDS = [(float(step), 0.5) for step in range(40)]
@@ -10,10 +10,17 @@ MIXED = Mixed(Mixing(weight={"a": ROUNDS}, load={"a": {0: ROUNDS, 1: ROUNDS}}), 
 LINE = Line(2, "row · t", "t", MIXED)
 
 
-def test_correlation_by_hand() -> None:
-    assert pearson([1.0, 2.0, 3.0], [2.0, 4.0, 6.0]) == pytest.approx(1)
-    assert pearson([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]) == pytest.approx(0.5)
-    assert pearson([1.0, 1.0], [1.0, 2.0]) is None
+@pytest.mark.parametrize(
+    ("qualities", "said"),
+    [((2, 4, 6), "+1.000"), ((1, 3, 2), "+0.500"), ((2, 2, 2), "the correlation is not defined")],
+)
+def test_correlation_by_hand(make, qualities, said) -> None:
+    lines = []
+    for number, quality in enumerate(qualities, start=1):
+        mixing = Mixing(weight={"a": ROUNDS}, cv2=[(1.0, float(number))])
+        lines.append(Line(number, "row", "t", Mixed(mixing, "score", make.metric(float(quality)))))
+    (figure,) = cv2_against_quality(lines)
+    assert said in figure.caption
 
 
 def test_a_long_training_is_drawn_in_few_rounds_with_its_ends() -> None:
