@@ -131,11 +131,6 @@ def evaluation_name(record: Record) -> str:
     return f"{OWNER}.{record.cell.suite}.{record.cell.task}"
 
 
-def result_id(record: Record, metric: str) -> str:
-    """By which an answer names the score that it is a part of."""
-    return f"{record.id}/{metric}"
-
-
 def model_info(record: Record) -> Document:
     """A row on its backbone, with its methods and costs.
 
@@ -174,7 +169,7 @@ def _result(record: Record, name: str, metric: Metric) -> Document:
     fields = ("source", "version", "sha256", "licence")
     data = [{name: getattr(source, name) for name in fields} for source in record.data]
     return {
-        "evaluation_result_id": result_id(record, name),
+        "evaluation_result_id": f"{record.id}/{name}",
         "evaluation_name": evaluation_name(record),
         "source_data": {
             "dataset_name": cell.task,

@@ -54,13 +54,6 @@ class Page:
     commits: str = ""
     """What is not right with the commits that the records name."""
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Status to number of records, only those that occur."""
-        counts = Counter(record.status for record in self.records)
-        # What went well comes first, whatever happened first.
-        return dict(sorted(counts.items(), key=lambda item: item[0] != "ok"))
-
 
 def to_document(page: Page) -> dict[str, Any]:
     """All that the page shows as one JSON value."""
@@ -99,14 +92,15 @@ def to_document(page: Page) -> dict[str, Any]:
 
 def _about(page: Page, behind: Provenance | None) -> dict[str, Any]:
     records = len(page.records)
-    statuses = ", ".join(f"{count} {status}" for status, count in page.counts.items())
+    counts = Counter(record.status for record in page.records)
+    # What went well comes first, whatever happened first.
+    ordered = sorted(counts.items(), key=lambda item: item[0] != "ok")
+    statuses = ", ".join(f"{count} {status}" for status, count in ordered)
     noun = "record" if records == 1 else "records"
     parts = [f"{records:,} {noun}" + (f": {statuses}" if statuses else "")]
     if behind is not None:
-        parts += [
-            f"last finished {formatting.moment(behind.finished)}",
-            f"{formatting.duration(behind.seconds)} inside cells",
-        ]
+        took = formatting.duration(behind.seconds)
+        parts += [f"last finished {formatting.moment(behind.finished)}", f"{took} inside cells"]
     superseded = len(page.reading.records) - records
     if superseded:
         parts.append(f"{superseded} of older code not shown")

@@ -56,16 +56,8 @@ class RouterHealthPanel(Panel[Seen]):
         """What one record says."""
         known, rate, training, curves = value
         tokens_per_second, fraction = _speed(training, rate)
-        health = None
-        for entry in known:
-            health = from_details(entry)
-        return Seen(
-            health=health,
-            trained=training is not None,
-            tokens_per_second=tokens_per_second,
-            fraction=fraction,
-            curves=curves,
-        )
+        health = from_details(known[0]) if known else None
+        return Seen(health, training is not None, tokens_per_second, fraction, curves)
 
     def show(self, entries: Sequence[Entry[Seen]]) -> Content | None:
         """Nothing without a mixture; else rows without one are there for their speed."""
@@ -87,12 +79,8 @@ def _speed(training: TrainingCosts | None, rate: Any) -> tuple[float | None, flo
         raise RecordError(f"{PRODUCT_RATE} is {rate!r}, not a positive number")
     if training is None or not training.seconds:
         return None, None
-    tokens_per_second = None
-    fraction = None
-    if training.tokens:
-        tokens_per_second = training.tokens / training.seconds
-    if training.flops and rate:
-        fraction = training.flops / training.seconds / rate
+    tokens_per_second = training.tokens / training.seconds if training.tokens else None
+    fraction = training.flops / training.seconds / rate if training.flops and rate else None
     return tokens_per_second, fraction
 
 
@@ -100,15 +88,12 @@ def _lines(entries: Sequence[Entry[Seen]]) -> list[Line]:
     """Where nothing was trained, the tasks of a row (bits per byte of one domain each, say) are of one model."""
     found: dict[tuple[int, str], Line] = {}
     for entry in entries:
-        name = entry.name
-        place = (entry.number, "")
+        line = entry
+        place = entry.number, ""
         if entry.value.trained:
-            name = f"{entry.name} · {entry.task}"
-            place = (entry.number, entry.task)
-        line = Line(entry.number, name, entry.task, entry.value)
-        if place in found:
-            line = _merged(found[place], line)
-        found[place] = line
+            line = replace(entry, name=f"{entry.name} · {entry.task}")
+            place = entry.number, entry.task
+        found[place] = _merged(found[place], line) if place in found else line
     return list(found.values())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ...records.links import by_link
 from ...records.record import Metric, Record
 
 
@@ -15,13 +16,7 @@ def curve_of(record: Record, name: str) -> list[tuple[float, float]]:
         record: a whole record.
         name: of the curve, without the number of the link.
     """
-    found: dict[int, Sequence[tuple[float, float]]] = {}
-    for full, points in record.curves.items():
-        link, _, rest = full.partition(". ")
-        if full == name:
-            found[0] = points
-        elif rest == name and link.isdecimal():
-            found[int(link)] = points
+    found = by_link(record.curves, name)
     return [(step, value) for step, value in found[max(found)]] if found else []
 
 
