@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..routers.health import BALANCE, CERTAINTY, CLEAN, CV2, START, RouterHealth, Spread, mean_over_layers, place_of
 from ..tables import formatting
@@ -120,19 +121,10 @@ def _layers(values: Sequence[Mapping[str, float | str]], title: str) -> Spec:
     return plots.composed(title, data={"values": values}, vconcat=charts)
 
 
-def _band(
-    name: str, title: str, even: float, x: Mapping[str, object], colour: Mapping[str, object]
-) -> dict[str, object]:
-    low = plots.quantity(f"{name} low", title)
-    middle = plots.quantity(name, title)
-    layers = [
-        {
-            "mark": {"type": "area", "opacity": 0.25},
-            "encoding": {"x": x, "y": low, "y2": {"field": f"{name} high"}, "color": colour},
-        },
-        {"mark": {"type": "line", "point": True}, "encoding": {"x": x, "y": middle, "color": colour}},
-        plots.level(even, "y"),
-    ]
+def _band(name: str, title: str, even: float, x: Mapping[str, Any], colour: Mapping[str, Any]) -> dict[str, Any]:
+    low = {"x": x, "y": plots.quantity(f"{name} low", title), "y2": {"field": f"{name} high"}, "color": colour}
+    middle = {"x": x, "y": plots.quantity(name, title), "color": colour}
+    layers = [plots.layer("area", low, opacity=0.25), plots.layer("line", middle, point=True), plots.level(even, "y")]
     return {"height": 90, "width": LAYERS_WIDTH, "layer": layers}
 
 

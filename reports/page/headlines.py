@@ -46,7 +46,7 @@ def family_name(family: Family) -> str:
     names = [spoken_column(column) for column in family.columns]
     if len(names) > MOST_NAMES:
         return f"{family.title.capitalize()} over {len(names)} tasks"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return formatting.listed(names)
 
 
 def measure(column: Column) -> str:

@@ -96,8 +96,7 @@ def _about(page: Page, behind: Provenance | None) -> dict[str, Any]:
     # What went well comes first, whatever happened first.
     ordered = sorted(counts.items(), key=lambda item: item[0] != "ok")
     statuses = ", ".join(f"{count} {status}" for status, count in ordered)
-    noun = "record" if records == 1 else "records"
-    parts = [f"{records:,} {noun}" + (f": {statuses}" if statuses else "")]
+    parts = [formatting.counted(records, "record") + (f": {statuses}" if statuses else "")]
     if behind is not None:
         took = formatting.duration(behind.seconds)
         parts += [f"last finished {formatting.moment(behind.finished)}", f"{took} inside cells"]
@@ -119,8 +118,7 @@ def _warnings(page: Page) -> list[str]:
     if page.commits:
         found.append(f"Commits: {page.commits}.")
     if page.reading.problems:
-        number = len(page.reading.problems)
-        found.append(f"{number} file{'' if number == 1 else 's'} skipped")
+        found.append(f"{formatting.counted(len(page.reading.problems), 'file')} skipped")
     return [words for words in found if words]
 
 

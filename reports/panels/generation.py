@@ -80,17 +80,9 @@ def _figure(task: str, molecules: int, entries: Sequence[Entry[Generation]]) -> 
 def _row(entry: Entry[Generation]) -> tuple[str, ...]:
     value = entry.value
     seconds = value.metrics.get("core seconds")
-    return (
-        entry.title,
-        f"{value.molecules:,}",
-        value.text(FCD),
-        value.text(DRAWS),
-        value.text("valid"),
-        value.text("repaired"),
-        value.text("Novelty"),
-        value.text("copies"),
-        "–" if seconds is None else f"{seconds.value:,.0f}",
-    )
+    names = (FCD, DRAWS, "valid", "repaired", "Novelty", "copies")
+    took = "–" if seconds is None else f"{seconds.value:,.0f}"
+    return (entry.title, f"{value.molecules:,}", *map(value.text, names), took)
 
 
 PANEL = GenerationPanel()

@@ -178,9 +178,9 @@ def _sureness(contrast: Contrast) -> str:
         parts = ["no p from one seed"]
     elif difference.p is None:
         parts = [difference.reason or "no measure of spread"]
-    parts.append(f"{_plural(contrast.seeds, 'seed')} × {_plural(difference.tasks, 'task')}")
+    parts.append(f"{formatting.counted(contrast.seeds, 'seed')} × {formatting.counted(difference.tasks, 'task')}")
     if difference.lost:
-        parts.append(f"{_plural(difference.lost, 'pair')} lost")
+        parts.append(f"{formatting.counted(difference.lost, 'pair')} lost")
     if difference.estimate.covers != "none":
         parts.append(f"interval over {difference.estimate.covers}")
     return ", ".join(parts)
@@ -205,10 +205,7 @@ def _cost(matrix: Matrix, contrast: Contrast) -> str:
         return ""
     if not different:
         return ", at equal cost"
-    *others, last = different
-    if not others:
-        return f", at {last}"
-    return f", at {', '.join(others)} and {last}"
+    return f", at {formatting.listed(different)}"
 
 
 def _relative(percent: float) -> str:
@@ -218,9 +215,3 @@ def _relative(percent: float) -> str:
     if times < 100:
         return f"{times:.2g} ×"
     return f"{times:.0f} ×"  # two figures would become "1.2e+02 ×"
-
-
-def _plural(count: int, noun: str) -> str:
-    if count != 1:
-        noun += "s"
-    return f"{count} {noun}"

@@ -246,8 +246,7 @@ def count_verdicts(findings: Sequence[Finding]) -> str:
     own = [finding for finding in findings if not finding.claim.published]
     told = []
     if published:
-        noun = "claim" if len(published) == 1 else "claims"
-        told.append(f"{len(published)} {noun} of papers: {counts(published)}")
+        told.append(f"{formatting.counted(len(published), 'claim')} of papers: {counts(published)}")
     if own:
         told.append(f"{len(own)} of our own: {counts(own)}")
     return "; ".join(told) + "."

@@ -23,7 +23,7 @@ from ...records.record import Record
 from ...records.record_limits import RecordError
 from ...statistics import Difference, Pairing, difference, holm, level_at, pair
 from ..dataframe import canonical
-from .claim import DECIDED, Claim, ClaimVerdict
+from .claim import Claim, ClaimVerdict
 from .curve import at_each_step
 from .sides import side
 
@@ -93,8 +93,11 @@ class Evidence:
         """What is said of each step, corrected over the steps and looks so that all hold at level 1 - alpha."""
         found = [Ruling("undecided", self.level(alpha) / len(self.steps))] * len(self.steps)
         for same in (False, True):  # a small difference that is sure is negligible all the same
-            decides = [partial(_decides, self.claim, step, same) for step in self.steps]
-            for number, level in holm(decides, self.level(alpha)).items():
+
+            def falls(step: Compared, level: float, same: bool = same) -> bool:
+                return self.claim.decides(step.ruling(self.claim, level), same)
+
+            for number, level in holm([partial(falls, step) for step in self.steps], self.level(alpha)).items():
                 if self.look >= 0:
                     found[number] = Ruling(self.steps[number].ruling(self.claim, level), level)
         return found
@@ -106,11 +109,6 @@ class Evidence:
             if verdict in found:
                 return verdict
         return "holds"
-
-
-def _decides(claim: Claim, step: Compared, same: bool, alpha: float) -> bool:
-    verdict = step.ruling(claim, alpha)
-    return verdict in DECIDED and claim.says_same(verdict) == same
 
 
 def gather(

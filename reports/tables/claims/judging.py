@@ -168,18 +168,17 @@ def _standing(found: Mapping[int, Evidence]) -> set[int]:
     tested = [(number, evidence) for number, evidence in found.items() if evidence.tested]
     standing = set()
     for same in (False, True):
-        fallen = holm([partial(_decided, evidence, same) for _, evidence in tested], ALPHA)
+
+        def falls(evidence: Evidence, level: float, same: bool = same) -> bool:
+            return evidence.claim.decides(evidence.verdict(level), same)
+
+        fallen = holm([partial(falls, evidence) for _, evidence in tested], ALPHA)
         for place, level in fallen.items():
             number, evidence = tested[place]
             # What holds by the wider interval may be negligible by the narrower one that is shown.
             if evidence.verdict(level) == evidence.verdict(ALPHA):
                 standing.add(number)
     return standing
-
-
-def _decided(evidence: Evidence, same: bool, alpha: float) -> bool:
-    verdict = evidence.verdict(alpha)
-    return verdict in DECIDED and evidence.claim.says_same(verdict) == same
 
 
 def _finding(evidence: Evidence, records: Sequence[Record]) -> Finding:
