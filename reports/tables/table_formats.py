@@ -13,7 +13,7 @@ from .claims import Finding
 from .claims.document import effects, verdict_of
 from .comparison import TITLES, Comparison
 from .cost_columns import TEACHER, TRAINING, CostColumn, columns_of
-from .suite_entries import Entry, SuiteTable, average_title, column_title, entry_text
+from .suite_entries import SuiteTable, entry_text
 from .terminal import OUTCOME_STYLES, VERDICT_STYLES, table_of_texts
 
 if TYPE_CHECKING:
@@ -96,28 +96,23 @@ def to_markdown(table: SuiteTable) -> str:
 def to_csv(table: SuiteTable) -> str:
     """Plain numbers, unrounded and unscaled: four columns per task (mean, half width and what it covers,
     status), then the costs. Names that a spreadsheet would run as a formula have a ' in front."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     scored = [f"{c.task}@{c.version} {c.metric} [{c.unit}]" for c in table.columns]
     scored += [f"{a.title} [{a.columns[0].unit}]" for a in table.averages]
     titles = ["label", "backbone", "variant"]
     for name in scored:
         titles += [f"{name} mean", f"{name} half_width", f"{name} covers", f"{name} status"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(map(formatting.csv_cell, [*titles, *table.cost_titles, *table.training_titles]))
     for line in table.lines:
         row = list(map(formatting.csv_cell, (line.row.label, line.row.backbone, line.row.variant)))
-        for entry in (*line.entries, *line.averages):
-            row += _csv_fields(entry)
+        for entry, _ in table.scores(line):
+            # The writer makes an empty field of None, and keeps all digits.
+            value = entry.estimate
+            row += [None] * 3 if value is None else [value.mean, value.half_width, value.covers]
+            row.append(entry.kind)
         writer.writerow([*row, *line.costs, *line.training])
     return buffer.getvalue()
-
-
-def _csv_fields(entry: Entry) -> list[float | str | None]:
-    """Mean, half width, what it covers, and status; the writer makes an empty field of None, and keeps all digits."""
-    value = entry.estimate
-    if value is None:
-        return [None, None, None, entry.kind]
-    return [value.mean, value.half_width, value.covers, entry.kind]
 
 
 def to_latex(table: SuiteTable) -> str:
@@ -160,19 +155,15 @@ def claims_table(findings: Iterable[Finding]) -> Table:
 
 
 def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[list[str], list[list[str]]]:
-    titles = ["method", *map(column_title, table.columns), *map(average_title, table.averages)]
-    titles += [*table.cost_titles, *table.training_titles]
+    titles = ["method", *table.score_titles, *table.cost_titles, *table.training_titles]
     notes = footnotes(table)
-    units = [c.unit for c in table.columns] + [a.columns[0].unit for a in table.averages]
     rows = []
     for line in table.lines:
         row = [escape(line.shown_name)]
-        for entry, unit in zip((*line.entries, *line.averages), units, strict=True):
+        for entry, unit in table.scores(line):
             # Escaped before it is made bold: the braces of `\textbf` are not the text's own.
             text = escape(entry_text(entry, unit, notes))
-            if entry.best:
-                text = bold(text)
-            row.append(text)
+            row.append(bold(text) if entry.best else text)
         row += map(escape, [*cost_texts(line.costs), *training_texts(line.training)])
         rows.append(row)
     return list(map(visible, titles)), rows

@@ -108,20 +108,17 @@ class Index:
                 try:
                     record = reader.record(texts[entry.id])
                 except (KeyError, TypeError, ValueError, RecursionError):  # not in the index, or broken there
-                    text, parts = to_slim(self._whole(entry.id))
+                    text, parts = to_slim(self.whole(entry))
                     record = Reader(parts).record(text)
                     self._forget(entry.id)
                 yield record
 
-    def whole(self, record: Record) -> Record:
+    def whole(self, record: Record | Entry) -> Record:
         """The whole record of a slim one. Raises `StoreError` if it is gone from the folder since."""
-        return self._whole(record.id)
-
-    def _whole(self, id: str) -> Record:
         try:
-            return self._store.read(id)
+            return self._store.read(record.id)
         except (KeyError, RecordError, OSError):
-            path = self._store.path(f"{id}.json")
+            path = self._store.path(f"{record.id}.json")
             raise StoreError(f"{path} went away or broke while it was read: give the command again") from None
 
     def _forget(self, id: str) -> None:

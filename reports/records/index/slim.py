@@ -96,7 +96,7 @@ class Reader:
 
     def __init__(self, parts: Mapping[str, str]) -> None:
         self._parts = parts
-        self._read: dict[tuple[str, str], Any] = {}
+        self._read: dict[tuple[str, Callable[[str], Any]], Any] = {}
 
     def record(self, text: str) -> Record:
         """Raises KeyError, TypeError or ValueError if the text or one of its parts is not of the form."""
@@ -111,22 +111,21 @@ class Reader:
         return Record(
             schema_version=version,
             **fields,
-            cell=CellInfo(**self._part("cell", info), seed=seed),
+            cell=CellInfo(**self._part(info, _read_cell), seed=seed),
             metrics={intern(name): _build(Metric, _METRIC, values) for name, values in metrics.items()},
             costs=_build(Costs, _COSTS, costs),
             training=_training(training),
             curves={intern(name): [] for name in curves},
             details={intern(name): None for name in details},
-            data=self._part("data", data),
-            environment=self._part("environment", environment),
-            warnings=self._part("warnings", warnings),
+            data=self._part(data, _read_data),
+            environment=self._part(environment),
+            warnings=self._part(warnings),
         )
 
-    def _part(self, kind: str, name: str) -> Any:
-        if (kind, name) not in self._read:
-            text = self._parts[name]
-            self._read[kind, name] = _PARTS[kind](text)
-        return self._read[kind, name]
+    def _part(self, name: str, read: Callable[[str], Any] = json.loads) -> Any:
+        if (name, read) not in self._read:
+            self._read[name, read] = read(self._parts[name])
+        return self._read[name, read]
 
 
 def _shared(value: Any) -> Any:
@@ -159,12 +158,8 @@ def _read_cell(text: str) -> dict[str, Any]:
     return {name: _shared(content) for name, content in value.items()}
 
 
-_PARTS: dict[str, Callable[[str], Any]] = {
-    "cell": _read_cell,
-    "data": lambda text: _data().validate_json(text),
-    "environment": json.loads,
-    "warnings": json.loads,
-}
+def _read_data(text: str) -> list[DataInfo]:
+    return _data().validate_json(text)
 
 
 @cache

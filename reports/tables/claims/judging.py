@@ -205,15 +205,15 @@ def _step(evidence: Evidence, step: Compared, ruling: Ruling) -> Step:
     if step.found is None:
         return Step(step.first, step.second, None, step.seeds, verdict, step.reason, at=step.at)
     effect = step.found.combined.estimate(alpha)
-    by_task = [(task, one.combined.estimate(alpha)) for task, one in step.by_task]
-    sides = {evidence.claim.ahead(one.mean) > 0 for _, one in by_task}
-    shown = tuple(by_task) if len(sides) > 1 else ()
+    by_task = tuple((task, one.combined.estimate(alpha)) for task, one in step.by_task)
+    if len({evidence.claim.ahead(one.mean) > 0 for _, one in by_task}) < 2:
+        by_task = ()
     needed = None
     chance = None
     if verdict == "undecided" and not evidence.broken:
         needed = _needed(evidence, step, alpha)
         chance = _chance(evidence, step)
-    return Step(step.first, step.second, effect, step.seeds, verdict, step.reason, shown, needed, chance, step.at)
+    return Step(step.first, step.second, effect, step.seeds, verdict, step.reason, by_task, needed, chance, step.at)
 
 
 def _needed(evidence: Evidence, step: Compared, alpha: float) -> float | None:
