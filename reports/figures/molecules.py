@@ -47,14 +47,9 @@ def _pen() -> Any:
     options.bondLineWidth = 1.3
     options.minFontSize = 9
     options.padding = 0.04
-    palette = {atom: _rgb(colour) for atom, colour in _ELEMENTS.items()}
+    palette = {atom: tuple(part / 255 for part in bytes.fromhex(colour[1:])) for atom, colour in _ELEMENTS.items()}
     options.setAtomPalette({-1: (0.0, 0.0, 0.0)} | palette)
     return pen
-
-
-def _rgb(colour: str) -> tuple[float, float, float]:
-    red, green, blue = bytes.fromhex(colour[1:])
-    return red / 255, green / 255, blue / 255
 
 
 def _compact(svg: str, title: str) -> str:

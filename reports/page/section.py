@@ -56,10 +56,7 @@ def section(
     table = suite_table(matrix, info)
     found = briefs(table, contrasts(matrix, info))
     tables = published_tables(matrix.suite)
-    outside: set[str] = set()
-    for standing in standings:
-        if standing is not None:
-            outside |= standing.outside
+    outside = set[str]().union(*(standing.outside for standing in standings if standing is not None))
     return Section(
         anchor=anchor,
         info=info,

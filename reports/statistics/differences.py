@@ -184,9 +184,7 @@ def _paired_examples(pairs: Sequence[tuple[Score, Score]]) -> list[ExampleScores
     """The differences of each pair by example, if those of all pairs were kept and are of the same examples."""
     found: list[ExampleScores] = []
     for ours, theirs in pairs:
-        if ours.read is None or theirs.read is None:
-            return None
-        one = subtract(ours.read(), theirs.read())
+        one = subtract(ours.examples(), theirs.examples())
         if one is None or (found and len(one.values) != len(found[0].values)):
             return None
         found.append(one)

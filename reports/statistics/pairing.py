@@ -24,6 +24,10 @@ class Score:
     overlap: float | None = None
     """Of a seed that has a split of its own: its test examples over all its other ones; None where seeds share them."""
 
+    def examples(self) -> ExampleScores | None:
+        """What each example contributes; None where nothing was kept."""
+        return None if self.read is None else self.read()
+
     @property
     def variance(self) -> float | None:
         """The square of the standard error; of a fraction not less than that of two hits and two misses more.

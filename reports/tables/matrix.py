@@ -110,7 +110,7 @@ class Matrix:
 
     def record_of(self, row: Row) -> Record:
         """The first record of a row: what its method is."""
-        return self._first[row]
+        return self._records[row][0]
 
     @cached_property
     def _by_label(self) -> dict[tuple[str, str], list[Row]]:
@@ -131,12 +131,11 @@ class Matrix:
         return [record.training for record in self.records if record.training is not None]
 
     @cached_property
-    def _first(self) -> dict[Row, Record]:
-        """Roles ask for it again and again, and a search of all cells each time would be quadratic in the rows."""
-        found: dict[Row, Record] = {}
+    def _records(self) -> dict[Row, list[Record]]:
+        """All of a row: roles and costs ask for them again and again, and searches would be quadratic in the rows."""
+        found: dict[Row, list[Record]] = defaultdict(list)
         for (row, _), records in self.cells.items():
-            if records:
-                found.setdefault(row, records[0])
+            found[row] += records
         return found
 
     def complete(self, row: Row, columns: Iterable[Column]) -> bool:
@@ -166,10 +165,10 @@ class Matrix:
     def processors(self) -> tuple[str, ...]:
         """The types of processor that latencies were measured on, the one with the most rows first."""
         rows: dict[str, set[Row]] = defaultdict(set)
-        for row, measured in self._costs.items():
-            for processor, costs in measured:
-                if costs.latency_ms is not None:
-                    rows[processor].add(row)
+        for row, records in self._records.items():
+            for record in records:
+                if record.costs is not None and record.costs.latency_ms is not None:
+                    rows[processor_type(record)].add(row)
         # By name where two have as many rows: the order of the columns is not that of the files.
         return tuple(sorted(rows, key=lambda processor: (-len(rows[processor]), processor)))
 
@@ -178,28 +177,14 @@ class Matrix:
 
         `processor`: only what was measured on this type of processor; needed for times, which no others compare with.
         """
-        return _median(quantity(costs) for place, costs in self._costs.get(row, ()) if processor in (None, place))
+        measured = [record for record in self._records[row] if record.costs is not None]
+        if processor is not None:
+            measured = [record for record in measured if processor_type(record) == processor]
+        return _median(quantity(record.costs) for record in measured if record.costs is not None)
 
     def training_cost(self, row: Row, quantity: Callable[[TrainingCosts], float | None]) -> float | None:
         """Median of one cost of training over the row's records, or None if nobody measured it."""
-        return _median(map(quantity, self._training.get(row, ())))
-
-    @cached_property
-    def _costs(self) -> dict[Row, list[tuple[str, Costs]]]:
-        """What was measured of each row, and on which type of processor."""
-        costs: dict[Row, list[tuple[str, Costs]]] = defaultdict(list)
-        for (row, _), records in self.cells.items():
-            for record in records:
-                if record.costs is not None:
-                    costs[row].append((processor_type(record), record.costs))
-        return costs
-
-    @cached_property
-    def _training(self) -> dict[Row, list[TrainingCosts]]:
-        costs: dict[Row, list[TrainingCosts]] = defaultdict(list)
-        for (row, _), records in self.cells.items():
-            costs[row] += [record.training for record in records if record.training is not None]
-        return costs
+        return _median(quantity(record.training) for record in self._records[row] if record.training is not None)
 
 
 def _median(values: Iterable[float | None]) -> float | None:

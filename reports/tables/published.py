@@ -107,21 +107,15 @@ def pivot(source: str, figures: Sequence[Published]) -> SideBySide:
     value: dict[tuple[str, str], dict[str, float]] = {}
     for figure in figures:
         value.setdefault((figure.task, figure.metric), {})[figure.method] = figure.value
-    digits = {column: max(map(_digits, found.values())) for column, found in value.items()}
     lines = []
     for method in _distinct(figures, "method"):
-        texts = (_text(found.get(method), digits[column]) for column, found in value.items())
+        texts = []
+        for found in value.values():
+            digits = max(len(f"{one:g}".partition(".")[2]) for one in found.values())
+            texts.append(f"{found[method]:.{digits}f}" if method in found else MISSING)
         lines.append(Line(PAPER, method, tuple(texts)))
     notes = tuple(_note(note, figures) for note in _distinct(figures, "note") if note)
     return SideBySide(source, tuple(value), tuple(lines), notes)
-
-
-def _digits(value: float) -> int:
-    return len(f"{value:g}".partition(".")[2])
-
-
-def _text(value: float | None, digits: int) -> str:
-    return MISSING if value is None else f"{value:.{digits}f}"
 
 
 def _note(note: str, figures: Sequence[Published]) -> str:

@@ -52,7 +52,7 @@ def summary(matrix: Matrix, brief: Brief) -> Summary:
         The first row is the method with the largest gain that was shown, else with the largest that was tested.
     """
     ranked = [one for one in brief.lines if one.contrast is not None]
-    ranked.sort(key=_gain)
+    ranked.sort(key=lambda one: -_contrast(one).difference.combined.mean)  # the largest gain first
     methods = [one for one in ranked if one.line.role in RIVALS]
     best = best_line(matrix, brief)
     others = " ".join(_of_role(brief, ranked, role) for role in ("control", "ceiling")).strip()
@@ -84,11 +84,6 @@ def best_line(matrix: Matrix, brief: Brief) -> BriefLine | None:
 def _contrast(one: BriefLine) -> Contrast:
     assert one.contrast is not None
     return one.contrast
-
-
-def _gain(one: BriefLine) -> float:
-    """The largest first."""
-    return -_contrast(one).difference.combined.mean
 
 
 def _first_of(ranked: Sequence[BriefLine]) -> BriefLine | None:
