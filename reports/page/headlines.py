@@ -11,10 +11,12 @@ from pathlib import Path
 import yaml
 
 from ..tables import formatting
-from ..tables.brief import Brief
-from ..tables.matrix import Column
-from ..tables.suite_entries import Family
-from ..tables.summary import Summary
+from ..tables.brief import Brief, briefs
+from ..tables.comparison import contrasts
+from ..tables.matrix import Column, Matrix
+from ..tables.suite_entries import Family, SuiteTable
+from ..tables.suite_table import SuiteInfo
+from ..tables.summary import Summary, summary
 
 MOST = 3
 MOST_NAMES = 3
@@ -73,9 +75,10 @@ class Headline:
         return family_name(self.brief.family)
 
 
-def headlines(suite: str, found: Sequence[tuple[Brief, Summary]]) -> list[Headline]:
-    """Those of all tracks of a suite."""
-    return [Headline(suite, f"{suite}.{place}", *both) for place, both in enumerate(found, start=1)]
+def headlines(suite: str, matrix: Matrix, info: SuiteInfo, table: SuiteTable) -> list[Headline]:
+    """Those of all tracks of a suite, whose name in addresses is `suite`."""
+    found = briefs(table, contrasts(matrix, info))
+    return [Headline(suite, f"{suite}.{place}", one, summary(matrix, one)) for place, one in enumerate(found, start=1)]
 
 
 def most_telling(found: Sequence[Headline]) -> list[Headline]:

@@ -10,13 +10,10 @@ from ..panels import SuitePanels, suite_panels
 from ..published.side_by_side import beside
 from ..records.index.slim import Whole, already_whole
 from ..records.vouchers import Standing
-from ..tables.brief import Brief, briefs
-from ..tables.comparison import contrasts
 from ..tables.matrix import Matrix, Row
 from ..tables.published import MISSING, SideBySide, published_tables, same_name
 from ..tables.suite_entries import SuiteTable
 from ..tables.suite_table import SuiteInfo, row_name, suite_table
-from ..tables.summary import summary
 from .headlines import Headline, headlines
 
 HERE = "here"
@@ -31,9 +28,7 @@ class Section:
     info: SuiteInfo
     matrix: Matrix
     table: SuiteTable
-    briefs: list[Brief]
     headlines: list[Headline]
-    """One for each of the briefs."""
     panels: SuitePanels
     compared: list[SideBySide]
     """Sources with a task of ours, and their rows on it with ours at the end."""
@@ -54,7 +49,6 @@ def section(
     `whole` reads what slim records lack; `standings` are what running cells again has shown.
     """
     table = suite_table(matrix, info)
-    found = briefs(table, contrasts(matrix, info))
     tables = published_tables(matrix.suite)
     outside = set[str]().union(*(standing.outside for standing in standings if standing is not None))
     return Section(
@@ -62,8 +56,7 @@ def section(
         info=info,
         matrix=matrix,
         table=table,
-        briefs=found,
-        headlines=headlines(anchor, [(brief, summary(matrix, brief)) for brief in found]),
+        headlines=headlines(anchor, matrix, info, table),
         panels=suite_panels(matrix, table, whole),
         compared=[found for source in tables for found in _compared(matrix, source)],
         published=tables,

@@ -177,10 +177,10 @@ class Matrix:
 
         `processor`: only what was measured on this type of processor; needed for times, which no others compare with.
         """
-        measured = [record for record in self._records[row] if record.costs is not None]
+        records = self._records[row]
         if processor is not None:
-            measured = [record for record in measured if processor_type(record) == processor]
-        return _median(quantity(record.costs) for record in measured if record.costs is not None)
+            records = [record for record in records if processor_type(record) == processor]
+        return _median(quantity(record.costs) for record in records if record.costs is not None)
 
     def training_cost(self, row: Row, quantity: Callable[[TrainingCosts], float | None]) -> float | None:
         """Median of one cost of training over the row's records, or None if nobody measured it."""

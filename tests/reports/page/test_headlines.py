@@ -3,11 +3,8 @@
 from dataclasses import replace
 
 from sparsebench.reports.page.headlines import Headline, family_name, headlines, measure, most_telling, spoken
-from sparsebench.reports.tables.brief import briefs
-from sparsebench.reports.tables.comparison import contrasts
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import SuiteInfo, suite_table
-from sparsebench.reports.tables.summary import summary
 
 INFO = SuiteInfo(title="V", description="", baseline="base", unit="image", margins={"share": 0.01})
 
@@ -16,8 +13,7 @@ def headline(make) -> Headline:
     """Of one task, with a row that is better."""
     records = make.side("base", [0.50, 0.51, 0.49]) + make.side("row", [0.70, 0.71, 0.69])
     (matrix,) = matrices(records)
-    (brief,) = briefs(suite_table(matrix, INFO), contrasts(matrix, INFO))
-    (found,) = headlines("a", [(brief, summary(matrix, brief))])
+    (found,) = headlines("a", matrix, INFO, suite_table(matrix, INFO))
     return found
 
 
