@@ -1,15 +1,13 @@
 """What an export writes: all of it or nothing, never over what is there; and what its format could not say."""
 
 import contextlib
-import os
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..records.files import TEMPORARY, sync_folder
+from ..records.files import sync_folder, temporary_beside
 from ..records.store import StoreError, explain_os_error
 
 
@@ -53,7 +51,7 @@ def staged(out: Path) -> Iterator[Path]:
     """
     if out.exists() or out.is_symlink():
         raise StoreError(f"{out} is there already: remove it, or name another place")
-    stage = out.with_name(f".{out.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
+    stage = temporary_beside(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         yield stage

@@ -84,10 +84,7 @@ class Panel(ABC, Generic[Value]):
         """
 
     def read(self, record: Record) -> Value:
-        """What a record holds for this panel, checked.
-
-        Args:
-            record: a whole record.
+        """What a whole record holds for this panel, checked.
 
         Raises:
             RecordError: the entry has another form; the message names the record.

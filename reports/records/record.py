@@ -290,9 +290,6 @@ class Record(_Strict):
 def to_json(record: Record) -> str:
     """The record as JSON text: keys sorted, so that equal records are equal bytes.
 
-    Args:
-        record: any record.
-
     Raises:
         RecordError: a field holds something that JSON cannot say (NaN, an object, a key that is no string, half of a
             character), or a value of another type than the field, which `from_json` would refuse.
@@ -325,9 +322,6 @@ def prepare() -> None:
 
 def from_json(text: str | bytes) -> Record:
     """Read what `to_json` wrote, strictly: unknown keys and wrong types are errors.
-
-    Args:
-        text: the JSON of one record.
 
     Raises:
         RecordError: one line that says what is wrong, the newer schema included.

@@ -140,11 +140,8 @@ class Store:
     def read(self, id: str) -> Record:
         """One record.
 
-        Args:
-            id: its id, which is the name of its file.
-
         Raises:
-            KeyError: no such record.
+            KeyError: no record has this id, which is the name of its file.
             RecordError: the file is not a whole, valid record of that id.
         """
         try:
@@ -154,9 +151,6 @@ class Store:
 
     def text(self, id: str) -> bytes:
         """What stands in the file of a record, or stood before it was frozen.
-
-        Args:
-            id: the record's id.
 
         Raises:
             KeyError: no such record.
@@ -168,14 +162,7 @@ class Store:
             return self.frozen.text(id).encode()
 
     def read_examples(self, id: str) -> dict[str, list[Any]] | None:
-        """The per-example outcomes of one record, or None if it has none.
-
-        Args:
-            id: the record's id.
-
-        Raises:
-            RecordError: a broken file.
-        """
+        """The per-example outcomes of one record, or None if it has none. Raises `RecordError` for a broken file."""
         try:
             content = read_file(self.examples / f"{id}.json.gz")
         except FileNotFoundError:
@@ -280,9 +267,6 @@ def explain_os_error(folder: Path, error: OSError) -> str:
     Args:
         folder: the result folder.
         error: what the system said.
-
-    Returns:
-        The line.
     """
     if error.errno == errno.ENOENT and not folder.exists():
         return f"{folder} was removed, and its records with it: the same command makes them again"

@@ -82,9 +82,6 @@ def pair(ours: Side, theirs: Side) -> Pairing:
     Args:
         ours: one side. One that is deterministic by plan is paired with every seed of the other.
         theirs: the other side; two stochastic ones are paired seed by seed.
-
-    Returns:
-        The pairs.
     """
     if not theirs.stochastic:
         return _with_one(ours, theirs, swap=False)
