@@ -132,7 +132,7 @@ def evaluation_name(record: Record) -> str:
 
 
 def model_info(record: Record) -> Document:
-    """A row on its backbone: name, id, and as texts its methods, its costs and all else that the schema has no field for."""
+    """A row on its backbone: name and id, and as texts its methods, costs and all that the schema has no field for."""
     cell = record.cell
     name = f"{cell.label} on {cell.backbone}" if cell.backbone else cell.label
     details = {
