@@ -21,9 +21,8 @@ from ..statistics import estimate
 from ..statistics.pairing import Score
 from ..tables.dataframe import canonical
 from ..tables.matrix import trials_of
-from .names import file_name
 from .question_lines import question_lines
-from .written import Export, staged
+from .written import Export, file_name, staged
 
 SCHEMA_VERSION = "0.3.0"
 """Of both files."""

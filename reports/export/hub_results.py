@@ -15,8 +15,7 @@ from ..records.example_files import ExampleReader
 from ..records.record import Record
 from ..statistics import Estimate, estimate
 from ..tables.matrix import Column, Matrix, Row, matrices, setting
-from .names import file_name
-from .written import Export, staged
+from .written import Export, file_name, staged
 
 FOLDER = ".eval_results"
 """Where the hub looks in the repository of a model."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..records.record import Record
 from ..tables import formatting
-from . import charts, front
+from . import charts, headlines
 from .provenance import Provenance, provenance
 from .reading import Reading
 from .rows import columns_of, rows_of
@@ -80,8 +80,8 @@ def to_document(page: Page) -> dict[str, Any]:
     return {
         "title": reading.title,
         "about": _about(page, behind),
-        "findings": front.findings(told, reading.findings),
-        "claims": front.claims_bar(reading.findings),
+        "findings": headlines.findings(told, reading.findings),
+        "claims": headlines.claims_bar(reading.findings),
         "tracks": found,
         "suites": suites,
         "sheets": sheets,

@@ -24,8 +24,7 @@ from ...records.record_limits import RecordError
 from ...statistics import Difference, Pairing, difference, holm, level_at, pair
 from ..dataframe import canonical
 from .claim import Claim, ClaimVerdict
-from .curve import at_each_step
-from .sides import side
+from .sides import at_each_step, side
 
 MIN_SEEDS = 3
 
