@@ -53,15 +53,15 @@ class Mixing:
     overhead: Curve = ()
 
 
-def from_curves(curves: Mapping[str, Curve]) -> Mixing | None:
-    """What a record's curves say of the last link that mixed data sets; None where none did.
+def from_curves(curves: Mapping[str, Curve]) -> Mixing:
+    """What a record's curves say of the last link that mixed data sets.
 
     Raises:
-        RecordError: a curve without a point, a number that is not finite, or weights that are no fractions.
+        RecordError: no curve, one without a point, a number that is not finite, or weights that are no fractions.
     """
     links = {split(name)[0] for name in curves if is_of_mixing(name)}
     if not links:
-        return None
+        raise RecordError("there are no curves of a mixture")
     found = Mixing()
     for name, points in curves.items():
         link, rest = split(name)

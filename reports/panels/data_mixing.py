@@ -15,7 +15,7 @@ from typing import Any
 from ..figures import Figure, Words, plots
 from ..figures.plots import MAX_MARKS
 from ..mixing.curves import Curve, Mixing, from_curves, is_of_mixing
-from ..records.record import Metric, Record, RecordError
+from ..records.record import Metric, Record
 from ..tables import formatting
 from .panel import Content, Entry, Panel, more
 
@@ -54,18 +54,14 @@ class DataMixingPanel(Panel[Mixed]):
 
     def entry(self, record: Record) -> Any:
         """The curves of the mixture and the main metric. Raises KeyError where there are none."""
-        curves = {name: points for name, points in record.curves.items() if is_of_mixing(name)}
-        if not curves:
+        if not any(map(is_of_mixing, record.curves)):
             raise KeyError(self.key)
-        return curves, record.main_metric, record.metrics.get(record.main_metric or "")
+        return record.curves, record.main_metric, record.metrics.get(record.main_metric or "")
 
     def parse(self, value: Any) -> Mixed:
-        """What one record says. Raises `RecordError` for one without curves of a mixture."""
+        """What one record says."""
         curves, name, metric = value
-        mixing = from_curves(curves)
-        if mixing is None:
-            raise RecordError("there are no curves of a mixture")
-        return Mixed(mixing, name or "", metric)
+        return Mixed(from_curves(curves), name or "", metric)
 
     def show(self, entries: Sequence[Entry[Mixed]]) -> Content | None:
         """The trainings of all rows and tasks."""

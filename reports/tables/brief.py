@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..records.html_table import Cell, html_table
+from ..records.html_table import html_table
 from ..records.visible import visible
 from ..statistics import Estimate
 from . import formatting
@@ -85,7 +85,7 @@ class Brief:
         """What a notebook shows: the rows, the best score bold."""
         rows = []
         for one, (name, score, *rest) in zip(self.lines, self.texts(), strict=True):
-            rows.append([name, Cell(score, one.score.best), *rest])
+            rows.append([name, (score, one.score.best), *rest])
         return html_table(TITLES, rows, self.shown_title)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from ..records.example_files import ExampleReader
 from ..records.html_table import html_table
@@ -169,10 +170,7 @@ def select(records: Sequence[Record], label: str) -> list[Record]:
 
 def contrasts(matrix: Matrix, info: SuiteInfo) -> list[Contrast]:
     """Every row against the family's baseline, per family of tasks, over the tasks that both have."""
-    found = []
-    for family in info.families(matrix):
-        found += _family_contrasts(matrix, info, family)
-    return found
+    return list(chain.from_iterable(_family_contrasts(matrix, info, family) for family in info.families(matrix)))
 
 
 def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[Contrast]:
@@ -211,11 +209,8 @@ def _baseline(matrix: Matrix, family: Family, row: Row) -> Row | None:
     found = matrix.baseline(family.baseline, row)
     if found is not None:
         return found
-    others = []
-    for other in matrix.rows:
-        if (other.label, other.variant) == (family.baseline, row.variant) and matrix.complete(other, family.columns):
-            others.append(other)
-    return matrix.best(others, family.columns)
+    others = [other for other in matrix.rows if (other.label, other.variant) == (family.baseline, row.variant)]
+    return matrix.best([other for other in others if matrix.complete(other, family.columns)], family.columns)
 
 
 @dataclass(frozen=True)

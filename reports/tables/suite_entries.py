@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..records.html_table import Cell, html_table
+from ..records.html_table import html_table
 from ..records.visible import visible
 from ..statistics import Estimate
 from . import formatting
@@ -115,7 +115,7 @@ class SuiteTable:
         """What a notebook shows: scores and means, the best ones bold; costs stand in the other forms."""
         rows = []
         for line in self.lines:
-            cells = [Cell(entry_text(entry, unit, {}), entry.best) for entry, unit in self.scores(line)]
+            cells = [(entry_text(entry, unit, {}), entry.best) for entry, unit in self.scores(line)]
             rows.append([line.shown_name, *cells])
         return html_table(["row", *self.score_titles], rows, self.title)
 

@@ -185,10 +185,7 @@ def _cost(matrix: Matrix, contrast: Contrast) -> str:
     """What the row costs relative to the baseline, as far as both were measured; times on one type of processor."""
     percents: dict[str, float] = {}
     for name, quantity, timed in COSTS:
-        processors: tuple[str | None, ...] = (None,)
-        if timed:
-            processors = matrix.processors
-        for processor in processors:
+        for processor in matrix.processors if timed else (None,):
             ours = matrix.cost(contrast.row, quantity, processor)
             theirs = matrix.cost(contrast.baseline_row, quantity, processor)
             if ours is not None and theirs:

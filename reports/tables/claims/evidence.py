@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 from ...records.example_files import ExampleReader
@@ -157,12 +158,8 @@ def _complete(claim: Claim, records: Sequence[Record], seeds: int) -> bool:
         known.setdefault(place, set()).add(record.cell.seed)
         if record.seeds.get("stochastic") == 0 or record.status == "n/a":
             fixed.add(place)
-    for row in claim.all_rows:
-        for task in claim.tasks:
-            wanted = 1 if (row, task) in fixed else seeds
-            if not set(range(wanted)) <= known.get((row, task), set()):
-                return False
-    return True
+    wanted = {place: 1 if place in fixed else seeds for place in product(claim.all_rows, claim.tasks)}
+    return all(known.get(place, set()) >= set(range(count)) for place, count in wanted.items())
 
 
 def _first_seeds(records: Sequence[Record], seeds: int) -> list[Record]:
