@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
+from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from ..records.record import Costs, Record, TeacherCosts, TrainingCosts
@@ -84,14 +85,9 @@ def main_rows(records: Iterable[Record]) -> Iterator[tuple[Any, ...]]:
         yield (*head, *main, *tail)
 
 
-class _Echo:
-    """What a CSV writer writes to whose `writerow` is to give the text."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-_csv: Callable[[Iterable[Any]], str] = csv.writer(_Echo(), lineterminator="").writerow  # type: ignore[assignment]
+_ECHO = SimpleNamespace(write=lambda text: text)
+"""What a CSV writer writes to whose `writerow` is to give the text."""
+_csv: Callable[[Iterable[Any]], str] = csv.writer(_ECHO, lineterminator="").writerow  # type: ignore[assignment]
 
 
 class _Texts:
