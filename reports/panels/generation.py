@@ -37,10 +37,9 @@ class Generation:
     def text(self, name: str) -> str:
         """A metric as it is printed, a dash where there is none."""
         metric = self.metrics.get(name)
-        if metric is None:
-            return "–"
-        text = formatting.number(metric.value, metric.unit)
-        return f"{text} %" if metric.unit == "share" else text
+        if metric is None or metric.unit == "share":
+            return formatting.per_cent(metric and metric.value)
+        return formatting.number(metric.value, metric.unit)
 
 
 class GenerationPanel(Panel[Generation]):

@@ -155,23 +155,12 @@ def overview(routed: Sequence[Line], lines: Sequence[Line]) -> Figure:
 
 def _row(line: Line) -> tuple[str, ...]:
     health = line.value.health
-    texts = ("–", "–", "–", "–")
+    texts = ["–"] * 4
     if health is not None:
-        texts = (
-            formatting.number(mean_over_layers(health.spreads("worst"))),
-            _dead(health),
-            _entropy(health),
-            formatting.number(mean_over_layers(health.spreads("cv2"))),
-        )
-    return line.title, *texts, *_speed_texts(line.value)
-
-
-def _speed_texts(seen: Seen) -> tuple[str, str]:
-    """Tokens per second, and per cent of the product rate."""
-    fraction = "–"
-    if seen.fraction is not None:
-        fraction = f"{formatting.number(seen.fraction, 'share')} %"
-    return formatting.count(seen.tokens_per_second), fraction
+        worst, cv2 = (formatting.number(mean_over_layers(health.spreads(name))) for name in ("worst", "cv2"))
+        texts = [worst, _dead(health), _entropy(health), cv2]
+    seen = line.value
+    return line.title, *texts, formatting.count(seen.tokens_per_second), formatting.per_cent(seen.fraction)
 
 
 def _dead(health: RouterHealth) -> str:
@@ -236,10 +225,9 @@ def _caption(seen: Seen, health: RouterHealth) -> str:
     )
     if seen.tokens_per_second is None:
         return text
-    tokens, fraction = _speed_texts(seen)
-    text += f" Training: {tokens} tokens per second"
+    text += f" Training: {formatting.count(seen.tokens_per_second)} tokens per second"
     if seen.fraction is not None:
-        text += f", {fraction} of the product rate"
+        text += f", {formatting.per_cent(seen.fraction)} of the product rate"
     return f"{text}."
 
 

@@ -37,6 +37,11 @@ def number(value: float, unit: str = "", signed: bool = False) -> str:
     return _fixed(value, _digits(value, unit), signed)
 
 
+def per_cent(fraction: float | None) -> str:
+    """ "42.3 %"; a dash where nobody knows it."""
+    return "–" if fraction is None else f"{number(fraction, 'share')} %"
+
+
 def _fixed(shown: float, digits: int, signed: bool = False) -> str:
     """With so many decimals; a number that would fill the line as three figures and a power of ten."""
     how = f".{digits}f" if abs(shown) < HUGE else ".3g"
