@@ -114,10 +114,10 @@ def at_each_step(records: Sequence[Record], name: str) -> dict[float, list[Recor
     common = set.intersection(*map(set, curves.values())) if curves else set()
     if not common:
         raise LookupError(f"the records have no common point of a curve {name!r}")
-    return {step: [_at(record, name, curves, step) for record in records] for step in sorted(common)}
+    return {step: [_at_step(record, name, curves, step) for record in records] for step in sorted(common)}
 
 
-def _at(record: Record, name: str, curves: Mapping[str, Mapping[float, float]], step: float) -> Record:
+def _at_step(record: Record, name: str, curves: Mapping[str, Mapping[float, float]], step: float) -> Record:
     if record.id not in curves:
         return record
     value = curves[record.id][step]
