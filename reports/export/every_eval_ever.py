@@ -21,9 +21,8 @@ from ..statistics import estimate
 from ..statistics.pairing import Score
 from ..tables.dataframe import canonical
 from ..tables.matrix import trials_of
-from .names import file_name
 from .question_lines import question_lines
-from .written import Export, staged
+from .written import Export, file_name, staged
 
 SCHEMA_VERSION = "0.3.0"
 """Of both files."""
@@ -131,20 +130,8 @@ def evaluation_name(record: Record) -> str:
     return f"{OWNER}.{record.cell.suite}.{record.cell.task}"
 
 
-def result_id(record: Record, metric: str) -> str:
-    """By which an answer names the score that it is a part of."""
-    return f"{record.id}/{metric}"
-
-
 def model_info(record: Record) -> Document:
-    """A row on its backbone, with its methods and costs.
-
-    Args:
-        record: of that row.
-
-    Returns:
-        Name, id, and as texts all that the schema has no field for.
-    """
+    """A row on its backbone: name and id, and as texts its methods, costs and all that the schema has no field for."""
     cell = record.cell
     name = f"{cell.label} on {cell.backbone}" if cell.backbone else cell.label
     details = {
@@ -174,7 +161,7 @@ def _result(record: Record, name: str, metric: Metric) -> Document:
     fields = ("source", "version", "sha256", "licence")
     data = [{name: getattr(source, name) for name in fields} for source in record.data]
     return {
-        "evaluation_result_id": result_id(record, name),
+        "evaluation_result_id": f"{record.id}/{name}",
         "evaluation_name": evaluation_name(record),
         "source_data": {
             "dataset_name": cell.task,

@@ -5,6 +5,7 @@ task is the mean over seeds of its main metric, as recorded ("share" is 0 to 1),
 direction, the interval, the seeds, the settings and the ids of the records.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,7 @@ from ..records.example_files import ExampleReader
 from ..records.record import Record
 from ..statistics import Estimate, estimate
 from ..tables.matrix import Column, Matrix, Row, matrices, setting
-from .names import file_name
-from .written import Export, staged
+from .written import Export, file_name, staged
 
 FOLDER = ".eval_results"
 """Where the hub looks in the repository of a model."""
@@ -75,17 +75,14 @@ def _write_row(stage: Path, matrix: Matrix, row: Row, dataset: str, export: Expo
 
 def _count(records: Sequence[Record], good: Sequence[Record], export: Export) -> None:
     """What of these records the form has no place for."""
-    without = len(records) - len(good)
-    further = sum(len(record.metrics) - 1 for record in good)
-    costs = sum(record.costs is not None for record in good)
-    for what, number in (
-        ("records without a score", without),
-        ("metrics that are not the main one", further),
-        ("records' costs", costs),
-        ("records' outcomes by question", sum(record.examples is not None for record in good)),
-    ):
-        if number:
-            export.left_out[what] += number
+    export.left_out += Counter(
+        {
+            "records without a score": len(records) - len(good),
+            "metrics that are not the main one": sum(len(record.metrics) - 1 for record in good),
+            "records' costs": sum(record.costs is not None for record in good),
+            "records' outcomes by question": sum(record.examples is not None for record in good),
+        }
+    )
 
 
 def _entry(matrix: Matrix, row: Row, column: Column, records: Sequence[Record], dataset: str) -> str:

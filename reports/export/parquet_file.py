@@ -1,5 +1,6 @@
 """All scores as one Parquet file: the frame of `to_frame` with typed columns."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,12 +29,11 @@ def export_parquet(records: Sequence[Record], out: Path) -> Export:
     rows = list(all_rows(records))
     with staged(out) as stage:
         stage.write_bytes(to_parquet(COLUMNS, rows))
-    export.files["rows"] = len(rows)
-    export.files["records"] = len(records)
-    large = sum(abs(record.cell.seed) >= 2**63 for record in records)
-    if large:
-        export.left_out["seeds that no 64-bit number holds"] = large
-    details = sum(bool(record.details or record.curves) for record in records)
-    if details:
-        export.left_out["records' curves and details"] = details
+    export.files.update(rows=len(rows), records=len(records))
+    export.left_out += Counter(
+        {
+            "seeds that no 64-bit number holds": sum(abs(record.cell.seed) >= 2**63 for record in records),
+            "records' curves and details": sum(bool(record.details or record.curves) for record in records),
+        }
+    )
     return export

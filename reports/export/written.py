@@ -1,16 +1,19 @@
-"""What an export writes: all of it or nothing, never over what is there; and what its format could not say."""
+"""What an export writes: all of it or nothing, never over what is there; what its format could not say; its names."""
 
 import contextlib
-import os
-import secrets
+import hashlib
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..records.files import TEMPORARY, sync_folder
+from ..records.files import sync_folder, temporary_beside
 from ..records.store import StoreError, explain_os_error
+
+LONGEST = 60
+_OTHER = re.compile(r"[^A-Za-z0-9._]+")
 
 
 @dataclass
@@ -53,7 +56,7 @@ def staged(out: Path) -> Iterator[Path]:
     """
     if out.exists() or out.is_symlink():
         raise StoreError(f"{out} is there already: remove it, or name another place")
-    stage = out.with_name(f".{out.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
+    stage = temporary_beside(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         yield stage
@@ -67,3 +70,21 @@ def staged(out: Path) -> Iterator[Path]:
         else:
             with contextlib.suppress(NotADirectoryError):  # the error above says so
                 stage.unlink(missing_ok=True)
+
+
+def file_name(text: str) -> str:
+    """A text in letters, digits, ".", "_" and "-"; one that had to change ends in eight digits of its digest.
+
+    So different texts have different names, on every file system and as names of repositories on the hub.
+
+    Args:
+        text: any, "MoE shared 50 % on vit_tiny_s" for instance.
+
+    Returns:
+        "MoE-shared-50-on-vit_tiny_s-" and the digits.
+    """
+    plain = _OTHER.sub("-", text).strip("-.")[:LONGEST].rstrip("-.")
+    plain = re.sub(r"\.{2,}", ".", plain)
+    if plain and plain == text.lower():
+        return plain
+    return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:8]}".lstrip("-")

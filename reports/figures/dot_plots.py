@@ -6,6 +6,7 @@ each row has its name, its dot with the interval, and a bar for what it costs in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,7 +14,6 @@ from typing import Literal
 
 from ..statistics import Estimate, Outcome
 from ..tables import formatting
-from .axis import Axis, axis
 
 Kind = Literal["baseline", "control", "ceiling"] | Outcome
 COLUMN = 410
@@ -41,6 +41,8 @@ LEGEND: tuple[tuple[Kind, str], ...] = (
     ("ceiling", "ceiling"),
 )
 KEY_ROW = 18
+MAX_TICKS = 5
+MARGIN = 0.06
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif"
 
 
@@ -84,6 +86,39 @@ class DotPlot:
     def height(self) -> float:
         """Points, the space below included."""
         return HEAD + ROW * len(self.dots) + FOOT
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A horizontal axis on which better lies to the right, from `left` on and `width` points wide."""
+
+    low: float
+    high: float
+    left: float
+    width: float
+    higher_is_better: bool
+
+    def place(self, value: float) -> float:
+        """The x coordinate of a value; one outside the range stands at its end."""
+        fraction = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return self.left + (fraction if self.higher_is_better else 1 - fraction) * self.width
+
+    def ticks(self) -> list[float]:
+        """At most `MAX_TICKS` round numbers within the range."""
+        for exponent in range(math.floor(math.log10(self.high - self.low)) - 1, 400):
+            for factor in (1, 2, 5):
+                step = factor * 10.0**exponent
+                first = math.ceil(self.low / step)
+                last = math.floor(self.high / step)
+                if last - first < MAX_TICKS:
+                    return [round(number * step, 12) for number in range(first, last + 1)]
+        raise AssertionError("unreachable: a step as large as the range leaves two ticks at most")
+
+
+def axis(low: float, high: float, left: float, width: float, higher_is_better: bool) -> Axis:
+    """An axis from `low` to `high`, with a margin at both ends."""
+    room = MARGIN * (high - low) or 0.5
+    return Axis(low - room, high + room, left, width, higher_is_better)
 
 
 def draw_overview(suites: Sequence[tuple[str, Sequence[DotPlot]]], theme: Theme, columns: int) -> str:

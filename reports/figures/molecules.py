@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 from xml.etree import ElementTree
 
 SIZE = (150, 110)
@@ -14,15 +14,6 @@ MAX_ATOMS = 120
 # RDKit paints with these, the style sheet has the colour of each class on light and on dark pages.
 _CLASSES = {"#0000FF": "atom-n", "#FF0000": "atom-o", "#FFFF00": "atom-s", "#00FF00": "atom-x", "#FF00FF": "atom-p"}
 _ELEMENTS = {7: "#0000FF", 8: "#FF0000", 16: "#FFFF00", 15: "#FF00FF"} | dict.fromkeys((9, 17, 35, 53), "#00FF00")
-
-
-class _Look(NamedTuple):
-    """How a path is painted."""
-
-    fill: str
-    stroke: str
-    width: str
-    dashes: str
 
 
 def draw_molecule(smiles: str) -> str | None:
@@ -56,55 +47,41 @@ def _pen() -> Any:
     options.bondLineWidth = 1.3
     options.minFontSize = 9
     options.padding = 0.04
-    palette = {atom: _rgb(colour) for atom, colour in _ELEMENTS.items()}
+    palette = {atom: tuple(part / 255 for part in bytes.fromhex(colour[1:])) for atom, colour in _ELEMENTS.items()}
     options.setAtomPalette({-1: (0.0, 0.0, 0.0)} | palette)
     return pen
 
 
-def _rgb(colour: str) -> tuple[float, float, float]:
-    red, green, blue = bytes.fromhex(colour[1:])
-    return red / 255, green / 255, blue / 255
-
-
 def _compact(svg: str, title: str) -> str:
     """One path per colour and width, nothing else of what RDKit writes: a tenth of the size, and no ids."""
-    strokes: dict[_Look, list[str]] = defaultdict(list)
+    strokes: dict[str, list[str]] = defaultdict(list)
     drawing = ElementTree.fromstring(svg.partition("?>")[2])
     for element in drawing.iter("{http://www.w3.org/2000/svg}path"):
         places = re.sub(r"\.0\b", "", element.get("d", "").strip())
         places = re.sub(r"\s*([A-Za-z,])\s*", r"\1", places)
         strokes[_look(element)].append(places)
-    paths = [_path(look, "".join(places)) for look, places in strokes.items()]
+    paths = [f'<path {look} d="{"".join(places)}"/>' for look, places in strokes.items()]
     return f"{opening(f'0 0 {SIZE[0]} {SIZE[1]}', title)}{''.join(paths)}</svg>"
 
 
-def _look(path: ElementTree.Element) -> _Look:
+def _look(path: ElementTree.Element) -> str:
+    """How a path is painted, in the text colour of the page or in that of its element's class, as attributes."""
     parts = path.get("style", "").split(";")
     style = dict(part.split(":", 1) for part in parts if part)
-    return _Look(
-        fill=style.get("fill", path.get("fill", "none")),
-        stroke=style.get("stroke", "none"),
-        width=style.get("stroke-width", "").removesuffix("px"),
-        dashes=style.get("stroke-dasharray", ""),
-    )
-
-
-def _path(look: _Look, places: str) -> str:
-    """A path in the text colour of the page, or in that of its element's class."""
-    filled = look.fill != "none"
-    colour = look.fill if filled else look.stroke
+    fill = style.get("fill", path.get("fill", "none"))
+    stroke = style.get("stroke", "none")
+    filled = fill != "none"
+    colour = (fill if filled else stroke).upper()
     attributes: dict[str, str] = {}
-    if colour.upper() in _CLASSES:
-        attributes["class"] = _CLASSES[colour.upper()]
+    if colour in _CLASSES:
+        attributes["class"] = _CLASSES[colour]
     attributes["fill"] = "currentColor" if filled else "none"
-    if look.stroke != "none":
+    if stroke != "none":
         attributes["stroke"] = "currentColor"
-        attributes["stroke-width"] = look.width
-    if look.dashes:
-        attributes["stroke-dasharray"] = look.dashes
-    attributes["d"] = places
-    written = [f'{name}="{value}"' for name, value in attributes.items()]
-    return f"<path {' '.join(written)}/>"
+        attributes["stroke-width"] = style.get("stroke-width", "").removesuffix("px")
+    if style.get("stroke-dasharray"):
+        attributes["stroke-dasharray"] = style["stroke-dasharray"]
+    return " ".join(f'{name}="{value}"' for name, value in attributes.items())
 
 
 def opening(view_box: str, title: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import Any, Generic, TypeVar
 
@@ -22,21 +22,9 @@ MARK = "#3182BD"
 """Okabe and Ito's green and red, and a blue, which stand out on light and on dark ground."""
 DASHES = [4, 3]
 EVEN = "#808080"
-STEPS = {"type": "line", "interpolate": "step-after", "strokeDash": DASHES, "color": EVEN}
-"""The line of a Pareto front."""
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One method in a figure: its number in the table, where it stands, and how far its interval reaches below and
-    above, if known."""
-
-    number: int
-    name: str
-    value: float
-    sides: tuple[float, float] | None = None
-    cost: float = 0.0
+Mark = dict[str, Any]
+"""One row in a figure: its name, where it stands, the ends of its interval, its cost."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +42,9 @@ class Entry(Generic[Value]):
         return f"{self.number}  {self.name}"
 
     def mark(self, value: float, sides: tuple[float, float] | None = None, cost: float = 0.0) -> Mark:
-        """Where the row stands in a figure."""
-        return Mark(self.number, self.name, value, sides, cost)
+        """Where the row stands in a figure; `sides`: how far its interval reaches below and above, if known."""
+        below, above = sides or (0.0, 0.0)
+        return {"name": self.title, "value": value, "low": value - below, "high": value + above, "cost": cost}
 
 
 @dataclass(frozen=True)
@@ -90,13 +79,29 @@ def names(field: str = "name", **options: Any) -> dict[str, Any]:
     return {"field": field, "type": "nominal", "title": None, "sort": None, "axis": axis, **options}
 
 
+def layer(kind: str, encoding: Mapping[str, Any], transform: Sequence[Any] = (), **mark: Any) -> dict[str, Any]:
+    """A layer of marks of one kind.
+
+    Args:
+        kind: of the marks.
+        encoding: channel to field.
+        transform: of the data, for this layer alone.
+        mark: how the marks look.
+    """
+    made = {"mark": {"type": kind, **mark}, "encoding": encoding}
+    return made | {"transform": list(transform)} if transform else made
+
+
 def level(value: float, channel: str = "x") -> dict[str, Any]:
     """A dashed line at one value."""
-    return {
-        "data": {"values": [{"at": value}]},
-        "mark": {"type": "rule", "strokeDash": DASHES, "color": EVEN},
-        "encoding": {channel: {"field": "at", "type": "quantitative"}},
-    }
+    drawn = layer("rule", {channel: {"field": "at", "type": "quantitative"}}, strokeDash=DASHES, color=EVEN)
+    return drawn | {"data": {"values": [{"at": value}]}}
+
+
+def steps(x: Mapping[str, Any], y: Mapping[str, Any], higher_is_better: bool, *also: Any) -> dict[str, Any]:
+    """The Pareto front of quality (`y`) against cost (`x`) as a stepped line, of the rows that fulfil `also`."""
+    transform = [*also, *front(x["field"], y["field"], higher_is_better)]
+    return layer("line", {"x": x, "y": y}, transform, interpolate="step-after", strokeDash=DASHES, color=EVEN)
 
 
 def front(cost: str, value: str, higher_is_better: bool) -> list[dict[str, Any]]:
@@ -118,38 +123,26 @@ def front(cost: str, value: str, higher_is_better: bool) -> list[dict[str, Any]]
 
 def tradeoff(marks: Sequence[Mark], title: str, cost_label: str, value_label: str, higher_is_better: bool) -> Spec:
     """Quality against one cost, with the Pareto front as a stepped line."""
-    marks = [mark for mark in marks if mark.cost > 0][:MAX_MARKS]
-    costs = [mark.cost for mark in marks]
+    marks = [mark for mark in marks if mark["cost"] > 0][:MAX_MARKS]
+    costs = [mark["cost"] for mark in marks]
     log = bool(marks) and max(costs) > 5 * min(costs)
     x = quantity("cost", cost_label, scale={"type": "log" if log else "linear"})
     y = quantity("value", value_label)
-    layers = [
-        {"transform": front("cost", "value", higher_is_better), "mark": STEPS, "encoding": {"x": x, "y": y}},
-        {
-            "mark": {"type": "point", "filled": True, "size": 70, "color": MARK, "tooltip": True},
-            "encoding": {"x": x, "y": y, "tooltip": _tooltip("name", "value", "cost")},
-        },
-    ]
-    return chart(title, height=220, data={"values": [_point(mark) for mark in marks]}, layer=layers)
+    marked = {"x": x, "y": y, "tooltip": _tooltip("name", "value", "cost")}
+    points = layer("point", marked, filled=True, size=70, color=MARK, tooltip=True)
+    layers = [steps(x, y, higher_is_better), points]
+    return chart(title, height=220, data={"values": marks}, layer=layers)
 
 
 def bars(marks: Sequence[Mark], title: str, value_label: str, chance: float | None = None) -> Spec:
     """One task: a horizontal bar from zero per method, with its interval; the dashed line is chance."""
-    values = [_point(mark) for mark in list(marks)[:MAX_MARKS]]
     y = names()
-    layers = [
-        {
-            "mark": {"type": "bar", "color": MARK, "height": {"band": 0.6}},
-            "encoding": {"x": quantity("value", value_label, zero=True), "y": y, "tooltip": _tooltip("name", "value")},
-        },
-        {
-            "mark": {"type": "rule", "color": EVEN, "strokeWidth": 2},
-            "encoding": {"x": quantity("low", value_label, zero=True), "x2": {"field": "high"}, "y": y},
-        },
-    ]
+    bar = {"x": quantity("value", value_label, zero=True), "y": y, "tooltip": _tooltip("name", "value")}
+    interval = {"x": quantity("low", value_label, zero=True), "x2": {"field": "high"}, "y": y}
+    layers = [layer("bar", bar, color=MARK, height={"band": 0.6}), layer("rule", interval, color=EVEN, strokeWidth=2)]
     if chance is not None:
         layers.append(level(chance))
-    return chart(title, height={"step": LINE_HEIGHT}, data={"values": values}, layer=layers)
+    return chart(title, height={"step": LINE_HEIGHT}, data={"values": list(marks[:MAX_MARKS])}, layer=layers)
 
 
 def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str, value_label: str) -> Spec:
@@ -171,29 +164,18 @@ def targets(lines: Sequence[tuple[str, Sequence[Aim]]], title: str, unit: str) -
     """Achieved against wanted, one line per row with its quartiles as rules; on the dashed line they are equal."""
     values = []
     for name, aims in lines:
-        for aim in aims:
-            values.append(
-                {"name": name, "target": aim.target, "achieved": aim.achieved, "low": aim.low, "high": aim.high}
-            )
+        values += [{"name": name, **asdict(aim)} for aim in aims]
     wanted = [value["target"] for value in values]
     ends = [{"target": at, "achieved": at} for at in (min(wanted, default=0.0), max(wanted, default=1.0))]
     x = quantity("target", f"target ({unit})" if unit else "target")
     y_title = f"achieved ({unit})" if unit else "achieved"
     y = quantity("achieved", y_title)
+    quartiles = {"x": x, "y": quantity("low", y_title), "y2": {"field": "high"}, "color": by_name()}
+    reached = {"x": x, "y": y, "color": by_name(), "tooltip": _tooltip("name", "target", "achieved")}
     layers = [
-        {
-            "data": {"values": ends},
-            "mark": {"type": "line", "strokeDash": DASHES, "color": EVEN},
-            "encoding": {"x": x, "y": y},
-        },
-        {
-            "mark": {"type": "rule", "opacity": 0.6},
-            "encoding": {"x": x, "y": quantity("low", y_title), "y2": {"field": "high"}, "color": by_name()},
-        },
-        {
-            "mark": {"type": "line", "point": True},
-            "encoding": {"x": x, "y": y, "color": by_name(), "tooltip": _tooltip("name", "target", "achieved")},
-        },
+        layer("line", {"x": x, "y": y}, strokeDash=DASHES, color=EVEN) | {"data": {"values": ends}},
+        layer("rule", quartiles, opacity=0.6),
+        layer("line", reached, point=True),
     ]
     return chart(title, height=220, data={"values": values}, layer=layers)
 
@@ -206,25 +188,17 @@ def speed_ratios(lines: Sequence[tuple[str, float]], title: str) -> Spec:
         wrapped = wrap(name, LABEL)
         most = max(most, len(wrapped))
         values.append({"name": "\n".join(wrapped), "one": 1, "ratio": ratio, "faster": ratio >= 1})
-    colour = {
-        "field": "faster",
-        "type": "nominal",
-        "legend": None,
-        "scale": {"domain": [True, False], "range": [FASTER, SLOWER]},
-    }
-    x = quantity("ratio", "times as fast as the peer", scale={"type": "log"})
-    bar = {
-        "mark": {"type": "bar", "height": {"band": 0.6}},
-        "encoding": {
-            "x": x,
-            "x2": {"field": "one"},
-            "y": names(axis={"ticks": False, "domain": False, "labelExpr": r"split(datum.label, '\n')"}),
-            "color": colour,
-            "tooltip": _tooltip("name", "ratio"),
-        },
+    colours = {"domain": [True, False], "range": [FASTER, SLOWER]}
+    encoding = {
+        "x": quantity("ratio", "times as fast as the peer", scale={"type": "log"}),
+        "x2": {"field": "one"},
+        "y": names(axis={"ticks": False, "domain": False, "labelExpr": r"split(datum.label, '\n')"}),
+        "color": {"field": "faster", "type": "nominal", "legend": None, "scale": colours},
+        "tooltip": _tooltip("name", "ratio"),
     }
     height = {"step": LINE_HEIGHT + 12 * (most - 1)}
-    return chart(title, height=height, data={"values": values}, layer=[bar, level(1)])
+    layers = [layer("bar", encoding, height={"band": 0.6}), level(1)]
+    return chart(title, height=height, data={"values": values}, layer=layers)
 
 
 def heat_maps(
@@ -258,14 +232,3 @@ def by_name() -> dict[str, Any]:
 
 def _tooltip(*fields: str) -> list[dict[str, str]]:
     return [{"field": field} for field in fields]
-
-
-def _point(mark: Mark) -> dict[str, Any]:
-    below, above = mark.sides or (0.0, 0.0)
-    return {
-        "name": f"{mark.number}  {mark.name}",
-        "value": mark.value,
-        "low": mark.value - below,
-        "high": mark.value + above,
-        "cost": mark.cost,
-    }

@@ -10,10 +10,10 @@ of a chain the link stands before the name: "2. mixing cv2".
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..records.links import split
 from ..records.record_limits import RecordError
 
 Curve = Sequence[tuple[float, float]]
@@ -37,7 +37,7 @@ def load_name(expert: int, data_set: str) -> str:
 
 def is_of_mixing(name: str) -> bool:
     """Whether a curve is one of these; the panel draws them, so they take no place among the other training curves."""
-    return _split(name) is not None
+    return split(name)[1].startswith(PREFIX)
 
 
 @dataclass
@@ -53,31 +53,23 @@ class Mixing:
     overhead: Curve = ()
 
 
-def from_curves(curves: Mapping[str, Curve]) -> Mixing | None:
-    """What a record's curves say of the last link that mixed data sets; None where none did.
+def from_curves(curves: Mapping[str, Curve]) -> Mixing:
+    """What a record's curves say of the last link that mixed data sets.
 
     Raises:
-        RecordError: a curve without a point, a number that is not finite, or weights that are no fractions.
+        RecordError: no curve, one without a point, a number that is not finite, or weights that are no fractions.
     """
-    named = {name: split for name in curves if (split := _split(name)) is not None}
-    if not named:
-        return None
-    last = max(link for link, _ in named.values())
+    links = {split(name)[0] for name in curves if is_of_mixing(name)}
+    if not links:
+        raise RecordError("there are no curves of a mixture")
     found = Mixing()
-    for name, (link, rest) in named.items():
-        if link == last:
-            _check(name, curves[name])
-            _take(found, rest, curves[name])
+    for name, points in curves.items():
+        link, rest = split(name)
+        if link == max(links) and is_of_mixing(name):
+            _check(name, points)
+            _take(found, rest.removeprefix(PREFIX), points)
     _check_weights(found)
     return found
-
-
-def _split(name: str) -> tuple[int, str] | None:
-    """The number of the link, 0 where there is only one, and the rest of the name; None for another curve."""
-    match = re.fullmatch(rf"(?:(\d+)\. )?{PREFIX}(.+)", name)
-    if match is None:
-        return None
-    return int(match[1] or 0), match[2]
 
 
 def _take(found: Mixing, rest: str, points: Curve) -> None:

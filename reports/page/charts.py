@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..figures import Spec
-from ..figures.plots import LINE_HEIGHT, STEPS, by_name, chart, front, level, names, quantity
+from ..figures.plots import LINE_HEIGHT, by_name, chart, layer, level, names, quantity, steps
 
 Values = Sequence[Mapping[str, Any]]
 KINDS = {
@@ -26,6 +26,7 @@ KINDS = {
 }
 """Outcome or role to colour and form, so that neither alone carries it; both stand out on light and on dark ground."""
 SMALL_HEIGHT = 110
+BAND = {"opacity": 0.12, "color": "#3182BD"}
 RIVALS = {"filter": "datum.role == 'method' || datum.role == 'baseline'"}
 OTHERS = {"filter": "datum.role == 'control' || datum.role == 'ceiling'"}
 
@@ -47,34 +48,15 @@ def forest(values: Values, axis: str, margin: float | None = None, small: bool =
     x = quantity("effect", axis, axis={"tickCount": 4, "title": None if small else axis})
     hover = [{"field": "name", "title": "row"}, {"field": "text", "title": "effect"}, {"field": "kind"}]
     colour = _kind(0, () if small else values)
-    layers: list[dict[str, Any]] = []
-    if margin:
-        band = {"type": "rect", "opacity": 0.12, "color": "#3182BD"}
-        encoding = {"x": {"field": "from", "type": "quantitative"}, "x2": {"field": "to"}}
-        layers.append({"data": {"values": [{"from": -margin, "to": margin}]}, "mark": band, "encoding": encoding})
+    band = layer("rect", {"x": {"field": "from", "type": "quantitative"}, "x2": {"field": "to"}}, **BAND)
+    layers = [band | {"data": {"values": [{"from": -margin, "to": margin}]}}] if margin else []
+    dot = {"y": rows, "x": x, "color": colour, "shape": _kind(1, () if small else values), "tooltip": hover}
+    interval = {"y": rows, "x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": colour}
     layers += [
         level(0),
-        {
-            "transform": [OTHERS],
-            "mark": {"type": "rule", "strokeWidth": 1.5, "strokeDash": [2, 2]},
-            "encoding": {"x": x, "color": colour, "tooltip": hover},
-        },
-        {
-            "transform": [RIVALS],
-            "mark": {"type": "rule", "strokeWidth": 1.5},
-            "encoding": {"y": rows, "x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": colour},
-        },
-        {
-            "transform": [RIVALS],
-            "mark": {"type": "point", "filled": True, "opacity": 1, "size": 30 if small else 60},
-            "encoding": {
-                "y": rows,
-                "x": x,
-                "color": colour,
-                "shape": _kind(1, () if small else values),
-                "tooltip": hover,
-            },
-        },
+        layer("rule", {"x": x, "color": colour, "tooltip": hover}, [OTHERS], strokeWidth=1.5, strokeDash=[2, 2]),
+        layer("rule", interval, [RIVALS], strokeWidth=1.5),
+        layer("point", dot, [RIVALS], filled=True, opacity=1, size=30 if small else 60),
     ]
     height: Any = SMALL_HEIGHT if small else {"step": 20}
     rows_data = {"name": "rows", "values": list(values) if data else []}
@@ -98,16 +80,9 @@ def scatter(values: Values, x: tuple[str, str], y: tuple[str, str], higher_is_be
     up = quantity(y[0], y[1])
     hover = [{"field": "name", "title": "row"}, {"field": "kind"}]
     hover += [{"field": field, "title": title} for field, title in (y, x)]
-    point = {"type": "point", "filled": True, "opacity": 1, "size": 70, "cursor": "pointer"}
     marks = {"x": across, "y": up, "color": _kind(0), "shape": _kind(1), "tooltip": hover}
-    layers = [
-        {
-            "transform": [RIVALS, *front(x[0], y[0], higher_is_better)],
-            "mark": STEPS,
-            "encoding": {"x": across, "y": up},
-        },
-        {"mark": point, "encoding": marks},
-    ]
+    points = layer("point", marks, filled=True, opacity=1, size=70, cursor="pointer")
+    layers = [steps(across, up, higher_is_better, RIVALS), points]
     known = {"filter": f"isValid(datum['{x[0]}']) && isValid(datum['{y[0]}'])"}
     positive = [{"filter": f"datum['{x[0]}'] > 0"}] if log else []
     data = {"name": "rows", "values": list(values)}

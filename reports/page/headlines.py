@@ -1,20 +1,30 @@
-"""The first findings of a report: of each suite in turn the family of tasks from which a reader learns most."""
+"""The first findings of a report: of each suite in turn the family of tasks from which a reader learns most.
+
+Of a study they are its surest claims.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ..tables import formatting
-from ..tables.brief import Brief
-from ..tables.matrix import Column
-from ..tables.suite_entries import Family
-from ..tables.summary import Summary
+from ..tables.brief import Brief, briefs
+from ..tables.claims import VERDICTS, Finding
+from ..tables.claims.document import counts
+from ..tables.claims.summary import surest_first, told_in_full
+from ..tables.comparison import contrasts
+from ..tables.matrix import Column, Matrix
+from ..tables.suite_entries import Family, SuiteTable
+from ..tables.suite_table import SuiteInfo
+from ..tables.summary import Summary, summary
 
 MOST = 3
 MOST_NAMES = 3
@@ -46,7 +56,7 @@ def family_name(family: Family) -> str:
     names = [spoken_column(column) for column in family.columns]
     if len(names) > MOST_NAMES:
         return f"{family.title.capitalize()} over {len(names)} tasks"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return formatting.listed(names)
 
 
 def measure(column: Column) -> str:
@@ -73,9 +83,10 @@ class Headline:
         return family_name(self.brief.family)
 
 
-def headlines(suite: str, found: Sequence[tuple[Brief, Summary]]) -> list[Headline]:
-    """Those of all tracks of a suite."""
-    return [Headline(suite, f"{suite}.{place}", *both) for place, both in enumerate(found, start=1)]
+def headlines(suite: str, matrix: Matrix, info: SuiteInfo, table: SuiteTable) -> list[Headline]:
+    """Those of all tracks of a suite, whose name in addresses is `suite`."""
+    found = briefs(table, contrasts(matrix, info))
+    return [Headline(suite, f"{suite}.{place}", one, summary(matrix, one)) for place, one in enumerate(found, start=1)]
 
 
 def most_telling(found: Sequence[Headline]) -> list[Headline]:
@@ -90,7 +101,31 @@ def _in_turn(found: Sequence[Headline]) -> Iterator[Headline]:
         by_suite.setdefault(one.suite, []).append(one)
     for members in by_suite.values():
         members.sort(key=lambda one: (one.found.rank, -len(one.brief.lines)))
-    for place in range(max(map(len, by_suite.values()), default=0)):
-        for members in by_suite.values():
-            if place < len(members):
-                yield members[place]
+    for members in zip_longest(*by_suite.values()):
+        yield from filter(None, members)
+
+
+def findings(tracks: Sequence[Headline], claims: Sequence[Finding]) -> list[dict[str, str]]:
+    """Three findings in one line each, with what an address opens; of a study they are its surest claims.
+
+    Args:
+        tracks: those of all suites.
+        claims: what a study found.
+    """
+    if claims:
+        told = map(told_in_full, surest_first(claims)[:MOST])
+        return [{"lead": lead, "text": text, "open": "sheet=claims"} for lead, text in told]
+    found = []
+    for one in most_telling(tracks):
+        found.append({"lead": f"{one.name}: ", "text": one.found.short, "open": f"track={one.track}"})
+    return found
+
+
+def claims_bar(claims: Sequence[Finding]) -> dict[str, Any] | None:
+    """The verdicts on what papers claim as one bar, our own statements apart; None without claims."""
+    if not claims:
+        return None
+    published = Counter(finding.verdict for finding in claims if finding.claim.published)
+    own = [finding for finding in claims if not finding.claim.published]
+    parts = [{"verdict": verdict, "count": published[verdict]} for verdict in VERDICTS]
+    return {"total": published.total(), "parts": parts, "own": len(own), "own_words": counts(own)}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from ..records.record import Record
 from ..records.vouchers import WORST_FIRST, Outcome, PathState, Standing
 from ..statistics.bounds import unequal_at_most, unequal_in_strata_at_most
+from ..tables.formatting import listed
 
 SHOWN_COMMITS = 3
 STATES: tuple[tuple[PathState, str], ...] = (
@@ -24,16 +25,10 @@ def made_by(records: Iterable[Record]) -> str:
     commits = Counter(record.commit for record in records)
     shown = []
     for commit, _ in commits.most_common(SHOWN_COMMITS):
-        name = "an unknown commit"
-        if commit:
-            name = str(commit)[:8]
-        shown.append(name)
+        shown.append(commit[:8] if commit else "an unknown commit")
     if len(commits) > SHOWN_COMMITS:
         shown.append(f"{len(commits) - SHOWN_COMMITS} more commits")
-    *first, last = shown
-    if not first:
-        return f"made by {last}"
-    return f"made by {', '.join(first)} and {last}"
+    return f"made by {listed(shown)}"
 
 
 def holds_at(standing: Standing | None) -> str:

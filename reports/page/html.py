@@ -14,7 +14,7 @@ from typing import Any
 
 from ..records.record import Record
 from ..tables import formatting
-from . import charts, front
+from . import charts, headlines
 from .provenance import Provenance, provenance
 from .reading import Reading
 from .rows import columns_of, rows_of
@@ -54,13 +54,6 @@ class Page:
     commits: str = ""
     """What is not right with the commits that the records name."""
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Status to number of records, only those that occur."""
-        counts = Counter(record.status for record in self.records)
-        # What went well comes first, whatever happened first.
-        return dict(sorted(counts.items(), key=lambda item: item[0] != "ok"))
-
 
 def to_document(page: Page) -> dict[str, Any]:
     """All that the page shows as one JSON value."""
@@ -77,7 +70,7 @@ def to_document(page: Page) -> dict[str, Any]:
             "columns": columns_of(one),
             "rows": rows_of(one, reading.whole, reading.where),
         }
-        sheets += suite_sheets(one)
+        sheets += suite_sheets(one, reading.whole)
     if reading.findings:
         sheets.append(claims_sheet(reading.findings))
     sheets += speed_sheet(page.speed, page.speed_error)
@@ -87,8 +80,8 @@ def to_document(page: Page) -> dict[str, Any]:
     return {
         "title": reading.title,
         "about": _about(page, behind),
-        "findings": front.findings(told, reading.findings),
-        "claims": front.claims_bar(reading.findings),
+        "findings": headlines.findings(told, reading.findings),
+        "claims": headlines.claims_bar(reading.findings),
         "tracks": found,
         "suites": suites,
         "sheets": sheets,
@@ -99,14 +92,14 @@ def to_document(page: Page) -> dict[str, Any]:
 
 def _about(page: Page, behind: Provenance | None) -> dict[str, Any]:
     records = len(page.records)
-    statuses = ", ".join(f"{count} {status}" for status, count in page.counts.items())
-    noun = "record" if records == 1 else "records"
-    parts = [f"{records:,} {noun}" + (f": {statuses}" if statuses else "")]
+    counts = Counter(record.status for record in page.records)
+    # What went well comes first, whatever happened first.
+    ordered = sorted(counts.items(), key=lambda item: item[0] != "ok")
+    statuses = ", ".join(f"{count} {status}" for status, count in ordered)
+    parts = [formatting.counted(records, "record") + (f": {statuses}" if statuses else "")]
     if behind is not None:
-        parts += [
-            f"last finished {formatting.moment(behind.finished)}",
-            f"{formatting.duration(behind.seconds)} inside cells",
-        ]
+        took = formatting.duration(behind.seconds)
+        parts += [f"last finished {formatting.moment(behind.finished)}", f"{took} inside cells"]
     superseded = len(page.reading.records) - records
     if superseded:
         parts.append(f"{superseded} of older code not shown")
@@ -125,8 +118,7 @@ def _warnings(page: Page) -> list[str]:
     if page.commits:
         found.append(f"Commits: {page.commits}.")
     if page.reading.problems:
-        number = len(page.reading.problems)
-        found.append(f"{number} file{'' if number == 1 else 's'} skipped")
+        found.append(f"{formatting.counted(len(page.reading.problems), 'file')} skipped")
     return [words for words in found if words]
 
 

@@ -1,86 +1,31 @@
-"""Where the numbers come from and what went wrong on the way: the notes and provenance of the page."""
+"""Where the numbers come from: what all records have in common, and what is not right with their commits."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from ..records.index.slim import Whole, already_whole
 from ..records.record import Record
 from ..tables.dataframe import canonical, seconds
 
-MAX_FAILURES = 50
-MAX_WARNINGS = 20
 MAX_VALUES = 4
 
 
 @dataclass(frozen=True)
-class Reason:
-    """One reason why cells are "n/a", and which ones."""
-
-    text: str
-    where: str
-    cells: int
-
-
-@dataclass(frozen=True)
-class Notes:
-    """What the reader of a suite must know in addition to the scores."""
-
-    not_applicable: tuple[Reason, ...]
-    failures: tuple[Record, ...]
-    failures_excluded: int
-    warnings: tuple[tuple[str, int], ...]
-    warnings_excluded: int
-
-
-@dataclass(frozen=True)
-class Source:
-    """One data or weight source and the suites that read it."""
-
-    source: str
-    version: str
-    sha256: str | None
-    licence: str
-    suites: str
-
-
-@dataclass(frozen=True)
 class Provenance:
-    """What all records have in common, and where they differ."""
+    """What all records have in common, and where they differ.
 
-    sources: tuple[Source, ...]
+    `sources` are of data and weights: name, version, sha256 or a dash, licence, and the suites that read it.
+    """
+
+    sources: tuple[tuple[str, ...], ...]
     environment: tuple[tuple[str, str], ...]
     code: tuple[str, ...]
     seeds: str
     seconds: float
     started: str
     finished: str
-
-
-def notes(records: Sequence[Record], whole: Whole = already_whole) -> Notes:
-    """Reasons, failures and warnings of one suite; long lists are cut, and the page says by how much.
-
-    `whole` reads the tracebacks of the failures that are shown.
-    """
-    cells: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        if record.status == "n/a":
-            cells[record.reason or ""].append(record)
-    reasons = tuple(Reason(text, _where(members), len(members)) for text, members in cells.items())
-    failures = [record for record in records if record.status not in ("ok", "n/a")]
-    counts: Counter[str] = Counter()
-    for record in records:
-        counts.update(record.warnings)
-    warnings = counts.most_common()
-    return Notes(
-        reasons,
-        tuple(map(whole, failures[:MAX_FAILURES])),
-        max(0, len(failures) - MAX_FAILURES),
-        tuple(warnings[:MAX_WARNINGS]),
-        max(0, len(warnings) - MAX_WARNINGS),
-    )
 
 
 def provenance(records: Sequence[Record]) -> Provenance:
@@ -103,25 +48,18 @@ def provenance(records: Sequence[Record]) -> Provenance:
     named = sorted(suites.items(), key=lambda item: item[0][:2])
     seeds = sorted({record.cell.seed for record in records})
     return Provenance(
-        tuple(Source(*source, ", ".join(used)) for source, used in named),
-        tuple((key, _some(found)) for key, found in sorted(values.items())),
+        tuple((name, version, sha256 or "–", *more, ", ".join(used)) for (name, version, sha256, *more), used in named),
+        tuple((key, some(found)) for key, found in sorted(values.items())),
         tuple(dict.fromkeys(record.code for record in records)),
-        _some(map(str, seeds)),
+        some(map(str, seeds)),
         sum(map(seconds, records)),
         min((record.started for record in records), default=""),
         max((record.finished for record in records), default=""),
     )
 
 
-def _where(records: Sequence[Record]) -> str:
-    """The labels and tasks that share a reason: "prefix tuning: digits, svhn"."""
-    tasks: dict[str, dict[str, None]] = defaultdict(dict)
-    for record in records:
-        tasks[record.cell.label][record.cell.task] = None
-    return _some((f"{label}: {_some(names)}" for label, names in tasks.items()), separator="; ")
-
-
-def _some(values: Iterable[str], separator: str = ", ") -> str:
+def some(values: Iterable[str], separator: str = ", ") -> str:
+    """The first values, and how many more there are."""
     found = list(values)
     more = len(found) - 2 * MAX_VALUES
     text = separator.join(found[: 2 * MAX_VALUES])
@@ -140,7 +78,7 @@ def commits_note(records: Sequence[Record], unknown: Collection[str]) -> str:
     dirty = sum(record.environment.get("dirty") is True for record in records)
     parts = []
     if absent:
-        commits = _some(dict.fromkeys(str(record.environment.get("commit"))[:8] for record in absent))
+        commits = some(dict.fromkeys(str(record.environment.get("commit"))[:8] for record in absent))
         how_many = f"{len(absent):,} of {len(records):,} records"
         parts.append(f"{how_many} name a commit that this repository does not have ({commits})")
     if dirty:

@@ -14,16 +14,7 @@ from ..records.vouchers import Standing
 from ..tables.claims import Finding, Roles
 
 Where = Callable[[Record], str]
-"""From a record to the folder that holds it, as a command names it."""
-
-
-def here(record: Record) -> str:
-    """The folder of a record that nobody names."""
-    return "."
-
-
-def _no_examples() -> ExampleReader:
-    return ExampleReader(lambda id: None)
+"""From a record to the folder that holds it, as a command names it; "." where nobody does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +37,9 @@ class Reading:
     objection: str = ""
     words: str = ""
     roles: Roles | None = None
-    examples: ExampleReader = field(default_factory=_no_examples)
+    examples: ExampleReader = field(default_factory=lambda: ExampleReader(lambda id: None))
     whole: Whole = already_whole
-    where: Where = here
+    where: Where = field(default=lambda record: ".")
     speed: Path | None = None
 
     @property

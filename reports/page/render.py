@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..records.files import check_folder, write_all
-from ..records.record import Record
 from ..records.store import StoreError
 from ..tables import table_formats as printing
 from ..tables.claims import document
@@ -72,7 +71,11 @@ def render(
         files |= _tables(part, note)
     if reading.findings:
         files["claims.md"] = document.to_markdown(reading.findings, (note, commits), reading.objection)
-    return _write(out, files, current)
+    scores = io.StringIO(newline="")
+    write_csv(current, scores)
+    with _writing(out):
+        write_all(out, {**files, "scores.csv": scores.getvalue()})
+    return out / "index.html"
 
 
 def _info(matrix: Matrix, suites: Mapping[str, SuiteInfo]) -> SuiteInfo:
@@ -85,9 +88,7 @@ def _anchors(found: Sequence[Matrix]) -> list[str]:
     versions = Counter(matrix.suite for matrix in found)
     anchors = []
     for matrix in found:
-        name = matrix.suite
-        if versions[matrix.suite] > 1:
-            name = f"{matrix.suite}-{matrix.version}"
+        name = matrix.suite if versions[matrix.suite] == 1 else f"{matrix.suite}-{matrix.version}"
         anchors.append(re.sub(r"[^A-Za-z0-9._-]", "-", name))
     return anchors
 
@@ -100,14 +101,6 @@ def _tables(part: Section, note: str) -> dict[str, str]:
         f"{name}.csv": printing.to_csv(part.table),
         f"{name}.tex": f"{printing.to_latex(part.table)}% {note}.\n",
     }
-
-
-def _write(out: Path, files: Mapping[str, str], records: Sequence[Record]) -> Path:
-    scores = io.StringIO(newline="")
-    write_csv(records, scores)
-    with _writing(out):
-        write_all(out, {**files, "scores.csv": scores.getvalue()})
-    return out / "index.html"
 
 
 @contextmanager

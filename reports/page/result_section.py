@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..tables.brief import Brief, briefs
+from ..tables.brief import Brief
 from ..tables.claims import Finding
 from ..tables.claims.claim import DECIDED
 from ..tables.claims.document import VERBS, count_verdicts, mark
 from ..tables.claims.summary import deciding_effect, surest_first
-from ..tables.comparison import contrasts
 from ..tables.dataframe import newest
 from ..tables.formatting import duration, markdown_row
 from ..tables.matrix import matrices
 from ..tables.suite_table import SuiteInfo, suite_table
-from ..tables.summary import summary
 from ..tables.table_formats import captions
 from .headlines import Headline, headlines, measure
 from .holding import made_by, these_hold_at
@@ -44,8 +42,7 @@ def suites_of(reading: Reading, infos: Mapping[str, SuiteInfo]) -> list[Suite]:
         info = infos.get(matrix.suite)
         if info is not None and not reading.findings:
             table = suite_table(matrix, info)
-            found = [(brief, summary(matrix, brief)) for brief in briefs(table, contrasts(matrix, info))]
-            suites.append(Suite(info, headlines(matrix.suite, found), captions(table)))
+            suites.append(Suite(info, headlines(matrix.suite, matrix, info, table), captions(table)))
     return suites
 
 

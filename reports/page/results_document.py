@@ -12,6 +12,7 @@ from itertools import chain
 from ..figures.dot_plots import THEMES, DotPlot, draw_overview
 from ..tables.claims import Finding
 from ..tables.claims.document import counts
+from ..tables.formatting import counted
 from ..tables.suite_table import SuiteInfo
 from ..tables.table_formats import LEGEND
 from .headlines import most_telling
@@ -93,15 +94,10 @@ def _sum(studies: Sequence[Sequence[Finding]]) -> Iterator[str]:
     published = [finding for finding in findings if finding.claim.published]
     own = [finding for finding in findings if not finding.claim.published]
     if published:
-        yield f"**Of {_many(published, 'claim')} of papers in {_many(studies, 'study')}, {counts(published)}.**\n"
+        where = counted(len(studies), "study")
+        yield f"**Of {counted(len(published), 'claim')} of papers in {where}, {counts(published)}.**\n"
     if own:
-        yield f"Of {_many(own, 'statement')} of our own, {counts(own)}.\n"
-
-
-def _many(found: Sequence[object], noun: str) -> str:
-    if len(found) != 1:
-        noun = f"{noun}s".replace("ys", "ies")
-    return f"{len(found)} {noun}"
+        yield f"Of {counted(len(own), 'statement')} of our own, {counts(own)}.\n"
 
 
 def first_findings(suites: Iterable[Suite]) -> tuple[list[str], str]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..records.index.slim import Whole
 from ..records.record import Record
-from ..statistics.examples import ExampleScores
 from ..tables import formatting
 from ..tables.dataframe import canonical, seconds
 from ..tables.matrix import Column, Matrix, Row, setting
@@ -100,10 +99,7 @@ def _record(record: Record, column: Column) -> dict[str, Any]:
 def _examples(matrix: Matrix, row: Row, column: Column) -> list[float] | None:
     """What each example contributes to the score of the lowest seed; None where nothing was kept."""
     scores = matrix.scores(row, column)
-    if not scores:
-        return None
-    read = scores[min(scores)].read
-    kept: ExampleScores | None = None if read is None else read()
+    kept = scores[min(scores)].examples() if scores else None
     if kept is None:
         return None
     return [float(f"{value:.3g}") for value in kept.values[:MOST_EXAMPLES].tolist()]

@@ -7,18 +7,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..panels import SuitePanels, suite_panels
-from ..published.side_by_side import SideBySide, beside
+from ..published.side_by_side import beside
 from ..records.index.slim import Whole, already_whole
 from ..records.vouchers import Standing
-from ..tables.brief import Brief, briefs
-from ..tables.comparison import contrasts
 from ..tables.matrix import Matrix, Row
-from ..tables.published import MISSING, PublishedTable, published_tables, same_name
+from ..tables.published import MISSING, SideBySide, published_tables, same_name
 from ..tables.suite_entries import SuiteTable
 from ..tables.suite_table import SuiteInfo, row_name, suite_table
-from ..tables.summary import summary
 from .headlines import Headline, headlines
-from .provenance import Notes, notes
 
 HERE = "here"
 """Whose rows ours are beside published ones."""
@@ -32,14 +28,11 @@ class Section:
     info: SuiteInfo
     matrix: Matrix
     table: SuiteTable
-    briefs: list[Brief]
     headlines: list[Headline]
-    """One for each of the briefs."""
     panels: SuitePanels
     compared: list[SideBySide]
     """Sources with a task of ours, and their rows on it with ours at the end."""
-    published: list[PublishedTable]
-    notes: Notes
+    published: list[SideBySide]
     outside: Mapping[Row, str]
     """Of the rows with records whose scores today's code does not give, how many."""
 
@@ -56,23 +49,17 @@ def section(
     `whole` reads what slim records lack; `standings` are what running cells again has shown.
     """
     table = suite_table(matrix, info)
-    found = briefs(table, contrasts(matrix, info))
     tables = published_tables(matrix.suite)
-    outside: set[str] = set()
-    for standing in standings:
-        if standing is not None:
-            outside |= standing.outside
+    outside = set[str]().union(*(standing.outside for standing in standings if standing is not None))
     return Section(
         anchor=anchor,
         info=info,
         matrix=matrix,
         table=table,
-        briefs=found,
-        headlines=headlines(anchor, [(brief, summary(matrix, brief)) for brief in found]),
+        headlines=headlines(anchor, matrix, info, table),
         panels=suite_panels(matrix, table, whole),
         compared=[found for source in tables for found in _compared(matrix, source)],
         published=tables,
-        notes=notes(matrix.records, whole),
         outside=_outside_by_row(matrix, outside),
     )
 
@@ -88,10 +75,10 @@ def _outside_by_row(matrix: Matrix, outside: Collection[str]) -> dict[Row, str]:
     return {row: f"{count} of {scored[row]} {said}" for row, count in made.items() if count}
 
 
-def _compared(matrix: Matrix, source: PublishedTable) -> Iterator[SideBySide]:
+def _compared(matrix: Matrix, source: SideBySide) -> Iterator[SideBySide]:
     """The tasks of a source that have the name of one of ours; rows without a score on any of them are left out."""
     tasks = {}
-    for task in source.tasks:
+    for task, _ in source.columns:
         tasks[task] = [column.task for column in matrix.columns if same_name(column.task, task)]
     if any(tasks.values()):
         found = beside(source, matrix, tasks, lambda row: row_name(matrix, row), lambda row: HERE)

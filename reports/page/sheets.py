@@ -6,18 +6,21 @@ are sheets, so that the page has one way to show all of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..figures import Figure, Gallery, plots
 from ..panels import Content
-from ..published.side_by_side import PAPER, SideBySide
+from ..records.index.slim import Whole, already_whole
+from ..records.record import Record
 from ..tables import formatting
 from ..tables import table_formats as printing
 from ..tables.claims import Finding, document
-from ..tables.published import PublishedTable
+from ..tables.published import PAPER, SideBySide
 from .headlines import spoken
-from .provenance import Provenance
+from .provenance import Provenance, some
 from .speed import LEGEND, SpeedReport
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 Block = dict[str, Any]
 MOST_OURS = 12
+MAX_FAILURES = 50
+MAX_WARNINGS = 20
 READING = (
     "Effects are differences to the baseline, paired by task, seed and, where the outcomes of the examples are kept,"
     " by example; positive is better, whichever way the metric points. Interval and p of a row are corrected over "
@@ -67,15 +72,16 @@ def sheet(id: str, title: str, blocks: Iterable[Block]) -> Block:
     return {"id": id, "title": title, "blocks": list(blocks)}
 
 
-def suite_sheets(section: Section) -> Iterator[Block]:
+def suite_sheets(section: Section, whole: Whole) -> Iterator[Block]:
     """How to read a suite, what its panels show, published figures, and what went wrong."""
     yield sheet(f"{section.anchor}.reading", "How to read this", _reading(section))
     for number, content in enumerate(section.panels.contents, start=1):
         columns = [place for place, column in enumerate(section.matrix.columns) if column.task in content.tasks]
         yield sheet(f"{section.anchor}.panel{number}", content.title, _panel(content)) | {"columns": columns}
+    notes = notes_blocks(section.matrix.records, section.panels.problems, whole)
     if section.compared or section.published:
         yield sheet(f"{section.anchor}.published", "Published figures", _published(section))
-    yield sheet(f"{section.anchor}.notes", "What did not run", _notes(section))
+    yield sheet(f"{section.anchor}.notes", "What did not run", notes)
 
 
 def _reading(section: Section) -> Iterator[Block]:
@@ -114,40 +120,64 @@ def _published(section: Section) -> Iterator[Block]:
 def _side_by_side(found: SideBySide) -> Block:
     """At most `MOST_OURS` rows of ours."""
     ours = [line for line in found.lines if line.who != PAPER]
-    lines = [line for line in found.lines if line not in ours[MOST_OURS:]]
-    titles = ["method", "of", *(f"{task} ({metric})" for task, metric in found.columns)]
-    rows = [(line.name, line.who, *line.texts) for line in lines]
-    return table(titles, rows, f"Tasks of the same name: {found.source}")
+    rows = [(line.name, line.who, *line.texts) for line in found.lines if line not in ours[MOST_OURS:]]
+    return table(["method", "of", *_columns(found)], rows, f"Tasks of the same name: {found.source}")
 
 
-def _source(found: PublishedTable) -> Block:
-    titles = ["method", *(f"{task} ({metric})" for task, metric in zip(found.tasks, found.metrics, strict=True))]
-    rows = [(name, *values) for name, values in zip(found.methods, found.values, strict=True)]
-    shown = table(titles, rows)
-    return shown | {"fold": f"{found.source}: all {len(rows)} rows", "caption": "; ".join(found.notes)}
+def _source(found: SideBySide) -> Block:
+    shown = table(["method", *_columns(found)], [(line.name, *line.texts) for line in found.lines])
+    fold = f"{found.source}: all {len(found.lines)} rows"
+    return shown | {"fold": fold, "caption": "; ".join(found.notes)}
 
 
-def _notes(section: Section) -> Iterator[Block]:
-    found = section.notes
-    for problem in section.panels.problems:
+def _columns(found: SideBySide) -> list[str]:
+    return [f"{task} ({metric})" for task, metric in found.columns]
+
+
+def notes_blocks(records: Sequence[Record], problems: Iterable[str], whole: Whole = already_whole) -> Iterator[Block]:
+    """Panels that failed, then reasons, failures and warnings of a suite; long lists are cut, and say by how much.
+
+    `whole` reads the tracebacks of the failures that are shown.
+    """
+    for problem in problems:
         yield text(f"Not drawn: {problem}", bad=True)
-    if not (found.not_applicable or found.failures or found.warnings):
+    reasons: dict[str, list[Record]] = {}
+    for record in records:
+        if record.status == "n/a":
+            reasons.setdefault(record.reason or "", []).append(record)
+    failed = [record for record in records if record.status not in ("ok", "n/a")]
+    warnings = Counter(chain.from_iterable(record.warnings for record in records)).most_common()
+    if not (reasons or failed or warnings):
         yield text("Every cell ran, without warnings.")
-    if found.not_applicable:
-        rows = [(reason.text, reason.where, reason.cells) for reason in found.not_applicable]
+    if reasons:
+        rows = [(reason, _where(members), len(members)) for reason, members in reasons.items()]
         yield table(("not applicable because", "where", "cells"), rows)
-    if found.failures:
-        rows = []
-        for one in found.failures:
-            where = f"{one.cell.label} · {spoken(one.cell.task)}"
-            rows.append((where, one.cell.seed, one.status, one.reason or "", one.traceback or ""))
-        yield table(("failed cell", "seed", "status", "reason", "traceback"), rows)
-        if found.failures_excluded:
-            yield text(f"and {found.failures_excluded} more failed cells.")
-    if found.warnings:
-        yield table(("warning", "times"), found.warnings)
-        if found.warnings_excluded:
-            yield text(f"and {found.warnings_excluded} more kinds of warnings.")
+    if failed:
+        titles = ("failed cell", "seed", "status", "reason", "traceback")
+        yield table(titles, map(_failure, map(whole, failed[:MAX_FAILURES])))
+        yield from _more(len(failed) - MAX_FAILURES, "failed cells")
+    if warnings:
+        yield table(("warning", "times"), warnings[:MAX_WARNINGS])
+        yield from _more(len(warnings) - MAX_WARNINGS, "kinds of warnings")
+
+
+def _where(records: Sequence[Record]) -> str:
+    """The labels and tasks that share a reason: "prefix tuning: digits, svhn"."""
+    tasks: dict[str, dict[str, None]] = {}
+    for record in records:
+        tasks.setdefault(record.cell.label, {})[record.cell.task] = None
+    return some((f"{label}: {some(names)}" for label, names in tasks.items()), separator="; ")
+
+
+def _failure(record: Record) -> tuple[str, int, str, str, str]:
+    cell = record.cell
+    where = f"{cell.label} · {spoken(cell.task)}"
+    return where, cell.seed, record.status, record.reason or "", record.traceback or ""
+
+
+def _more(count: int, what: str) -> Iterator[Block]:
+    if count > 0:
+        yield text(f"and {count} more {what}.")
 
 
 def claims_sheet(findings: Sequence[Finding]) -> Block:
@@ -203,15 +233,12 @@ def _speed(report: SpeedReport | None, error: str | None) -> Iterator[Block]:
 def provenance_sheet(found: Provenance) -> Block:
     """Data, environment and code behind all records."""
     when = f"{formatting.moment(found.started)} to {formatting.moment(found.finished)}"
-    sources = []
-    for source in found.sources:
-        sources.append((source.source, source.version, source.sha256 or "–", source.licence, source.suites))
     code = " ".join(found.code[:8])
     if len(found.code) > 8:
         code += f" and {len(found.code) - 8} more"
     blocks = [
         text(f"{when} · {formatting.duration(found.seconds)} inside cells · seeds {found.seeds}"),
-        table(("source", "version", "sha256", "licence", "suites"), sources, "Data and weights"),
+        table(("source", "version", "sha256", "licence", "suites"), found.sources, "Data and weights"),
         table(("environment", "value"), [*found.environment, ("code", code)], "Environment"),
     ]
     return sheet("provenance", "Provenance", blocks)

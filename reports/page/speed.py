@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..tables.terminal import plain_table
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -150,31 +152,20 @@ def speed_or_reason(path: Path | None) -> tuple[SpeedReport | None, str | None]:
 
 def to_terminal(report: SpeedReport) -> Table:
     """A row for each run of ours: the fastest peer, how many times as fast ours is, and whether that was wanted."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=SIMPLE, pad_edge=False, caption=LEGEND, caption_justify="left")
-    for title in ("speed cell", "ours", "fastest peer", "times as fast", "times its floor", "target"):
-        shown.add_column(title, justify="right" if title.startswith("times") else "left", overflow="fold")
+    rows = []
     before = None
     for line in report.lines:
-        if line.role != "ours":
-            continue
-        ratio = Text("–")
-        if line.ratio is not None:
-            ratio = Text(f"{line.ratio:.2f}{line.mark}", "green" if line.ratio >= 1 else "red")
-        group = "" if line.group == before else line.group
-        least = "–" if line.times_least is None else f"{line.times_least:.2f}"
-        shown.add_row(Text(group), Text(line.name), Text(line.peer or "–"), ratio, least, _met(line))
-        before = line.group
-    return shown
-
-
-def _met(line: SpeedLine) -> str:
-    if line.met is None:
-        return "–"
-    return "met" if line.met else "missed"
+        if line.role == "ours":
+            ratio = "–", ""
+            if line.ratio is not None:
+                ratio = f"{line.ratio:.2f}{line.mark}", "green" if line.ratio >= 1 else "red"
+            group = "" if line.group == before else line.group
+            least = "–" if line.times_least is None else f"{line.times_least:.2f}"
+            met = {None: "–", True: "met", False: "missed"}[line.met]
+            rows.append([group, line.name, line.peer or "–", ratio, least, met])
+            before = line.group
+    titles = ("speed cell", "ours", "fastest peer", "times as fast", "times its floor", "target")
+    return plain_table(titles, rows, right=titles[3:5], caption=LEGEND)
 
 
 def _fastest(benchmarks: Sequence[Mapping[str, Any]]) -> Fastest:
@@ -196,15 +187,8 @@ def _line(benchmark: Mapping[str, Any], fastest: Fastest, met: Mapping[str, bool
     group = benchmark["group"]
     role = str(extra.get("role", ""))
     median = float(stats["median"])
-    peer = None
-    ratio = None
-    floor = None
-    if role == "ours":
-        if (group, "peer") in fastest:
-            seconds, peer = fastest[group, "peer"]
-            ratio = seconds / median
-        if (group, "floor") in fastest:
-            floor = fastest[group, "floor"][0] / median
+    theirs, peer = fastest.get((group, "peer"), (None, None)) if role == "ours" else (None, None)
+    least_of_all, _ = fastest.get((group, "floor"), (None, None)) if role == "ours" else (None, None)
     return SpeedLine(
         group=group or "other",
         name=_name(benchmark),
@@ -213,8 +197,8 @@ def _line(benchmark: Mapping[str, Any], fastest: Fastest, met: Mapping[str, bool
         iqr=float(stats["iqr"]),
         rounds=int(stats["rounds"]),
         peer=peer,
-        ratio=ratio,
-        floor=floor,
+        ratio=None if theirs is None else theirs / median,
+        floor=None if least_of_all is None else least_of_all / median,
         met=met.get(str(benchmark.get("fullname"))),
         least=extra.get("floor_seconds"),
         scatters=bool(extra.get("scatters")),

@@ -40,7 +40,8 @@ def _track(section: Section, told: Headline, numbers: Mapping[Row, int]) -> dict
     family = brief.family
     best = best_line(section.matrix, brief)
     rows = [_row(section, brief, line, numbers) for line in brief.lines]
-    rows.sort(key=_by_effect)
+    # The largest gain first; a row without an effect last.
+    rows.sort(key=lambda row: (row["effect"] is None, -(row["effect"] or 0.0)))
     margin = section.info.margins.get(brief.first.unit)
     scale = formatting.scale(brief.first.unit)
     shown_margin = None if margin is None else scale * margin
@@ -82,11 +83,6 @@ def small_rows(rows: Sequence[JsonRow]) -> list[JsonRow]:
     return [{field: row[field] for field in fields} for row in known if row["i"] in keep]
 
 
-def _by_effect(row: JsonRow) -> tuple[bool, float]:
-    """The largest gain first; a row without an effect last."""
-    return row["effect"] is None, -(row["effect"] or 0.0)
-
-
 def _axis(brief: Brief, rows: Sequence[JsonRow]) -> str:
     names = list(dict.fromkeys(row["baseline"] for row in rows if row["baseline"]))
     baseline = names[0] if len(names) == 1 else "the baseline"
@@ -104,10 +100,8 @@ def _usual_score(rows: Sequence[JsonRow], tasks: int) -> str:
 
 def _usual_cost(rows: Sequence[JsonRow], costs: int) -> str:
     """The first cost in which rows differ."""
-    for number in range(costs):
-        if len({row[f"c{number}"] for row in rows if row[f"c{number}"]}) > 1:
-            return f"c{number}"
-    return "c0"
+    fields = (f"c{number}" for number in range(costs))
+    return next((field for field in fields if len({row[field] for row in rows if row[field]}) > 1), "c0")
 
 
 def _row(section: Section, brief: Brief, one: BriefLine, numbers: Mapping[Row, int]) -> JsonRow:

@@ -14,7 +14,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from ..records.index.slim import Whole, already_whole
-from ..records.record import Record, RecordError
+from ..records.record import RecordError
 from ..tables.matrix import Matrix
 from ..tables.suite_entries import SuiteTable
 from .panel import Content, Entry, Panel
@@ -87,17 +87,13 @@ def _entries(
     """The readable entries, row by row, each over all its tasks; what is wrong with the others goes to `problems`."""
     for number, line in enumerate(table.lines, start=1):
         for column in matrix.columns:
-            record = _lowest_seed(matrix.cells.get((line.row, column), ()), panel)
-            if record is None:
+            having = [record for record in matrix.cells.get((line.row, column), ()) if panel.has_entry(record)]
+            if not having:
                 continue
+            record = min(having, key=lambda record: record.cell.seed)
             try:
                 value = panel.read(whole(record))
             except RecordError as error:
                 problems[str(error)] = None
                 continue
             yield Entry(number, line.name, record.cell.task, value)
-
-
-def _lowest_seed(records: list[Record] | tuple[()], panel: Panel[Any]) -> Record | None:
-    having = [record for record in records if panel.has_entry(record)]
-    return min(having, key=lambda record: record.cell.seed, default=None)

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from ..figures import Figure, Words, plots
-from ..figures.plots import MAX_MARKS, Mark
+from ..figures.plots import MAX_MARKS
 from ..records.record import RecordError
 from ..tables import formatting
 from .panel import Content, Entry, Panel, more
@@ -68,25 +68,25 @@ class ChosenOptionsPanel(Panel[Protocol]):
 
     def show(self, entries: Sequence[Entry[Protocol]]) -> Content | None:
         """One figure for all tasks."""
-        rows: dict[tuple[int, str], list[Entry[Protocol]]] = {}
+        rows: dict[str, list[Entry[Protocol]]] = {}
         for entry in entries:
-            rows.setdefault((entry.number, entry.name), []).append(entry)
+            rows.setdefault(entry.title, []).append(entry)
         if not rows:
             return None
-        shown = list(rows.items())[:MAX_MARKS]
-        marks = [Mark(number, name, _without_head(found)) for (number, name), found in shown]
+        shown = list(rows.values())[:MAX_MARKS]
+        marks = [found[0].mark(_without_head(found)) for found in shown]
         title = "Parameters trained, without head"
         titles = ("row", "with head", "without head", "chosen", "inputs")
-        words = Words(titles, tuple(_row(f"{number}  {name}", found) for (number, name), found in shown))
+        words = Words(titles, tuple(map(_row, shown)))
         legend = LEGEND + more(len(rows) - len(shown), "rows are in the records")
         return Content("Protocol", (Figure(title, plots.bars(marks, title, "parameters"), words=words),), legend=legend)
 
 
-def _row(name: str, entries: Sequence[Entry[Protocol]]) -> tuple[str, ...]:
+def _row(entries: Sequence[Entry[Protocol]]) -> tuple[str, ...]:
     chosen = "; ".join(f"{entry.task}: {_options(entry.value.chosen)}" for entry in entries)
     inputs = "; ".join(dict.fromkeys(entry.value.inputs for entry in entries))
     with_head = formatting.count(fmean(entry.value.trained for entry in entries))
-    return (name, with_head, formatting.count(_without_head(entries)), chosen, inputs)
+    return (entries[0].title, with_head, formatting.count(_without_head(entries)), chosen, inputs)
 
 
 def _options(chosen: Mapping[str, Any]) -> str:

@@ -70,7 +70,10 @@ class CompressionPanel(TaskPanel[Compressed]):
 
     def figures(self, task: str, entries: Sequence[Entry[Compressed]]) -> Iterator[Figure]:
         """What was taken away and what is left, quality against bytes, similarities."""
-        marks = [entry.mark(100 * _share_left(entry.value)) for entry in entries]
+        marks = []
+        for entry in entries:
+            before = entry.value.links[0].bytes[0]
+            marks.append(entry.mark(100 * (_bytes_left(entry.value) / before if before else 1.0)))
         title = f"{task}: stored bytes that are left"
         words = Words(TITLES, tuple(map(_row, entries)))
         yield Figure(title, plots.bars(marks, title, "% of the model before"), words=words)
@@ -83,17 +86,12 @@ def _row(entry: Entry[Compressed]) -> tuple[str, ...]:
     quality = "–"
     if found.metric is not None:
         quality = f"{found.name} {formatting.number(found.metric.value, found.metric.unit)}"
-    costs = found.costs
-    flops = active = None
-    if costs is not None:
-        flops = costs.flops
-        active = costs.params_active
     return (
         entry.title,
         "; ".join(_taken(link, len(found.links)) for link in found.links),
         formatting.size(_bytes_left(found)),
-        formatting.count(active),
-        formatting.count(flops),
+        formatting.count(found.costs and found.costs.params_active),
+        formatting.count(found.costs and found.costs.flops),
         _decided(found),
         quality,
     )
@@ -112,48 +110,36 @@ def _bytes_left(found: Compressed) -> float:
     return found.links[-1].bytes[1]
 
 
-def _share_left(found: Compressed) -> float:
-    first = found.links[0].bytes[0]
-    return _bytes_left(found) / first if first else 1.0
-
-
 def _taken(link: Link, links: int) -> str:
     """As "2. 8 of 32 experts (3 unseen)"."""
-    parts = [*_experts(link), *_widths(link), *_depth(link), *_rounded(link), *_zeros(link)]
-    text = ", ".join(parts) or "nothing"
+    parts = (_experts(link), _widths(link), _depth(link), _rounded(link), _zeros(link))
+    text = ", ".join(filter(None, parts)) or "nothing"
     return f"{link.number}. {text}" if links > 1 else text
 
 
-def _experts(link: Link) -> list[str]:
+def _experts(link: Link) -> str:
     before = sum(link.values("experts_before"))
     gone = before - sum(link.values("experts"))
     if not gone:
-        return []
-    unseen = len(link.values("unseen_experts"))
-    text = f"{gone:.0f} of {before:.0f} experts ({_spread(link.values('experts'))} left by layer"
-    if unseen:
-        text += f", {unseen} unseen"
-    return [f"{text})"]
+        return ""
+    left = f"{gone:.0f} of {before:.0f} experts ({_spread(link.values('experts'))} left by layer"
+    return f"{left}{_count(link, 'unseen_experts', 'unseen')})"
 
 
-def _widths(link: Link) -> list[str]:
+def _widths(link: Link) -> str:
     widths = [width for width in link.values("width") if width]
-    if not widths:
-        return []
-    return [f"experts {_spread(widths)} wide"]
+    return f"experts {_spread(widths)} wide" if widths else ""
 
 
-def _depth(link: Link) -> list[str]:
-    gone = [f"{block:.0f}" for block, dropped in link.points("dropped") if dropped]
-    if not gone:
-        return []
-    return [f"layers or blocks {' '.join(gone)}"]
+def _depth(link: Link) -> str:
+    gone = " ".join(f"{block:.0f}" for block, dropped in link.points("dropped") if dropped)
+    return f"layers or blocks {gone}" if gone else ""
 
 
-def _rounded(link: Link) -> list[str]:
+def _rounded(link: Link) -> str:
     bits = link.values("bits")
     if not bits:
-        return []
+        return ""
     text = f"{_spread(bits)} bits"
     groups = sorted(set(link.values("group_size")))
     if groups:
@@ -161,21 +147,21 @@ def _rounded(link: Link) -> list[str]:
     errors = link.values("error")
     if errors:
         text += f", error {100 * fmean(errors):.2f} %"
-    few = len(link.values("to_nearest"))
-    if few:
-        text += f", {few} to nearest for want of tokens"
-    return [text]
+    return text + _count(link, "to_nearest", "to nearest for want of tokens")
 
 
-def _zeros(link: Link) -> list[str]:
+def _zeros(link: Link) -> str:
     zeros = link.zeros()
     if not zeros:
-        return []
+        return ""
     text = f"{100 * fmean(zeros):.1f} % zeros in {len(zeros)} matrices"
-    few = len(link.values("by_magnitude"))
-    if few:
-        text += f", {few} by magnitude for want of tokens"
-    return [text]
+    return text + _count(link, "by_magnitude", "by magnitude for want of tokens")
+
+
+def _count(link: Link, name: str, what: str) -> str:
+    """The end of a part: how many experts of a list there are, if any."""
+    count = len(link.values(name))
+    return f", {count} {what}" if count else ""
 
 
 def _spread(values: Sequence[float]) -> str:

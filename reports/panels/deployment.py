@@ -102,15 +102,8 @@ def _not_faster(entries: Sequence[Entry[Deployed]]) -> str:
 
 def _row(entry: Entry[Deployed]) -> tuple[str, ...]:
     found = entry.value
-    return (
-        entry.title,
-        formatting.size(found.stored_bytes),
-        formatting.size(found.disk_bytes),
-        formatting.size(found.resident_bytes),
-        formatting.size(found.peak_bytes),
-        _by_length(found.prefill),
-        _by_length(found.decode),
-    )
+    sizes = (found.stored_bytes, found.disk_bytes, found.resident_bytes, found.peak_bytes)
+    return (entry.title, *map(formatting.size, sizes), _by_length(found.prefill), _by_length(found.decode))
 
 
 def _by_length(rates: Mapping[int, float]) -> str:

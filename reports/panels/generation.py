@@ -37,10 +37,9 @@ class Generation:
     def text(self, name: str) -> str:
         """A metric as it is printed, a dash where there is none."""
         metric = self.metrics.get(name)
-        if metric is None:
-            return "–"
-        text = formatting.number(metric.value, metric.unit)
-        return f"{text} %" if metric.unit == "share" else text
+        if metric is None or metric.unit == "share":
+            return formatting.per_cent(metric and metric.value)
+        return formatting.number(metric.value, metric.unit)
 
 
 class GenerationPanel(Panel[Generation]):
@@ -80,17 +79,9 @@ def _figure(task: str, molecules: int, entries: Sequence[Entry[Generation]]) -> 
 def _row(entry: Entry[Generation]) -> tuple[str, ...]:
     value = entry.value
     seconds = value.metrics.get("core seconds")
-    return (
-        entry.title,
-        f"{value.molecules:,}",
-        value.text(FCD),
-        value.text(DRAWS),
-        value.text("valid"),
-        value.text("repaired"),
-        value.text("Novelty"),
-        value.text("copies"),
-        "–" if seconds is None else f"{seconds.value:,.0f}",
-    )
+    names = (FCD, DRAWS, "valid", "repaired", "Novelty", "copies")
+    took = "–" if seconds is None else f"{seconds.value:,.0f}"
+    return (entry.title, f"{value.molecules:,}", *map(value.text, names), took)
 
 
 PANEL = GenerationPanel()

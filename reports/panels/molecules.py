@@ -7,7 +7,8 @@ A grid is a set (what a model generated), a path is a row in order (latent inter
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
+from itertools import chain
 from typing import Any, get_args
 
 from ..figures import Gallery, GalleryKind, Picture
@@ -47,10 +48,7 @@ class MoleculeSet:
             raise RecordError(f"molecules {self.title!r}: kind {self.kind!r} is none of {', '.join(kinds)}")
         if not self.items:
             raise RecordError(f"molecules {self.title!r}: there are none")
-        texts = [self.title]
-        for item in self.items:
-            texts += [item.smiles, item.caption]
-        for text in texts:
+        for text in chain([self.title], *map(astuple, self.items)):
             if not isinstance(text, str):
                 raise RecordError(f"molecules {self.title!r}: {text!r} is no text")
 
@@ -59,8 +57,7 @@ def to_details(sets: Sequence[MoleculeSet]) -> dict[str, Any]:
     """As an entry of `Record.details`; nothing for no sets."""
     found = []
     for one in sets:
-        items = [{"smiles": item.smiles, "caption": item.caption} for item in one.items]
-        found.append({"title": one.title, "kind": one.kind, "items": items})
+        found.append({"title": one.title, "kind": one.kind, "items": [asdict(item) for item in one.items]})
     return {PANEL.key: found} if found else {}
 
 
@@ -71,11 +68,11 @@ class MoleculesPanel(Panel[tuple[MoleculeSet, ...]]):
 
     def parse(self, value: Any) -> tuple[MoleculeSet, ...]:
         """The sets of one record."""
-        sets = []
+        found = []
         for entry in value:
             items = tuple(Drawn(item["smiles"], item["caption"]) for item in entry["items"])
-            sets.append(MoleculeSet(entry["title"], entry["kind"], items))
-        return tuple(sets)
+            found.append(MoleculeSet(entry["title"], entry["kind"], items))
+        return tuple(found)
 
     def show(self, entries: Sequence[Entry[tuple[MoleculeSet, ...]]]) -> Content | None:
         """A gallery per set."""
@@ -83,11 +80,8 @@ class MoleculesPanel(Panel[tuple[MoleculeSet, ...]]):
         if not found:
             return None
         galleries = tuple(_gallery(entry, one) for entry, one in found[:MAX_SETS])
-        return Content(
-            "Molecules",
-            galleries=galleries,
-            legend=LEGEND + more(len(found) - len(galleries), "sets are in the records"),
-        )
+        said = more(len(found) - len(galleries), "sets are in the records")
+        return Content("Molecules", galleries=galleries, legend=LEGEND + said)
 
 
 def _gallery(entry: Entry[Any], molecules: MoleculeSet) -> Gallery:

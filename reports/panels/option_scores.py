@@ -117,7 +117,7 @@ def _row(entry: Entry[OptionScores], first: Entry[OptionScores]) -> tuple[str, .
     value = entry.value
     compared = ("–", "–")
     if entry is not first and value.same_questions(first.value):
-        same = f"{formatting.number(value.agreement(first.value), 'share')} %"
+        same = formatting.per_cent(value.agreement(first.value))
         compared = (_mean(value.divergence_from(first.value)), same)
     return (entry.title, str(len(value.gold)), _mean(value.gold_nll()), _mean(value.margins()), *compared)
 

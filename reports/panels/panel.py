@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
 
 from ..figures import Figure, Gallery
 from ..figures.plots import MAX_MARKS, Entry, Value
+from ..records.links import by_link
 from ..records.record import Record, RecordError
 
 
@@ -27,24 +28,6 @@ class Content:
 def more(count: int, what: str) -> str:
     """The end of a legend, " 3 more tasks are in the records."; empty where nothing is left out."""
     return f" {count} more {what}." if count > 0 else ""
-
-
-def by_link(details: Mapping[str, Any], name: str) -> dict[int, Any]:
-    """What the links of a chain noted under a name, by their numbers in order.
-
-    Args:
-        details: `Record.details`.
-        name: of the entry.
-
-    Returns:
-        The entries; of a row that is no chain one, with number 1.
-    """
-    found = {}
-    for key, value in details.items():
-        link, _, rest = key.rpartition(". ")
-        if rest == name and (link.isdecimal() or key == name):
-            found[int(link or 1)] = value
-    return dict(sorted(found.items()))
 
 
 class Panel(ABC, Generic[Value]):
@@ -101,10 +84,7 @@ class Panel(ABC, Generic[Value]):
         """
 
     def read(self, record: Record) -> Value:
-        """What a record holds for this panel, checked.
-
-        Args:
-            record: a whole record.
+        """What a whole record holds for this panel, checked.
 
         Raises:
             RecordError: the entry has another form; the message names the record.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from ..figures import Figure, plots
@@ -42,7 +42,7 @@ def to_details(controls: Mapping[str, Control]) -> dict[str, Any]:
     entry = {}
     for name, control in controls.items():
         _check(name, control)
-        entry[name] = {"unit": control.unit, "points": [_numbers(aim) for aim in control.points]}
+        entry[name] = {"unit": control.unit, "points": [list(astuple(aim)) for aim in control.points]}
     return {PANEL.key: entry}
 
 
@@ -53,9 +53,11 @@ class PropertyControlPanel(Panel[dict[str, Control]]):
 
     def parse(self, value: Any) -> dict[str, Control]:
         """Property to control."""
-        controls = {name: Control(entry["unit"], _aims(entry["points"])) for name, entry in value.items()}
-        for name, control in controls.items():
-            _check(name, control)
+        controls = {}
+        for name, entry in value.items():
+            aims = [Aim(*map(float, point)) for point in entry["points"]]
+            controls[name] = Control(entry["unit"], tuple(sorted(aims, key=lambda aim: aim.target)))
+            _check(name, controls[name])
         return controls
 
     def show(self, entries: Sequence[Entry[dict[str, Control]]]) -> Content | None:
@@ -79,22 +81,12 @@ def _figure(task: str, name: str, unit: str, lines: Sequence[tuple[str, tuple[Ai
     return Figure(title, plots.targets(lines, f"{title}, achieved against target", unit))
 
 
-def _aims(points: Sequence[Sequence[float]]) -> tuple[Aim, ...]:
-    """Points in the order of their targets."""
-    aims = [Aim(*map(float, point)) for point in points]
-    return tuple(sorted(aims, key=lambda aim: aim.target))
-
-
-def _numbers(aim: Aim) -> list[float]:
-    return [aim.target, aim.achieved, aim.low, aim.high]
-
-
 def _check(name: str, control: Control) -> None:
     where = f"property control of {name!r}"
     if not isinstance(control.unit, str) or not control.points:
         raise RecordError(f"{where}: needs a unit (a text, may be empty) and at least one point")
     for aim in control.points:
-        if not all(map(math.isfinite, _numbers(aim))):
+        if not all(map(math.isfinite, astuple(aim))):
             raise RecordError(f"{where}: {aim} holds a number that is not finite")
         if aim.low > aim.high:
             raise RecordError(f"{where}: the lower quartile {aim.low} is above the upper one, {aim.high}")

@@ -145,7 +145,7 @@ def _figure(name: str, load: RouterLoad) -> Figure:
     rows = []
     for domain in load.domains:
         layer, expert, fraction = load.strongest(domain)
-        where = f"layer {layer}: expert {expert} gets {formatting.number(fraction, 'share')} %"
+        where = f"layer {layer}: expert {expert} gets {formatting.per_cent(fraction)}"
         rows.append((domain, formatting.number(load.specialisation(domain)), where))
     caption = f"Specialisation {formatting.number(load.specialisation())} bits."
     spec = plots.heat_maps(load.domains, load.layers, f"Router load of {name} by domain, layer and expert. {caption}")

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from ..tables.published import Published, PublishedTable, pivot, published
+from ..tables.published import Published, SideBySide, pivot, published
 
 INDEX = Path(__file__).with_name("index.yaml")
 
@@ -109,7 +109,7 @@ def figures_of(table: PaperTable) -> tuple[Published, ...]:
     return tuple(figure for figure in published() if figure.source in table.figures)
 
 
-def printed(table: PaperTable) -> list[PublishedTable]:
+def printed(table: PaperTable) -> list[SideBySide]:
     """The figures of a table as texts, one block for each source."""
     figures = figures_of(table)
     blocks = []

@@ -2,68 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from ..statistics import Estimate, estimate
-from ..tables import formatting
+from ..statistics import estimate
 from ..tables.matrix import Matrix, Row, scores_of
-from ..tables.published import MISSING, PublishedTable, same_name
+from ..tables.published import Line, Shown, SideBySide, same_name
 
-PAPER = "paper"
 Naming = Callable[[Row], str]
 """What a row of ours is called."""
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A score of ours with its interval, as it is printed and as numbers in the printed unit."""
-
-    estimate: Estimate
-    unit: str
-
-    @property
-    def text(self) -> str:
-        """Mean ± half width."""
-        return formatting.estimate(self.estimate, self.unit)
-
-    def numbers(self) -> dict[str, float | str | None]:
-        """For programs."""
-        scale = formatting.scale(self.unit)
-        low, high = self.estimate.low, self.estimate.high
-        return {
-            "value": scale * self.estimate.mean,
-            "low": None if low is None else scale * low,
-            "high": None if high is None else scale * high,
-            "unit": formatting.shown_unit(self.unit),
-        }
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row: whose it is, what it is called, and a published text or a score of ours for each column."""
-
-    who: str
-    name: str
-    values: tuple[str | Shown | None, ...]
-
-    @property
-    def texts(self) -> list[str]:
-        """What is printed."""
-        return [value.text if isinstance(value, Shown) else value or MISSING for value in self.values]
-
-
-@dataclass(frozen=True)
-class SideBySide:
-    """One block of a table. `columns` are pairs of task and metric."""
-
-    source: str
-    columns: tuple[tuple[str, str], ...]
-    lines: tuple[Line, ...]
-
-
 def beside(
-    block: PublishedTable, matrix: Matrix, tasks: Mapping[str, Sequence[str]], name_of: Naming, who_of: Naming
+    block: SideBySide, matrix: Matrix, tasks: Mapping[str, Sequence[str]], name_of: Naming, who_of: Naming
 ) -> SideBySide:
     """Published rows with ours under them; ours that have no counterpart stand at the end.
 
@@ -77,26 +29,20 @@ def beside(
     Returns:
         The block, with the published columns that have a counterpart here.
     """
-    columns = [column for column in zip(block.tasks, block.metrics, strict=True) if tasks.get(column[0])]
-    places = [place for place, task in enumerate(block.tasks) if tasks.get(task)]
-    several = {task for task, _ in columns if block.tasks.count(task) > 1}
+    places = [place for place, (task, _) in enumerate(block.columns) if tasks.get(task)]
+    columns = tuple(block.columns[place] for place in places)
+    counts = Counter(task for task, _ in block.columns)
     ours: dict[str, list[Line]] = {}
     for row in matrix.rows:
-        values = tuple(_score(matrix, row, tasks[task], metric if task in several else "") for task, metric in columns)
-        ours.setdefault(name_of(row), []).append(Line(who_of(row), name_of(row), values))
+        scores = (_score(matrix, row, tasks[task], metric if counts[task] > 1 else "") for task, metric in columns)
+        ours.setdefault(name_of(row), []).append(Line(who_of(row), name_of(row), tuple(scores)))
     lines = []
-    for method, texts in zip(block.methods, block.values, strict=True):
-        lines.append(Line(PAPER, method, tuple(texts[place] for place in places)))
-        lines += ours.pop(method, [])
+    for line in block.lines:
+        lines.append(replace(line, values=tuple(line.values[place] for place in places)))
+        lines += ours.pop(line.name, [])
     for left in ours.values():
         lines += left
-    return SideBySide(block.source, tuple(columns), tuple(lines))
-
-
-def theirs(block: PublishedTable) -> SideBySide:
-    """The published rows alone."""
-    lines = tuple(Line(PAPER, name, row) for name, row in zip(block.methods, block.values, strict=True))
-    return SideBySide(block.source, tuple(zip(block.tasks, block.metrics, strict=True)), lines)
+    return replace(block, columns=columns, lines=tuple(lines))
 
 
 def alone(matrix: Matrix, name_of: Naming, who_of: Naming) -> SideBySide:

@@ -6,8 +6,9 @@ after. In a record of a chain the link stands before the name: "2. compression b
 
 from __future__ import annotations
 
-import re
 from typing import Any
+
+from .links import split
 
 # The names of these entries and what stands in them: `compression/notes.py`, `routers/health.py`, which stand on this.
 Curves = dict[str, list[tuple[float, float]]]
@@ -25,18 +26,12 @@ def take_notes(curves: Curves) -> dict[str, Any]:
         Entries of `Record.details`. Layers that were dropped without a note of the bytes stay curves.
     """
     found: dict[str, Any] = {}
-    for link in sorted({_link(name) for name in curves}):
+    for link in sorted({name.removesuffix(split(name)[1]) for name in curves}):  # "2. ", or nothing
         if f"{link}{_COMPRESSION}bytes" in curves:
             found[link + "compression"] = _compression(curves, link)
         if any(name.startswith(f"{link}router ") and name.endswith(_END) for name in curves):
             found[link + "router_health_on_calibration"] = _router_health(curves, link)
     return found
-
-
-def _link(name: str) -> str:
-    """What the name begins with: "2. ", or nothing."""
-    match = re.match(r"\d+\. ", name)
-    return "" if match is None else match[0]
 
 
 def _compression(curves: Curves, link: str) -> dict[str, Any]:

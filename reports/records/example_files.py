@@ -36,9 +36,6 @@ def pack(id: str, examples: Columns) -> bytes:
         id: the record's id, for an error.
         examples: outcomes by example, by name.
 
-    Returns:
-        The bytes.
-
     Raises:
         RecordError: what JSON cannot say, or too much of it.
     """

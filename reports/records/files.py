@@ -19,9 +19,6 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
 def read_file(path: Path) -> bytes:
     """What is in a regular file: opening a pipe would wait for a writer for ever.
 
-    Args:
-        path: the file.
-
     Raises:
         RecordError: the path leads to anything but a file.
         OSError: it cannot be read.
@@ -32,6 +29,11 @@ def read_file(path: Path) -> bytes:
     if not stat.S_ISREG(mode):
         raise RecordError(f"{path.name} is a pipe, a socket or a device in the place of a file: remove it")
     return path.read_bytes()
+
+
+def temporary_beside(path: Path) -> Path:
+    """A hidden name in the same folder that nobody has."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -47,7 +49,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
+    temporary = temporary_beside(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -72,8 +74,7 @@ def write_all(folder: Path, files: Mapping[str, str]) -> None:
         OSError: the folder cannot be written.
     """
     made = [place for place in (folder, *folder.parents) if not place.exists()]
-    mark = f".{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}"
-    temporary = {name: folder / f".{name}{mark}" for name in files}
+    temporary = {name: temporary_beside(folder / name) for name in files}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
@@ -90,11 +91,7 @@ def write_all(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `NotADirectoryError` where no folder can be, since a file lies in its place or above it.
-
-    Args:
-        folder: a path, which may be there or not.
-    """
+    """Raise `NotADirectoryError` where no folder can be, since a file lies in its place or above it."""
     place = folder.absolute()
     while not place.exists():
         place = place.parent
@@ -103,14 +100,7 @@ def check_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in a folder to the disk, so that a power cut loses none.
-
-    Args:
-        folder: the folder.
-
-    Raises:
-        OSError: the folder cannot be read.
-    """
+    """Put the names in a folder to the disk, so that a power cut loses none. Raises `OSError` if it cannot be read."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

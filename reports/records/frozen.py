@@ -12,7 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from .files import read_file
 from .frozen_examples import COLUMNS, to_columns
@@ -29,7 +29,6 @@ MOST_BYTES = 8 << 30
 """A file says that it unpacks to less."""
 Stamp = tuple[int, int, int]
 """Size, time and inode of a file: another one has another stamp."""
-Rows = TypeVar("Rows")
 
 
 def stamp_of(found: os.stat_result) -> Stamp:
@@ -46,27 +45,26 @@ class Frozen:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / RECORDS_FILE
-        self._texts = _File(self.path, ("id", TEXT), _texts)
-        self._outcomes = _File(folder / EXAMPLES_FILE, ("id", *COLUMNS), _outcomes)
+        self._read: dict[str, tuple[Stamp, dict[str, Any]]] = {}
 
     def stamp(self) -> Stamp | None:
         """The stamp of the file of records, None if there is none. Raises `OSError`."""
-        return self._texts.stamp()
+        return self._stamp(RECORDS_FILE)
 
     def ids(self) -> list[str]:
         """The ids of all frozen records. Raises `RecordError` for a broken file and `OSError`."""
-        return list(self._texts.rows())
+        return list(self._rows(RECORDS_FILE))
 
     def text(self, id: str) -> str:
         """The exact text of a record. Raises `KeyError` if it is not there, `RecordError` and `OSError`."""
-        text = self._texts.rows()[id].as_py()
+        text = self._rows(RECORDS_FILE)[id].as_py()
         if not isinstance(text, str):
             raise RecordError(f"{RECORDS_FILE}: record {id} has no text")
         return text
 
     def examples(self, id: str) -> dict[str, list[Any]] | None:
         """The outcomes of a record, None if there are none. Raises `RecordError` for a broken file and `OSError`."""
-        found = self._outcomes.rows().get(id)
+        found = self._rows(EXAMPLES_FILE).get(id)
         if found is None:
             return None
         try:
@@ -74,30 +72,21 @@ class Frozen:
         except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise RecordError(f"{EXAMPLES_FILE}: examples of {id} cannot be read: {error!r}") from error
 
-
-class _File(Generic[Rows]):
-    """The rows of a Parquet file by the id of their record, read when they are asked for, and again if it changed."""
-
-    def __init__(self, path: Path, columns: tuple[str, ...], rows: Callable[[pyarrow.Table], dict[str, Rows]]) -> None:
-        self._path = path
-        self._columns = columns
-        self._make = rows
-        self._read: tuple[Stamp, dict[str, Rows]] | None = None
-
-    def stamp(self) -> Stamp | None:
+    def _stamp(self, name: str) -> Stamp | None:
         try:
-            return stamp_of(self._path.stat())
+            return stamp_of(self.path.with_name(name).stat())
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def rows(self) -> dict[str, Rows]:
-        """None of them without a file."""
-        stamp = self.stamp()
+    def _rows(self, name: str) -> dict[str, Any]:
+        """The rows of a file by the id of their record, read again if it changed; none without it."""
+        stamp = self._stamp(name)
         if stamp is None:
             return {}
-        if self._read is None or self._read[0] != stamp:
-            self._read = stamp, self._make(read_table(self._path, self._columns))
-        return self._read[1]
+        if name not in self._read or self._read[name][0] != stamp:
+            columns, make = _FILES[name]
+            self._read[name] = stamp, make(read_table(self.path.with_name(name), columns))
+        return self._read[name][1]
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pyarrow.Table:
@@ -130,3 +119,10 @@ def _outcomes(table: pyarrow.Table) -> dict[str, list[tuple[Any, ...]]]:
     for id, *row in zip(table["id"].to_pylist(), *columns, strict=True):
         found[id].append(tuple(row))
     return dict(found)
+
+
+_FILES: dict[str, tuple[tuple[str, ...], Callable[[pyarrow.Table], dict[str, Any]]]] = {
+    RECORDS_FILE: (("id", TEXT), _texts),
+    EXAMPLES_FILE: (("id", *COLUMNS), _outcomes),
+}
+"""The columns that are read of a file, and what makes rows by record of them."""

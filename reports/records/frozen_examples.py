@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .visible import is_text
+
 if TYPE_CHECKING:
     import pyarrow
 
@@ -32,7 +34,7 @@ def to_row(name: str, values: Sequence[Any]) -> Row:
         return name, "int", values, None, None
     if kinds == {float} and is_same(restore_floats(pyarrow.array(values, pyarrow.float32())), values):
         return name, "float", values, None, None
-    if kinds == {str} and all(map(_is_text, values)):
+    if kinds == {str} and all(map(is_text, values)):
         return name, "text", None, values, None
     return name, "json", None, None, json.dumps(values, separators=(",", ":"))
 
@@ -65,15 +67,6 @@ def restore_floats(numbers: pyarrow.FloatArray) -> list[float]:
     import pyarrow
 
     return numbers.cast(pyarrow.string()).cast(pyarrow.float64()).to_numpy(zero_copy_only=False).tolist()
-
-
-def _is_text(value: str) -> bool:
-    """Whether it is Unicode: JSON can say halves of a character."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _restore_whole(numbers: pyarrow.FloatArray) -> list[int]:

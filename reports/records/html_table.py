@@ -2,27 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import NamedTuple
 
 from .visible import visible
 
 MOST_ROWS = 60
 """A notebook is no place for thousands of rows."""
+Cell = str | tuple[str, bool]
+"""A text of a table, or one and whether it is bold."""
 
 
-class Cell(NamedTuple):
-    """A text of a table, and whether it is bold."""
-
-    text: str
-    bold: bool = False
-
-
-def html_table(titles: Sequence[str], rows: Sequence[Iterable[str | Cell]], caption: str = "") -> str:
+def html_table(titles: Sequence[str], rows: Sequence[Iterable[Cell]], caption: str = "") -> str:
     """A plain table; texts are escaped, the first column is the head of its row.
 
     Args:
         titles: of the columns.
-        rows: their texts; those beyond `MOST_ROWS` are counted.
+        rows: their cells; those beyond `MOST_ROWS` are counted.
         caption: what stands above it; empty for nothing.
 
     Returns:
@@ -39,10 +33,10 @@ def html_table(titles: Sequence[str], rows: Sequence[Iterable[str | Cell]], capt
     return "".join(parts)
 
 
-def _row(row: Iterable[str | Cell]) -> str:
-    head, *cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
-    texts = [f"<td>{f'<b>{_text(cell.text)}</b>' if cell.bold else _text(cell.text)}</td>" for cell in cells]
-    return f"<th>{_text(head.text)}</th>{''.join(texts)}"
+def _row(row: Iterable[Cell]) -> str:
+    head, *cells = [(cell, False) if isinstance(cell, str) else cell for cell in row]
+    texts = [f"<td>{f'<b>{_text(text)}</b>' if bold else _text(text)}</td>" for text, bold in cells]
+    return f"<th>{_text(head[0])}</th>{''.join(texts)}"
 
 
 def _text(text: str) -> str:

@@ -27,8 +27,11 @@ _COUNTED = (
     "bytes_trained",
     "peak_rss",
 )
-# Read by pydantic. A plain dict, so that making a record needs no import of pydantic.
-_STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
+
+
+class _Strict:
+    # Read by pydantic. A plain dict, so that making a record needs no import of pydantic.
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
 
 def _too_new(version: int) -> str:
@@ -36,22 +39,20 @@ def _too_new(version: int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Link:
+class Link(_Strict):
     """One method of a chain, with its configuration."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     method: str
     config: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellInfo:
+class CellInfo(_Strict):
     """What was run. `label` names the row of the tables: one label per chain of methods and configurations.
 
     `method` and `config` are the first link of the chain, for most rows the only one.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     suite: str
     suite_version: str
     task: str
@@ -82,7 +83,7 @@ class CellInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
+class Metric(_Strict):
     """One score. `stderr` is the standard error over the `n` test examples, `chance` the score of a blind guess.
 
     `unit` is what the tables print: "share" (0..1, shown as per cent), "%" (0..100), "bits/byte" and so on. Scores with
@@ -92,7 +93,6 @@ class Metric:
         RecordError: a number is not finite, or `stderr` is negative.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     value: float
     stderr: float | None = None
     n: int | None = None
@@ -108,7 +108,7 @@ class Metric:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Costs:
+class Costs(_Strict):
     """What it costs. Parameters are counts, `bytes` is the size on disk, `peak_rss` is in bytes.
 
     `bytes_trained` is the part of the size that training changed: what one more task adds to a shared backbone.
@@ -117,7 +117,6 @@ class Costs:
     None means not measured.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     params_total: int | None = None
     params_trainable: int | None = None
     params_active: int | None = None
@@ -135,14 +134,13 @@ class Costs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherCosts:
+class TeacherCosts(_Strict):
     """The part of `TrainingCosts` that is a teacher's, which inference does not need. None means not measured.
 
     `params_total` counts all parameters of the teacher, `params` those of them that trained; `flops` and `seconds` are
     of its forward and backward passes, the steps of its optimizer and what is computed once of its frozen stages.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     params_total: int | None = None
     params: int | None = None
     flops: float | None = None
@@ -154,7 +152,7 @@ class TeacherCosts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingCosts:
+class TrainingCosts(_Strict):
     """What the training of a cell took, over all links of its chain. None means not measured.
 
     `params` counts the parameters that some stage trained, each once, a teacher's too; `flops` are those of all
@@ -163,7 +161,6 @@ class TrainingCosts:
     is the part of a teacher; None without one, and in earlier records.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     params: int | None = None
     flops: float | None = None
     seconds: float | None = None
@@ -179,14 +176,13 @@ class TrainingCosts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileInfo:
+class FileInfo(_Strict):
     """A file that the cell read: path below its source, bytes, digest of what was read.
 
     Where a folder holds many, one entry stands for them: `path` ends in "/", `count` says how many, `size` is their sum
     and `sha256` the digest of the list that `sha256sum` prints inside that folder.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     path: str
     size: int
     sha256: str
@@ -194,14 +190,13 @@ class FileInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataInfo:
+class DataInfo(_Strict):
     """A data or weight source of the cell, with `files` that it read: none of a declared source that it did not need.
 
     `sha256` is the one that the source is pinned by. Folders derived from a source ("derived/..."), a user's weights
     and compiled kernels ("native/...") are sources of their own. Earlier records have no `files`.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     source: str
     version: str
     sha256: str | None
@@ -210,7 +205,7 @@ class DataInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class Record(_Strict):
     """The result of one cell.
 
     `id` is the hash of cell and code and the name of the file; `key` is the hash of the cell alone, so that two records
@@ -226,7 +221,6 @@ class Record:
         RecordError: a status without its reason, scores without a main metric, a number that is not finite.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     schema_version: int = SCHEMA_VERSION
     id: str
     key: str
@@ -296,9 +290,6 @@ class Record:
 def to_json(record: Record) -> str:
     """The record as JSON text: keys sorted, so that equal records are equal bytes.
 
-    Args:
-        record: any record.
-
     Raises:
         RecordError: a field holds something that JSON cannot say (NaN, an object, a key that is no string, half of a
             character), or a value of another type than the field, which `from_json` would refuse.
@@ -331,9 +322,6 @@ def prepare() -> None:
 
 def from_json(text: str | bytes) -> Record:
     """Read what `to_json` wrote, strictly: unknown keys and wrong types are errors.
-
-    Args:
-        text: the JSON of one record.
 
     Raises:
         RecordError: one line that says what is wrong, the newer schema included.

@@ -140,11 +140,8 @@ class Store:
     def read(self, id: str) -> Record:
         """One record.
 
-        Args:
-            id: its id, which is the name of its file.
-
         Raises:
-            KeyError: no such record.
+            KeyError: no record has this id, which is the name of its file.
             RecordError: the file is not a whole, valid record of that id.
         """
         try:
@@ -154,9 +151,6 @@ class Store:
 
     def text(self, id: str) -> bytes:
         """What stands in the file of a record, or stood before it was frozen.
-
-        Args:
-            id: the record's id.
 
         Raises:
             KeyError: no such record.
@@ -168,14 +162,7 @@ class Store:
             return self.frozen.text(id).encode()
 
     def read_examples(self, id: str) -> dict[str, list[Any]] | None:
-        """The per-example outcomes of one record, or None if it has none.
-
-        Args:
-            id: the record's id.
-
-        Raises:
-            RecordError: a broken file.
-        """
+        """The per-example outcomes of one record, or None if it has none. Raises `RecordError` for a broken file."""
         try:
             content = read_file(self.examples / f"{id}.json.gz")
         except FileNotFoundError:
@@ -191,7 +178,8 @@ class Store:
         Raises:
             RecordError: broken frozen ones.
         """
-        return sorted({path.stem for path in self._files() if path.suffix == ".json"}.union(self.frozen.ids()))
+        own = {path.stem for path in self.records.glob("[!.]*.json")}  # hidden files are nobody's record
+        return sorted(own.union(self.frozen.ids()))
 
     def read_all(self) -> tuple[list[Record], list[Problem]]:
         """Every record that can be read, by id, and every file that cannot, with the reason.
@@ -227,16 +215,19 @@ class Store:
             RecordError: it is not a whole, valid record of that name.
             OSError: the file cannot be read, or is gone.
         """
+        id = name.removesuffix(".json")
         if name != BROKEN:
             with contextlib.suppress(FileNotFoundError):
-                return read_record(self.records / name)
-        id = name.removesuffix(".json")
+                text = read_file(self.records / name)
+                if id == name:
+                    raise RecordError("not a record: the name does not end in .json")
+                return _checked(text, id)
         try:
-            text = self.frozen.text(id)
+            frozen = self.frozen.text(id)
         except KeyError:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path(name))) from None
         try:
-            return check_record(text.encode(), id)
+            return _checked(frozen.encode(), id)
         except RecordError as error:
             raise RecordError(f"in {RECORDS_FILE}: {error}") from error
 
@@ -254,43 +245,9 @@ class Store:
         except (RecordError, OSError):
             return {BROKEN: stamp}
 
-    def _files(self) -> list[Path]:
-        """Files of `records/`, sorted; hidden ones (temporary files among them) are nobody's record."""
-        if not self.records.is_dir():
-            return []
-        with os.scandir(self.records) as entries:
-            return [self.records / name for name in sorted(e.name for e in entries if not e.name.startswith("."))]
 
-
-def read_record(path: Path) -> Record:
-    """The record in a file.
-
-    Args:
-        path: a file named by the record's id.
-
-    Raises:
-        RecordError: the file is not a whole, valid record of the id that its name says.
-        OSError: the file cannot be read.
-    """
-    text = read_file(path)
-    if path.suffix != ".json":
-        raise RecordError("not a record: the name does not end in .json")
-    return check_record(text, path.stem)
-
-
-def check_record(text: bytes, id: str) -> Record:
-    """The record of this id in a text.
-
-    Args:
-        text: JSON.
-        id: the id that it should have.
-
-    Returns:
-        The record.
-
-    Raises:
-        RecordError: the text is cut off, not valid or of another id.
-    """
+def _checked(text: bytes, id: str) -> Record:
+    """The record of this id in a text. Raises `RecordError` where the text is cut off, not valid or of another id."""
     if not text.rstrip().endswith(b"}"):
         raise RecordError(f"truncated: {len(text)} bytes, the end is missing")
     record = from_json(text)
@@ -310,9 +267,6 @@ def explain_os_error(folder: Path, error: OSError) -> str:
     Args:
         folder: the result folder.
         error: what the system said.
-
-    Returns:
-        The line.
     """
     if error.errno == errno.ENOENT and not folder.exists():
         return f"{folder} was removed, and its records with it: the same command makes them again"

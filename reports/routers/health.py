@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..records.links import split
 from ..records.record_limits import RecordError
 
 KEY = "router_health"
@@ -85,8 +86,7 @@ class RouterHealth:
         """One field of `LayerNumbers` over the domains, by layer."""
         found = []
         for place in range(len(self.layers)):
-            values = [getattr(numbers[place], name) for numbers in self.domains.values()]
-            found.append(_spread(values, 1.0))
+            found.append(_spread([getattr(numbers[place], name) for numbers in self.domains.values()], 1.0))
         return found
 
     def evenness(self) -> list[Spread]:
@@ -94,10 +94,7 @@ class RouterHealth:
         found = []
         for place, experts in enumerate(self.experts):
             values = [numbers[place].entropy for numbers in self.domains.values()]
-            if experts == 1:
-                found.append(Spread(100.0, 100.0, 100.0))
-            else:
-                found.append(_spread(values, 100 / math.log(experts)))
+            found.append(Spread(100.0, 100.0, 100.0) if experts == 1 else _spread(values, 100 / math.log(experts)))
         return found
 
 
@@ -111,7 +108,7 @@ def is_of_routers(name: str) -> bool:
 
     The panel draws them, so they take no place among the other training curves of the page.
     """
-    return name.rpartition(". ")[2].startswith("router ")
+    return split(name)[1].startswith("router ")
 
 
 def layer_name(block: int, attention: bool) -> str:
@@ -162,7 +159,7 @@ def from_details(value: Any) -> RouterHealth:
 
 
 def _layers(layers: Sequence[str], experts: Sequence[int], entry: Mapping[str, Any]) -> tuple[LayerNumbers, ...]:
-    columns = {name: _numbers(entry[name]) for name in ("worst", "entropy", "token_entropy", "cv2")}
+    columns = {name: map(_number, entry[name].split()) for name in ("worst", "entropy", "token_entropy", "cv2")}
     dead = {layer: tuple(map(int, text.split())) for layer, text in entry["dead"].items()}
     found = []
     rows = zip(layers, experts, *columns.values(), strict=True)
@@ -183,17 +180,7 @@ def _spread(values: Sequence[float], factor: float) -> Spread:
 
 
 def _text(numbers: Sequence[float | None]) -> str:
-    return " ".join(map(_word, numbers))
-
-
-def _word(number: float | None) -> str:
-    if number is None:
-        return UNKNOWN
-    return f"{number:.4g}"
-
-
-def _numbers(text: str) -> list[float | None]:
-    return [_number(word) for word in text.split()]
+    return " ".join(UNKNOWN if number is None else f"{number:.4g}" for number in numbers)
 
 
 def _number(word: str) -> float | None:

@@ -3,6 +3,7 @@
 The draws are without replacement, so that the distribution is hypergeometric. All of it is reckoned exactly.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
 from math import comb
@@ -22,15 +23,12 @@ def unequal_at_most(population: int, drawn: int, unequal: int = 0) -> int:
         unequal: how many of the drawn are unequal.
     """
     ways = comb(population, drawn)
-    low = unequal
-    high = population - (drawn - unequal)
-    while low < high:  # the probability falls with D
-        middle = (low + high + 1) // 2
-        if ONE_IN * _ways(population, drawn, unequal, middle) >= ways:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+
+    def is_rare(number: int) -> bool:
+        return ONE_IN * _ways(population, drawn, unequal, number) < ways
+
+    # The probability falls with D.
+    return bisect_left(range(population - (drawn - unequal) + 1), True, lo=unequal, key=is_rare) - 1
 
 
 def _ways(population: int, drawn: int, most: int, unequal: int) -> int:

@@ -74,14 +74,13 @@ class Difference:
 
     @property
     def p(self) -> float | None:
-        """Corrected p of "no difference"; None where nothing measures the spread, or that of the seeds."""
-        return self.p_beyond(0.0)
+        """Corrected p of "no difference", two-sided: below 5 % just where the interval excludes it.
 
-    def p_beyond(self, value: float) -> float | None:
-        """Corrected p of "the difference is `value`", two-sided: below 5 % just where the interval excludes it."""
+        None where nothing measures the spread, or that of the seeds.
+        """
         if self.combined.covers == "none" or self.one_seed:
             return None
-        return min(1.0, self.comparisons * p_value(self.combined.mean - value, self.combined.parts))
+        return min(1.0, self.comparisons * p_value(self.combined.mean, self.combined.parts))
 
     @property
     def equivalence_p(self) -> float | None:
@@ -184,9 +183,7 @@ def _paired_examples(pairs: Sequence[tuple[Score, Score]]) -> list[ExampleScores
     """The differences of each pair by example, if those of all pairs were kept and are of the same examples."""
     found: list[ExampleScores] = []
     for ours, theirs in pairs:
-        if ours.read is None or theirs.read is None:
-            return None
-        one = subtract(ours.read(), theirs.read())
+        one = subtract(ours.examples(), theirs.examples())
         if one is None or (found and len(one.values) != len(found[0].values)):
             return None
         found.append(one)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .intervals import Part, average, half_width
@@ -71,13 +71,9 @@ class Estimate:
 
     def scaled(self, factor: float) -> Estimate:
         """In another unit; `factor` is positive."""
-        half_width = self.half_width
-        if half_width is not None:
-            half_width *= factor
-        ends = self.ends
-        if ends is not None:
-            ends = (factor * ends[0], factor * ends[1])
-        return Estimate(factor * self.mean, half_width, self.n, self.covers, ends)
+        half_width = None if self.half_width is None else factor * self.half_width
+        ends = self.ends and (factor * self.ends[0], factor * self.ends[1])
+        return replace(self, mean=factor * self.mean, half_width=half_width, ends=ends)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,13 @@ CLUSTER = "cluster"
 PART = "part"
 """Column that says which part of the groups an example belongs to: "answer_loss outside" is a mean over one part."""
 Columns = Mapping[str, Sequence[Any]]
-COMPARED = {"kl_from_backbone": "kl_nats", "same_token": "same_tokens"}
-"""Of a model and the backbone as it was: the metrics by token, and the columns of their sums by window."""
+RATIOS = {
+    "bits_per_byte": ("bits", "bytes", "domain"),
+    "kl_from_backbone": ("kl_nats", "compared_tokens", "domain"),
+    "same_token": ("same_tokens", "compared_tokens", "domain"),
+    "answer_loss": ("nats", "tokens", "group"),
+}
+"""Scores that are means over strata of ratios of sums: the columns above and below the line, that of the strata."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +106,9 @@ def _form(metric: str, columns: Columns) -> Callable[[Columns], ExampleScores | 
         return lambda columns: _mean(columns[metric])
     if metric == "accuracy" and "correct" in names:
         return lambda columns: _mean(columns["correct"])
-    if metric == "bits_per_byte" and names >= {"bits", "bytes"}:
-        return lambda columns: _ratio(columns, "bits", "bytes", "domain")
-    if metric in COMPARED and names >= {COMPARED[metric], "compared_tokens", "domain"}:
-        return lambda columns: _ratio(columns, COMPARED[metric], "compared_tokens", "domain")
-    if metric == "answer_loss" and names >= {"nats", "tokens", "group"}:
-        return lambda columns: _ratio(columns, "nats", "tokens", "group")
-    if metric.startswith("answer_loss ") and names >= {"nats", "tokens", "group", PART}:
-        return lambda columns: _ratio(_only(columns, metric.removeprefix("answer_loss ")), "nats", "tokens", "group")
+    name, _, part = metric.partition(" ")
+    if name in RATIOS and names >= {*RATIOS[name][:2], *([PART] if part else [])}:
+        return lambda columns: _ratio(_only(columns, part) if part else columns, *RATIOS[name])
     if names >= {"prediction", "target"}:
         return {"rmse": _root_mean_square, "pearson": _correlation}.get(metric)
     if metric == "roc_auc" and names >= {"score", "target"}:

@@ -45,13 +45,17 @@ def change(score: Score, base: Score) -> Score:
     stderr = None
     if score.stderr is not None and base.stderr is not None:
         stderr = score.stderr + base.stderr
-    read = partial(_change_examples, score, base)
-    return Score(score.value - base.value, stderr, read=read, overlap=score.overlap)
+    return Score(
+        score.value - base.value,
+        stderr,
+        read=lambda: subtract(score.examples(), base.examples()),
+        overlap=score.overlap,
+    )
 
 
 def _mean_examples(scores: Sequence[Score]) -> ExampleScores | None:
     """None where the examples of one are not known, or are others."""
-    found = [_read(score) for score in scores]
+    found = [score.examples() for score in scores]
     first = found[0]
     if first is None:
         return None
@@ -62,11 +66,3 @@ def _mean_examples(scores: Sequence[Score]) -> ExampleScores | None:
             return None
         total = total + (first.values - difference.values)
     return replace(first, values=total / len(found))
-
-
-def _change_examples(score: Score, base: Score) -> ExampleScores | None:
-    return subtract(_read(score), _read(base))
-
-
-def _read(score: Score) -> ExampleScores | None:
-    return None if score.read is None else score.read()

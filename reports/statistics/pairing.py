@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 
 from .examples import ExampleScores
 
@@ -22,6 +23,10 @@ class Score:
     """Reads what each example contributes, from the disk; None where nothing was kept."""
     overlap: float | None = None
     """Of a seed that has a split of its own: its test examples over all its other ones; None where seeds share them."""
+
+    def examples(self) -> ExampleScores | None:
+        """What each example contributes; None where nothing was kept."""
+        return None if self.read is None else self.read()
 
     @property
     def variance(self) -> float | None:
@@ -77,9 +82,6 @@ def pair(ours: Side, theirs: Side) -> Pairing:
     Args:
         ours: one side. One that is deterministic by plan is paired with every seed of the other.
         theirs: the other side; two stochastic ones are paired seed by seed.
-
-    Returns:
-        The pairs.
     """
     if not theirs.stochastic:
         return _with_one(ours, theirs, swap=False)
@@ -93,10 +95,6 @@ def pair(ours: Side, theirs: Side) -> Pairing:
 def _with_one(many: Side, one: Side, swap: bool) -> Pairing:
     """Every seed of `many` with the only result of `one`."""
     found = []
-    for fixed in list(one.scores.values())[:1]:
-        for _, score in sorted(many.scores.items()):
-            if swap:
-                found.append((fixed, score))
-            else:
-                found.append((score, fixed))
+    for (_, score), fixed in product(sorted(many.scores.items()), list(one.scores.values())[:1]):
+        found.append((fixed, score) if swap else (score, fixed))
     return Pairing(tuple(found), many.planned, many.stochastic)

@@ -9,6 +9,7 @@ is one of D if h + 0.84 s <= D. So where the first bound is kept an effect of 1.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 from .intervals import Part, half_width
@@ -44,15 +45,7 @@ def seeds_to_settle(parts: Sequence[Part], n: int, smallest: float, alpha: float
 
     if not settles(MOST):
         return math.inf
-    low = 1
-    high = MOST
-    while high - low > 1:  # the half width falls with the seeds
-        middle = (low + high) // 2
-        if settles(middle):
-            high = middle
-        else:
-            low = middle
-    return float(high)
+    return float(bisect_left(range(MOST), True, lo=2, key=settles))  # the half width falls with the seeds
 
 
 def chance_to_settle(

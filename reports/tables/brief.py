@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..records.html_table import Cell, html_table
+from ..records.html_table import html_table
 from ..records.visible import visible
+from ..statistics import Estimate
 from . import formatting
 from .comparison import Contrast
 from .cost_columns import COSTS
 from .matrix import Column, Row
 from .suite_entries import RIVALS, Entry, Family, Line, SuiteTable, average_title, column_title, entry_text
+from .terminal import OUTCOME_STYLES, plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +26,6 @@ LATENCY = len(COSTS)
 Outcomes = Mapping[tuple[str, Row], Contrast]
 """By the name of a family and the row."""
 TITLES = ("row", "score", "against the baseline", "active params", "latency")
-STYLES = {"better": "green", "worse": "red", "not comparable": "dim"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Brief:
         """What a notebook shows: the rows, the best score bold."""
         rows = []
         for one, (name, score, *rest) in zip(self.lines, self.texts(), strict=True):
-            rows.append([name, Cell(score, one.score.best), *rest])
+            rows.append([name, (score, one.score.best), *rest])
         return html_table(TITLES, rows, self.shown_title)
 
 
@@ -145,28 +146,20 @@ def _title(table: SuiteTable, family: Family) -> str:
 
 def to_terminal(brief: Brief, most: int) -> Table:
     """The first `most` rows, best bold, with what was left out below; a backbone that all share is in the title."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(
-        title=visible(brief.shown_title),
-        title_style="bold",
-        title_justify="left",
-        caption_justify="left",
-        box=SIMPLE,
-        pad_edge=False,
-    )
-    for title in TITLES:
-        shown.add_column(
-            title, justify="left" if title in ("row", "against the baseline") else "right", overflow="fold"
-        )
+    rows = []
     for one, (name, score, outcome, *costs) in zip(brief.lines[:most], brief.texts()[:most], strict=True):
-        styled = Text(score, _style(one.score)), Text(outcome, _outcome_style(one))
-        shown.add_row(Text(name), *styled, *map(Text, costs))
-    if len(brief.lines) > most:
-        shown.caption = f"and {len(brief.lines) - most} more rows: all are on the page"
-    return shown
+        style = "bold" if one.score.best else "" if one.score.kind == "value" else "red"
+        decided = "" if one.contrast is None else OUTCOME_STYLES.get(one.contrast.outcome, "")
+        rows.append([name, (score, style), (outcome, decided), *costs])
+    left = len(brief.lines) - most
+    return plain_table(
+        TITLES,
+        rows,
+        right=("score", "active params", "latency"),
+        title=visible(brief.shown_title),
+        title_justify="left",
+        caption=f"and {left} more rows: all are on the page" if left > 0 else None,
+    )
 
 
 def _score_text(one: BriefLine, unit: str) -> str:
@@ -184,16 +177,6 @@ def _outcome(one: BriefLine) -> str:
     return formatting.outcome(contrast.outcome, contrast.difference.margin, contrast.unit)
 
 
-def _outcome_style(one: BriefLine) -> str:
-    return "" if one.contrast is None else STYLES.get(one.contrast.outcome, "")
-
-
-def _style(entry: Entry) -> str:
-    if entry.best:
-        return "bold"
-    return "" if entry.kind == "value" else "red"
-
-
 def to_document(brief: Brief) -> dict[str, Any]:
     """The same for a program: numbers as recorded, unrounded and unscaled."""
     return {
@@ -208,6 +191,9 @@ def to_document(brief: Brief) -> dict[str, Any]:
 
 def _row_document(one: BriefLine) -> dict[str, Any]:
     row: Row = one.line.row
+    contrast = one.contrast
+    score, low, high = _ends(one.score.estimate)
+    difference, difference_low, difference_high = _ends(contrast and contrast.difference.estimate)
     return {
         "label": row.label,
         "backbone": row.backbone,
@@ -216,28 +202,20 @@ def _row_document(one: BriefLine) -> dict[str, Any]:
         "status": one.score.kind,
         "reason": one.score.reason,
         "only_on": list(one.tasks),
-        **_score_fields(one.score),
-        **_outcome_fields(one.contrast),
+        "score": score,
+        "low": low,
+        "high": high,
+        "covers": one.score.estimate and one.score.estimate.covers,
+        "best": one.score.best,
+        "baseline": contrast and contrast.baseline,
+        "outcome": contrast and contrast.outcome,
+        "difference": difference,
+        "difference_low": difference_low,
+        "difference_high": difference_high,
         "active_parameters": one.line.costs[ACTIVE],
         "latency_ms": one.line.costs[LATENCY],
     }
 
 
-def _score_fields(score: Entry) -> Mapping[str, Any]:
-    found = score.estimate
-    if found is None:
-        return {"score": None, "low": None, "high": None, "covers": None, "best": False}
-    return {"score": found.mean, "low": found.low, "high": found.high, "covers": found.covers, "best": score.best}
-
-
-def _outcome_fields(contrast: Contrast | None) -> Mapping[str, Any]:
-    if contrast is None:
-        return {"baseline": None, "outcome": None, "difference": None, "difference_low": None, "difference_high": None}
-    interval = contrast.difference.estimate
-    return {
-        "baseline": contrast.baseline,
-        "outcome": contrast.outcome,
-        "difference": interval.mean,
-        "difference_low": interval.low,
-        "difference_high": interval.high,
-    }
+def _ends(found: Estimate | None) -> tuple[float | None, float | None, float | None]:
+    return (None, None, None) if found is None else (found.mean, found.low, found.high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from ..records.example_files import ExampleReader
 from ..records.html_table import html_table
@@ -169,10 +170,7 @@ def select(records: Sequence[Record], label: str) -> list[Record]:
 
 def contrasts(matrix: Matrix, info: SuiteInfo) -> list[Contrast]:
     """Every row against the family's baseline, per family of tasks, over the tasks that both have."""
-    found = []
-    for family in info.families(matrix):
-        found += _family_contrasts(matrix, info, family)
-    return found
+    return list(chain.from_iterable(_family_contrasts(matrix, info, family) for family in info.families(matrix)))
 
 
 def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[Contrast]:
@@ -211,11 +209,8 @@ def _baseline(matrix: Matrix, family: Family, row: Row) -> Row | None:
     found = matrix.baseline(family.baseline, row)
     if found is not None:
         return found
-    others = []
-    for other in matrix.rows:
-        if (other.label, other.variant) == (family.baseline, row.variant) and matrix.complete(other, family.columns):
-            others.append(other)
-    return matrix.best(others, family.columns)
+    others = [other for other in matrix.rows if (other.label, other.variant) == (family.baseline, row.variant)]
+    return matrix.best([other for other in others if matrix.complete(other, family.columns)], family.columns)
 
 
 @dataclass(frozen=True)
@@ -251,11 +246,8 @@ class _Two:
         if len(near) == 1:
             return near
         # A row of B that stands against one of A on its own backbone is not compared a second time.
-        return [found for found in near if found.variant == row.variant and not self._has_partner(found)]
-
-    def _has_partner(self, row: Row) -> bool:
-        """Whether a row of B stands against one of A on its own backbone."""
-        return any((other.backbone, other.variant) == (row.backbone, row.variant) for other in self.a.rows)
+        known = {(other.backbone, other.variant) for other in self.a.rows}
+        return [one for one in near if one.variant == row.variant and (one.backbone, one.variant) not in known]
 
     def line(self, ours: Row, theirs: Row, column: Column) -> Comparison:
         """One task of a pair of rows."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ..records.record import Costs, TrainingCosts
+from ..records.record import Costs
 from .matrix import Matrix, Row
 
-Quantity = Callable[[Costs], float | None]
+Quantity = Callable[[Any], float | None]
+"""From the costs of a record, or of its training."""
 
 
 @dataclass(frozen=True)
@@ -44,27 +46,18 @@ TIMES = (
 )
 """Columns of one type of processor. A relative one is divided by that of the baseline on the same backbone."""
 
-TRAINING: tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...] = (
-    ("parameters trained", "count", lambda costs: costs.params),
-    ("training FLOPs", "count", lambda costs: costs.flops),
-    ("training time", "duration", lambda costs: costs.seconds),
-    ("peak memory in training", "size", lambda costs: costs.peak_memory),
+TRAINING = (
+    CostColumn("parameters trained", "count", lambda costs: costs.params),
+    CostColumn("training FLOPs", "count", lambda costs: costs.flops),
+    CostColumn("training time", "duration", lambda costs: costs.seconds),
+    CostColumn("peak memory in training", "size", lambda costs: costs.peak_memory),
 )
 """Columns of what training took, of a whole cell; a teacher's part is in them. Medians over a row's cells."""
-
-
-def _of_teacher(name: str) -> Callable[[TrainingCosts], float | None]:
-    def quantity(costs: TrainingCosts) -> float | None:
-        return None if costs.teacher is None else getattr(costs.teacher, name)
-
-    return quantity
-
-
-TEACHER: tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...] = (
-    ("teacher's parameters", "count", _of_teacher("params_total")),
-    ("of them trained", "count", _of_teacher("params")),
-    ("teacher's training FLOPs", "count", _of_teacher("flops")),
-    ("teacher's training time", "duration", _of_teacher("seconds")),
+TEACHER = (
+    CostColumn("teacher's parameters", "count", lambda costs: costs.teacher and costs.teacher.params_total),
+    CostColumn("of them trained", "count", lambda costs: costs.teacher and costs.teacher.params),
+    CostColumn("teacher's training FLOPs", "count", lambda costs: costs.teacher and costs.teacher.flops),
+    CostColumn("teacher's training time", "duration", lambda costs: costs.teacher and costs.teacher.seconds),
 )
 """Further columns where a row has a teacher: the part of `TRAINING` that is the teacher's alone."""
 
@@ -109,16 +102,13 @@ def _relative(
     return None
 
 
-def training_columns(matrix: Matrix) -> tuple[tuple[str, str, Callable[[TrainingCosts], float | None]], ...]:
+def training_columns(matrix: Matrix) -> tuple[CostColumn, ...]:
     """The columns of what training took: none where no record says, those of teachers only where there is one."""
-    known = matrix.trainings
-    if not known:
-        return ()
-    if any(costs.teacher is not None for costs in known):
+    if any(costs.teacher is not None for costs in matrix.trainings):
         return (*TRAINING, *TEACHER)
-    return TRAINING
+    return TRAINING if matrix.trainings else ()
 
 
 def training_of(matrix: Matrix, row: Row) -> tuple[float | None, ...]:
     """What `training_columns` say of a row."""
-    return tuple(matrix.training_cost(row, quantity) for _, _, quantity in training_columns(matrix))
+    return tuple(matrix.training_cost(row, column.quantity) for column in training_columns(matrix))

@@ -6,13 +6,16 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from ..records.record import Costs, Record, TeacherCosts, TrainingCosts
 from .formatting import csv_cell
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from ..records.index.database import Entry
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 """One encoder for all, since making one takes longer than most of what it writes."""
@@ -58,11 +61,8 @@ def to_frame(records: Iterable[Record]) -> DataFrame:
 
 def all_rows(records: Iterable[Record]) -> Iterator[tuple[Any, ...]]:
     """One row for each record and metric, one for a record without scores, in the order of `COLUMNS`."""
-    texts = _Texts()
-    for record in records:
-        head, scores, tail = _parts(record, texts)
-        for score in scores:
-            yield (*head, *score, *tail)
+    for head, scores, tail in _all_parts(records):
+        yield from ((*head, *score, *tail) for score in scores)
 
 
 def write_csv(records: Iterable[Record], file: IO[str]) -> None:
@@ -71,9 +71,7 @@ def write_csv(records: Iterable[Record], file: IO[str]) -> None:
     A text that a spreadsheet would run as a formula has a ' in front.
     """
     file.write(f"{_csv(COLUMNS)}\n")
-    texts = _Texts()
-    for record in records:
-        head, scores, tail = _parts(record, texts)
+    for head, scores, tail in _all_parts(records):
         before = _csv(map(csv_cell, head))  # long texts, the same for every score of a record: quoted once
         after = _csv(map(csv_cell, tail))
         for score in scores:
@@ -82,21 +80,14 @@ def write_csv(records: Iterable[Record], file: IO[str]) -> None:
 
 def main_rows(records: Iterable[Record]) -> Iterator[tuple[Any, ...]]:
     """One row for each record, in the order of `COLUMNS`: that of its main metric, or without a score."""
-    texts = _Texts()
-    for record in records:
-        head, scores, tail = _parts(record, texts)
+    for head, scores, tail in _all_parts(records):
         main = next((score for score in scores if score[1]), _WITHOUT_SCORE)
         yield (*head, *main, *tail)
 
 
-class _Echo:
-    """What a CSV writer writes to whose `writerow` is to give the text."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-_csv: Callable[[Iterable[Any]], str] = csv.writer(_Echo(), lineterminator="").writerow  # type: ignore[assignment]
+_ECHO = SimpleNamespace(write=lambda text: text)
+"""What a CSV writer writes to whose `writerow` is to give the text."""
+_csv: Callable[[Iterable[Any]], str] = csv.writer(_ECHO, lineterminator="").writerow  # type: ignore[assignment]
 
 
 class _Texts:
@@ -111,26 +102,7 @@ class _Texts:
         return self._known[id(value)][1]
 
 
-class Finished(Protocol):
-    """What `newest` needs to know of a record: whole ones have it, and entries of an index."""
-
-    @property
-    def id(self) -> str:
-        """Name of the record."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """Identity of the cell."""
-        ...
-
-    @property
-    def finished(self) -> str:
-        """When the cell ended."""
-        ...
-
-
-Found = TypeVar("Found", bound=Finished)
+Found = TypeVar("Found", Record, "Entry")
 
 
 def newest(records: Iterable[Found]) -> tuple[list[Found], list[Found]]:
@@ -149,28 +121,30 @@ def newest(records: Iterable[Found]) -> tuple[list[Found], list[Found]]:
     return list(last.values()), superseded
 
 
-def _parts(record: Record, texts: _Texts) -> tuple[tuple[Any, ...], list[tuple[Any, ...]], tuple[Any, ...]]:
+def _all_parts(records: Iterable[Record]) -> Iterator[tuple[tuple[Any, ...], list[tuple[Any, ...]], tuple[Any, ...]]]:
     """What stands before the scores in each row, the scores, and what stands behind them."""
-    cell = record.cell
-    costs = record.costs or Costs(unit="")
-    training = record.training or TrainingCosts()
-    teacher = training.teacher or TeacherCosts()
-    configs = texts.of(cell.config)
-    if cell.then:
-        configs = canonical([link.config for link in cell.links])
-    head = (
-        *(record.id, record.key, record.code),
-        *_of_cell(cell),
-        *(texts.of(cell.budget), configs, record.status, record.reason),
-    )
-    tail = (
-        *_of_costs(costs),
-        *(costs.latency_ms, costs.unit, seconds(record), record.finished, ", ".join(cell.further_backbones)),
-        *_of_training(training),
-        *_of_teacher(teacher),
-    )
-    scores = [(name, name == record.main_metric, *_of_metric(metric)) for name, metric in record.metrics.items()]
-    return head, scores or [_WITHOUT_SCORE], tail
+    texts = _Texts()
+    for record in records:
+        cell = record.cell
+        costs = record.costs or Costs(unit="")
+        training = record.training or TrainingCosts()
+        teacher = training.teacher or TeacherCosts()
+        configs = texts.of(cell.config)
+        if cell.then:
+            configs = canonical([link.config for link in cell.links])
+        head = (
+            *(record.id, record.key, record.code),
+            *_of_cell(cell),
+            *(texts.of(cell.budget), configs, record.status, record.reason),
+        )
+        tail = (
+            *_of_costs(costs),
+            *(costs.latency_ms, costs.unit, seconds(record), record.finished, ", ".join(cell.further_backbones)),
+            *_of_training(training),
+            *_of_teacher(teacher),
+        )
+        scores = [(name, name == record.main_metric, *_of_metric(metric)) for name, metric in record.metrics.items()]
+        yield head, scores or [_WITHOUT_SCORE], tail
 
 
 def seconds(record: Record) -> float:

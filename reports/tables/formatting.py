@@ -1,6 +1,6 @@
 """Numbers as people read them: one place, so that terminal, Markdown, LaTeX and HTML agree."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..records.visible import visible
@@ -35,6 +35,11 @@ def number(value: float, unit: str = "", signed: bool = False) -> str:
     """A score in its unit: per cent with one decimal, anything else with about three figures."""
     value *= scale(unit)
     return _fixed(value, _digits(value, unit), signed)
+
+
+def per_cent(fraction: float | None) -> str:
+    """ "42.3 %"; a dash where nobody knows it."""
+    return "–" if fraction is None else f"{number(fraction, 'share')} %"
 
 
 def _fixed(shown: float, digits: int, signed: bool = False) -> str:
@@ -109,12 +114,12 @@ def p_value(p: float | None) -> str:
 
 def count(value: float | None) -> str:
     """Parameters, operations: 6.1 M."""
-    return _prefixed(value, 1000.0, ("", " k", " M", " G", " T"))
+    return _prefixed(value, ("", " k", " M", " G", " T"))
 
 
 def size(value: float | None) -> str:
     """Bytes: 24 MB (powers of ten)."""
-    return _prefixed(value, 1000.0, (" B", " kB", " MB", " GB", " TB"))
+    return _prefixed(value, (" B", " kB", " MB", " GB", " TB"))
 
 
 def milliseconds(value: float | None) -> str:
@@ -156,15 +161,28 @@ def moment(text: str) -> str:
     return text[:16].replace("T", " ")
 
 
-def _prefixed(value: float | None, step: float, suffixes: tuple[str, ...]) -> str:
+def _prefixed(value: float | None, suffixes: tuple[str, ...]) -> str:
     if value is None:
         return "–"
     index = 0
     # From 999.5 on three figures would round to 1e+03: the next prefix takes over there.
-    while abs(value) >= 0.9995 * step and index < len(suffixes) - 1:
-        value /= step
+    while abs(value) >= 0.9995 * 1000 and index < len(suffixes) - 1:
+        value /= 1000
         index += 1
     return f"{value:.3g}{suffixes[index]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 study", "3 studies", "1,200 records"."""
+    if number != 1:
+        noun = f"{noun}s".replace("ys", "ies")
+    return f"{number:,} {noun}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def csv_cell(value: Any) -> Any:

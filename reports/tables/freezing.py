@@ -49,9 +49,13 @@ def freeze(store: Store) -> Freezing:
         RecordError: outcomes cannot be read, and all stays as it was.
     """
     try:
-        singles = _singles(store)
+        # Records first, so that a reader who misses the outcomes of one finds both frozen.
+        singles = [*sorted(store.records.glob("[!.]*")), *sorted(store.examples.glob("[!.]*"))]
         before = _size([*singles, *_parquet(store.folder)])
-        _refuse_changed(store)
+        fit = compare(store)
+        if not fit.fits:
+            what = ", ".join((*fit.changed, *fit.missing)) or fit.broken
+            raise StoreError(f"{store.folder} is not as its run left it ({what}): nothing was frozen")
         if singles:
             records = _readable(store)
             with _staged(store, records) as stage:
@@ -65,13 +69,6 @@ def freeze(store: Store) -> Freezing:
     return Freezing(len(store.frozen.ids()), added, before, _size(_parquet(store.folder)))
 
 
-def _refuse_changed(store: Store) -> None:
-    fit = compare(store)
-    if not fit.fits:
-        what = ", ".join((*fit.changed, *fit.missing)) or fit.broken
-        raise StoreError(f"{store.folder} is not as its run left it ({what}): nothing was frozen")
-
-
 @contextlib.contextmanager
 def _staged(store: Store, records: Sequence[Record]) -> Iterator[Path]:
     """A folder with the files that are to be, which give back all that there is. Raises `StoreError` if not."""
@@ -82,7 +79,9 @@ def _staged(store: Store, records: Sequence[Record]) -> Iterator[Path]:
         outcomes = {record.id: store.read_examples(record.id) for record in records}
         texts = {record.id: store.text(record.id).decode() for record in records}
         _write(stage / EXAMPLES_FILE, ("id", *ABOUT, *frozen_examples.COLUMNS), _example_rows(records, outcomes))
-        _write(stage / RECORDS_FILE, (*COLUMNS, TEXT), _record_rows(records, texts))
+        # What tables show, and the text that says all.
+        rows = [(*row, texts[record.id]) for record, row in zip(records, main_rows(records), strict=True)]
+        _write(stage / RECORDS_FILE, (*COLUMNS, TEXT), rows)
         frozen = Frozen(stage)
         for id in texts:
             if frozen.text(id) != texts[id] or not is_same(frozen.examples(id), outcomes[id]):
@@ -112,11 +111,6 @@ def _remove(singles: Iterable[Path], store: Store) -> None:
             folder.rmdir()
 
 
-def _singles(store: Store) -> list[Path]:
-    """The files to freeze, records first, so that a reader who misses the outcomes of one finds both frozen."""
-    return [*sorted(store.records.glob("[!.]*")), *sorted(store.examples.glob("[!.]*"))]
-
-
 def _parquet(folder: Path) -> list[Path]:
     return [folder / name for name in (EXAMPLES_FILE, RECORDS_FILE) if (folder / name).exists()]
 
@@ -138,11 +132,6 @@ def _readable(store: Store) -> list[Record]:
         if not is_same(store.read_examples(id), store.frozen.examples(id)):
             raise StoreError(f"{path} belongs to no record: run the profile again, or remove the file")
     return records
-
-
-def _record_rows(records: Sequence[Record], texts: Mapping[str, str]) -> list[tuple[Any, ...]]:
-    """What tables show, and the text that says all."""
-    return [(*row, texts[record.id]) for record, row in zip(records, main_rows(records), strict=True)]
 
 
 def _example_rows(records: Iterable[Record], outcomes: Mapping[str, Columns | None]) -> list[tuple[Any, ...]]:

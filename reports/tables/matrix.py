@@ -110,7 +110,7 @@ class Matrix:
 
     def record_of(self, row: Row) -> Record:
         """The first record of a row: what its method is."""
-        return self._first[row]
+        return self._records[row][0]
 
     @cached_property
     def _by_label(self) -> dict[tuple[str, str], list[Row]]:
@@ -131,12 +131,11 @@ class Matrix:
         return [record.training for record in self.records if record.training is not None]
 
     @cached_property
-    def _first(self) -> dict[Row, Record]:
-        """Roles ask for it again and again, and a search of all cells each time would be quadratic in the rows."""
-        found: dict[Row, Record] = {}
+    def _records(self) -> dict[Row, list[Record]]:
+        """All of a row: roles and costs ask for them again and again, and searches would be quadratic in the rows."""
+        found: dict[Row, list[Record]] = defaultdict(list)
         for (row, _), records in self.cells.items():
-            if records:
-                found.setdefault(row, records[0])
+            found[row] += records
         return found
 
     def complete(self, row: Row, columns: Iterable[Column]) -> bool:
@@ -166,10 +165,10 @@ class Matrix:
     def processors(self) -> tuple[str, ...]:
         """The types of processor that latencies were measured on, the one with the most rows first."""
         rows: dict[str, set[Row]] = defaultdict(set)
-        for row, measured in self._costs.items():
-            for processor, costs in measured:
-                if costs.latency_ms is not None:
-                    rows[processor].add(row)
+        for row, records in self._records.items():
+            for record in records:
+                if record.costs is not None and record.costs.latency_ms is not None:
+                    rows[processor_type(record)].add(row)
         # By name where two have as many rows: the order of the columns is not that of the files.
         return tuple(sorted(rows, key=lambda processor: (-len(rows[processor]), processor)))
 
@@ -178,28 +177,14 @@ class Matrix:
 
         `processor`: only what was measured on this type of processor; needed for times, which no others compare with.
         """
-        return _median(quantity(costs) for place, costs in self._costs.get(row, ()) if processor in (None, place))
+        records = self._records[row]
+        if processor is not None:
+            records = [record for record in records if processor_type(record) == processor]
+        return _median(quantity(record.costs) for record in records if record.costs is not None)
 
     def training_cost(self, row: Row, quantity: Callable[[TrainingCosts], float | None]) -> float | None:
         """Median of one cost of training over the row's records, or None if nobody measured it."""
-        return _median(map(quantity, self._training.get(row, ())))
-
-    @cached_property
-    def _costs(self) -> dict[Row, list[tuple[str, Costs]]]:
-        """What was measured of each row, and on which type of processor."""
-        costs: dict[Row, list[tuple[str, Costs]]] = defaultdict(list)
-        for (row, _), records in self.cells.items():
-            for record in records:
-                if record.costs is not None:
-                    costs[row].append((processor_type(record), record.costs))
-        return costs
-
-    @cached_property
-    def _training(self) -> dict[Row, list[TrainingCosts]]:
-        costs: dict[Row, list[TrainingCosts]] = defaultdict(list)
-        for (row, _), records in self.cells.items():
-            costs[row] += [record.training for record in records if record.training is not None]
-        return costs
+        return _median(quantity(record.training) for record in self._records[row] if record.training is not None)
 
 
 def _median(values: Iterable[float | None]) -> float | None:
@@ -236,18 +221,13 @@ def scores_of(records: Iterable[Record], metric: str, examples: ExampleReader | 
             continue
         other = found.setdefault(record.cell.seed, record)
         if other is not record:
-            raise RecordError(_doubled(other, record))
+            cell = record.cell
+            unlike = differences(other, record, "and") or "another configuration or code"
+            raise RecordError(
+                f"two records of seed {cell.seed} of the row {cell.label!r} on {cell.task}, {other.id} and {record.id} "
+                f"({unlike}): give the rows two labels, name the budget in the claim, or keep one of them"
+            )
     return {seed: _score(record, metric, examples) for seed, record in found.items()}
-
-
-def _doubled(first: Record, second: Record) -> str:
-    """What two records of one seed differ in, and the way out."""
-    cell = first.cell
-    return (
-        f"two records of seed {cell.seed} of the row {cell.label!r} on {cell.task}, {first.id} and {second.id} "
-        f"({differences(first, second, 'and') or 'another configuration or code'}): give the rows two labels, name the "
-        "budget in the claim, or keep one of them"
-    )
 
 
 def differences(a: Record, b: Record, between: str) -> str:
@@ -325,7 +305,8 @@ def _matrix(suite: str, version: str, records: list[Record]) -> Matrix:
     rows: dict[Row, None] = {}
     for record, values in zip(records, settings, strict=True):
         cell = record.cell
-        row = Row(cell.label, cell.backbone, _variant(values, varying))
+        variant = ", ".join(f"{key}={values[key]}" for key in varying if key in values)
+        row = Row(cell.label, cell.backbone, variant.replace('"', ""))
         rows[row] = None
         matrix.cells[row, columns[cell.task, cell.task_version]].append(record)
     matrix.rows = list(rows)
@@ -372,7 +353,3 @@ def _varying(records: Sequence[Record], settings: Sequence[Mapping[str, str]]) -
             for key, value in values.items():
                 seen[record.cell.task, key].add(value)
     return sorted({key for (_, key), values in seen.items() if len(values) > 1})
-
-
-def _variant(values: Mapping[str, str], varying: Sequence[str]) -> str:
-    return ", ".join(f"{key}={values[key]}" for key in varying if key in values).replace('"', "")

@@ -41,7 +41,7 @@ def to_parquet(names: Sequence[str], rows: Sequence[Sequence[Any]], without: Col
     from pyarrow import parquet
 
     columns = {name: [row[place] for row in rows] for place, name in enumerate(names) if name not in without}
-    columns["seed"] = list(map(_in_64_bits, columns["seed"]))
+    columns["seed"] = [seed if abs(seed) < 2**63 else None for seed in columns["seed"]]
     content = io.BytesIO()
     parquet.write_table(
         pyarrow.table({name: pyarrow.array(values, _type(name)) for name, values in columns.items()}),
@@ -52,11 +52,6 @@ def to_parquet(names: Sequence[str], rows: Sequence[Sequence[Any]], without: Col
         write_statistics=False,  # they stand outside the checksums
     )
     return content.getvalue()
-
-
-def _in_64_bits(seed: int) -> int | None:
-    """A seed may be any whole number; one that no table holds is missing."""
-    return seed if abs(seed) < 2**63 else None
 
 
 def _type(name: str) -> pyarrow.DataType:

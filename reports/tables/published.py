@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ..statistics import Estimate
+from . import formatting
+
 MISSING = "–"
+PAPER = "paper"
+"""Whose the published rows are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +36,45 @@ class Published:
 
 
 @dataclass(frozen=True)
-class PublishedTable:
-    """The figures of one source: `values` has one row of texts per method, "–" where nothing was published.
+class Shown:
+    """A score of ours with its interval, as it is printed and as numbers in the printed unit."""
 
-    A column is a task and a metric; a task with several metrics has as many columns.
-    """
+    estimate: Estimate
+    unit: str
+
+    @property
+    def text(self) -> str:
+        """Mean ± half width."""
+        return formatting.estimate(self.estimate, self.unit)
+
+    def numbers(self) -> dict[str, float | str | None]:
+        """For programs."""
+        found = self.estimate.scaled(formatting.scale(self.unit))
+        return {"value": found.mean, "low": found.low, "high": found.high, "unit": formatting.shown_unit(self.unit)}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: whose it is, what it is called, and a published text or a score of ours for each column."""
+
+    who: str
+    name: str
+    values: tuple[str | Shown | None, ...]
+
+    @property
+    def texts(self) -> list[str]:
+        """What is printed."""
+        return [value.text if isinstance(value, Shown) else value or MISSING for value in self.values]
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """The figures of one source, and what was run here of them. `columns` are pairs of task and metric."""
 
     source: str
-    notes: tuple[str, ...]
-    tasks: tuple[str, ...]
-    metrics: tuple[str, ...]
-    methods: tuple[str, ...]
-    values: tuple[tuple[str, ...], ...]
+    columns: tuple[tuple[str, str], ...]
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()
 
 
 @cache
@@ -56,7 +88,7 @@ def published() -> tuple[Published, ...]:
     return tuple(figures)
 
 
-def published_tables(suite: str) -> list[PublishedTable]:
+def published_tables(suite: str) -> list[SideBySide]:
     """One table per source for the figures of a suite."""
     by_source: dict[str, list[Published]] = {}
     for figure in published():
@@ -70,34 +102,20 @@ def same_name(ours: str, theirs: str) -> bool:
     return _plain(ours) == _plain(theirs)
 
 
-def pivot(source: str, figures: Sequence[Published]) -> PublishedTable:
+def pivot(source: str, figures: Sequence[Published]) -> SideBySide:
     """One row per method, one column per task and metric, all values of a column with as many digits."""
     value: dict[tuple[str, str], dict[str, float]] = {}
     for figure in figures:
         value.setdefault((figure.task, figure.metric), {})[figure.method] = figure.value
-    digits = {column: max(map(_digits, found.values())) for column, found in value.items()}
-    tasks, metrics = zip(*value, strict=True)
-    methods = _distinct(figures, "method")
-    rows = []
-    for method in methods:
-        texts = (_text(found.get(method), digits[column]) for column, found in value.items())
-        rows.append(tuple(texts))
-    return PublishedTable(
-        source=source,
-        notes=tuple(_note(note, figures) for note in _distinct(figures, "note") if note),
-        tasks=tasks,
-        metrics=metrics,
-        methods=methods,
-        values=tuple(rows),
-    )
-
-
-def _digits(value: float) -> int:
-    return len(f"{value:g}".partition(".")[2])
-
-
-def _text(value: float | None, digits: int) -> str:
-    return MISSING if value is None else f"{value:.{digits}f}"
+    lines = []
+    for method in _distinct(figures, "method"):
+        texts = []
+        for found in value.values():
+            digits = max(len(f"{one:g}".partition(".")[2]) for one in found.values())
+            texts.append(f"{found[method]:.{digits}f}" if method in found else MISSING)
+        lines.append(Line(PAPER, method, tuple(texts)))
+    notes = tuple(_note(note, figures) for note in _distinct(figures, "note") if note)
+    return SideBySide(source, tuple(value), tuple(lines), notes)
 
 
 def _note(note: str, figures: Sequence[Published]) -> str:

@@ -31,14 +31,13 @@ def random_feature_captions(
         if control is None:
             continue
         rows = [row for row in pretrained if row.variant == control.variant and matrix.paired(row, control, [column])]
-        gains = {row: _gain(matrix, row, control, column, len(rows)) for row in rows}
+        gains = {}
+        for row in rows:
+            alone = difference(matrix.paired(row, control, [column]), column.higher_is_better)
+            gains[row] = alone.corrected(len(rows))
         if gains:
             found[column] = _sentence(column, gains, control, names)
     return found
-
-
-def _gain(matrix: Matrix, row: Row, control: Row, column: Column, rows: int) -> Difference:
-    return difference(matrix.paired(row, control, [column]), column.higher_is_better).corrected(rows)
 
 
 def _sentence(column: Column, gains: Mapping[Row, Difference], control: Row, names: Mapping[Row, str]) -> str:

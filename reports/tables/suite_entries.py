@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..records.html_table import Cell, html_table
+from ..records.html_table import html_table
 from ..records.visible import visible
 from ..statistics import Estimate
 from . import formatting
@@ -100,16 +100,24 @@ class SuiteTable:
     deployed: tuple[str, ...] = ()
     """Names of the rows whose costs are of a compact form, made after training."""
 
+    @property
+    def score_titles(self) -> list[str]:
+        """Those of the tasks, then those of the averages."""
+        return [*map(column_title, self.columns), *map(average_title, self.averages)]
+
+    def scores(self, line: Line) -> list[tuple[Entry, str]]:
+        """What stands under these titles in a line, each with its unit."""
+        columns = [*self.columns, *(average.columns[0] for average in self.averages)]
+        pairs = zip((*line.entries, *line.averages), columns, strict=True)
+        return [(entry, column.unit) for entry, column in pairs]
+
     def _repr_html_(self) -> str:
         """What a notebook shows: scores and means, the best ones bold; costs stand in the other forms."""
-        titles = ["row", *map(column_title, self.columns), *map(average_title, self.averages)]
-        units = [column.unit for column in self.columns] + [average.columns[0].unit for average in self.averages]
         rows = []
         for line in self.lines:
-            entries = (*line.entries, *line.averages)
-            cells = [Cell(entry_text(entry, unit, {}), entry.best) for entry, unit in zip(entries, units, strict=True)]
+            cells = [(entry_text(entry, unit, {}), entry.best) for entry, unit in self.scores(line)]
             rows.append([line.shown_name, *cells])
-        return html_table(titles, rows, self.title)
+        return html_table(["row", *self.score_titles], rows, self.title)
 
 
 def column_title(column: Column) -> str:

@@ -134,7 +134,7 @@ def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:
         processors=matrix.processors,
         deployed=tuple(line.shown_name for line in lines if info.is_deployed(matrix, line.row)),
         lines=tuple(lines),
-        training_titles=tuple(title for title, _, _ in training_columns(matrix)),
+        training_titles=tuple(column.title for column in training_columns(matrix)),
         captions=_captions(matrix, info, rivals),
     )
 

@@ -52,7 +52,7 @@ def summary(matrix: Matrix, brief: Brief) -> Summary:
         The first row is the method with the largest gain that was shown, else with the largest that was tested.
     """
     ranked = [one for one in brief.lines if one.contrast is not None]
-    ranked.sort(key=_gain)
+    ranked.sort(key=lambda one: -_contrast(one).difference.combined.mean)  # the largest gain first
     methods = [one for one in ranked if one.line.role in RIVALS]
     best = best_line(matrix, brief)
     others = " ".join(_of_role(brief, ranked, role) for role in ("control", "ceiling")).strip()
@@ -84,11 +84,6 @@ def best_line(matrix: Matrix, brief: Brief) -> BriefLine | None:
 def _contrast(one: BriefLine) -> Contrast:
     assert one.contrast is not None
     return one.contrast
-
-
-def _gain(one: BriefLine) -> float:
-    """The largest first."""
-    return -_contrast(one).difference.combined.mean
 
 
 def _first_of(ranked: Sequence[BriefLine]) -> BriefLine | None:
@@ -178,9 +173,9 @@ def _sureness(contrast: Contrast) -> str:
         parts = ["no p from one seed"]
     elif difference.p is None:
         parts = [difference.reason or "no measure of spread"]
-    parts.append(f"{_plural(contrast.seeds, 'seed')} × {_plural(difference.tasks, 'task')}")
+    parts.append(f"{formatting.counted(contrast.seeds, 'seed')} × {formatting.counted(difference.tasks, 'task')}")
     if difference.lost:
-        parts.append(f"{_plural(difference.lost, 'pair')} lost")
+        parts.append(f"{formatting.counted(difference.lost, 'pair')} lost")
     if difference.estimate.covers != "none":
         parts.append(f"interval over {difference.estimate.covers}")
     return ", ".join(parts)
@@ -190,10 +185,7 @@ def _cost(matrix: Matrix, contrast: Contrast) -> str:
     """What the row costs relative to the baseline, as far as both were measured; times on one type of processor."""
     percents: dict[str, float] = {}
     for name, quantity, timed in COSTS:
-        processors: tuple[str | None, ...] = (None,)
-        if timed:
-            processors = matrix.processors
-        for processor in processors:
+        for processor in matrix.processors if timed else (None,):
             ours = matrix.cost(contrast.row, quantity, processor)
             theirs = matrix.cost(contrast.baseline_row, quantity, processor)
             if ours is not None and theirs:
@@ -205,10 +197,7 @@ def _cost(matrix: Matrix, contrast: Contrast) -> str:
         return ""
     if not different:
         return ", at equal cost"
-    *others, last = different
-    if not others:
-        return f", at {last}"
-    return f", at {', '.join(others)} and {last}"
+    return f", at {formatting.listed(different)}"
 
 
 def _relative(percent: float) -> str:
@@ -218,9 +207,3 @@ def _relative(percent: float) -> str:
     if times < 100:
         return f"{times:.2g} ×"
     return f"{times:.0f} ×"  # two figures would become "1.2e+02 ×"
-
-
-def _plural(count: int, noun: str) -> str:
-    if count != 1:
-        noun += "s"
-    return f"{count} {noun}"

@@ -12,8 +12,9 @@ from . import formatting
 from .claims import Finding
 from .claims.document import effects, verdict_of
 from .comparison import TITLES, Comparison
-from .cost_columns import TEACHER, TRAINING, columns_of
-from .suite_entries import Entry, SuiteTable, average_title, column_title, entry_text
+from .cost_columns import TEACHER, TRAINING, CostColumn, columns_of
+from .suite_entries import SuiteTable, entry_text
+from .terminal import OUTCOME_STYLES, VERDICT_STYLES, table_of_texts
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,14 +70,16 @@ def legend(table: SuiteTable) -> str:
 
 def cost_texts(costs: Sequence[float | None]) -> list[str]:
     """The cost columns as printed."""
-    columns = columns_of(len(costs))
-    return [getattr(formatting, column.how)(value) for column, value in zip(columns, costs, strict=True)]
+    return _printed(columns_of(len(costs)), costs)
 
 
 def training_texts(costs: Sequence[float | None]) -> list[str]:
     """The columns of training costs as printed; none where the table has none."""
-    columns = (*TRAINING, *TEACHER)[: len(costs)]
-    return [getattr(formatting, how)(value) for (_, how, _), value in zip(columns, costs, strict=True)]
+    return _printed((*TRAINING, *TEACHER)[: len(costs)], costs)
+
+
+def _printed(columns: Sequence[CostColumn], costs: Sequence[float | None]) -> list[str]:
+    return [getattr(formatting, column.how)(value) for column, value in zip(columns, costs, strict=True)]
 
 
 def to_markdown(table: SuiteTable) -> str:
@@ -93,28 +96,23 @@ def to_markdown(table: SuiteTable) -> str:
 def to_csv(table: SuiteTable) -> str:
     """Plain numbers, unrounded and unscaled: four columns per task (mean, half width and what it covers,
     status), then the costs. Names that a spreadsheet would run as a formula have a ' in front."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     scored = [f"{c.task}@{c.version} {c.metric} [{c.unit}]" for c in table.columns]
     scored += [f"{a.title} [{a.columns[0].unit}]" for a in table.averages]
     titles = ["label", "backbone", "variant"]
     for name in scored:
         titles += [f"{name} mean", f"{name} half_width", f"{name} covers", f"{name} status"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(map(formatting.csv_cell, [*titles, *table.cost_titles, *table.training_titles]))
     for line in table.lines:
         row = list(map(formatting.csv_cell, (line.row.label, line.row.backbone, line.row.variant)))
-        for entry in (*line.entries, *line.averages):
-            row += _csv_fields(entry)
+        for entry, _ in table.scores(line):
+            # The writer makes an empty field of None, and keeps all digits.
+            value = entry.estimate
+            row += [None] * 3 if value is None else [value.mean, value.half_width, value.covers]
+            row.append(entry.kind)
         writer.writerow([*row, *line.costs, *line.training])
     return buffer.getvalue()
-
-
-def _csv_fields(entry: Entry) -> list[float | str | None]:
-    """Mean, half width, what it covers, and status; the writer makes an empty field of None, and keeps all digits."""
-    value = entry.estimate
-    if value is None:
-        return [None, None, None, entry.kind]
-    return [value.mean, value.half_width, value.covers, entry.kind]
 
 
 def to_latex(table: SuiteTable) -> str:
@@ -131,59 +129,41 @@ def _latex_row(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def comparison_table(lines: Iterable[Comparison], a: str, b: str) -> Table:
+def comparison_table(lines: Sequence[Comparison], a: str, b: str) -> Table:
     """The outcome of `compare` for the terminal."""
-    from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=f"{a} minus {b} (positive: {a} is better)", title_style="bold", header_style="bold")
-    numbers = ("difference [95 %]", "p", "pairs")
-    for title in TITLES:
-        shown.add_column(title, overflow="fold")
-        if title in numbers:
-            shown.columns[-1].justify = "right"
-    styles = {"better": "green", "worse": "red", "not comparable": "dim"}
-    lines = list(lines)
     notes = dict.fromkeys(line.note for line in lines if line.note)
-    shown.caption = Text("\n".join([*notes, COMPARED]))
+    rows = []
     for line in lines:
         *cells, outcome = line.texts()
-        shown.add_row(*map(Text, cells), Text(outcome, styles.get(line.outcome, "")))
-    return shown
+        rows.append([*cells, (outcome, OUTCOME_STYLES.get(line.outcome, ""))])
+    about = Text("\n".join([*notes, COMPARED]))
+    title = f"{a} minus {b} (positive: {a} is better)"
+    right = ("difference [95 %]", "p", "pairs")
+    return table_of_texts(TITLES, rows, right, title=title, caption=about, header_style="bold")
 
 
 def claims_table(findings: Iterable[Finding]) -> Table:
     """The verdicts of a study for the terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(title="Claims", title_style="bold", header_style="bold", caption=STANDING)
-    for title in ("claim", "statement", "verdict", "effect [95 %]", "seeds"):
-        shown.add_column(title, overflow="fold")
-    shown.columns[-1].justify = "right"
-    styles = {"holds": "green", "fails": "red", "undecided": "dim", "not testable here": "dim"}
-    for finding in findings:
-        claim = finding.claim
-        verdict = Text(verdict_of(finding), styles.get(finding.verdict, ""))
-        effect = Text("\n".join(effects(finding)))
-        shown.add_row(Text(claim.id), Text(claim.statement), verdict, effect, Text(str(finding.seeds)))
-    return shown
+    rows = []
+    for one in findings:
+        verdict = verdict_of(one), VERDICT_STYLES.get(one.verdict, "")
+        rows.append([one.claim.id, one.claim.statement, verdict, "\n".join(effects(one)), str(one.seeds)])
+    titles = ("claim", "statement", "verdict", "effect [95 %]", "seeds")
+    return table_of_texts(titles, rows, ("seeds",), title="Claims", caption=STANDING, header_style="bold")
 
 
 def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[list[str], list[list[str]]]:
-    titles = ["method", *map(column_title, table.columns), *map(average_title, table.averages)]
-    titles += [*table.cost_titles, *table.training_titles]
+    titles = ["method", *table.score_titles, *table.cost_titles, *table.training_titles]
     notes = footnotes(table)
-    units = [c.unit for c in table.columns] + [a.columns[0].unit for a in table.averages]
     rows = []
     for line in table.lines:
         row = [escape(line.shown_name)]
-        for entry, unit in zip((*line.entries, *line.averages), units, strict=True):
+        for entry, unit in table.scores(line):
             # Escaped before it is made bold: the braces of `\textbf` are not the text's own.
             text = escape(entry_text(entry, unit, notes))
-            if entry.best:
-                text = bold(text)
-            row.append(text)
+            row.append(bold(text) if entry.best else text)
         row += map(escape, [*cost_texts(line.costs), *training_texts(line.training)])
         rows.append(row)
     return list(map(visible, titles)), rows

@@ -25,8 +25,8 @@ from typing import Any
 
 from torch import nn
 
+from sparsebench.reports.panels.rest import AT_REST, KEY, Rest, Trained, to_details
 from sparsebench.reports.records.record import Metric
-from sparsebench.reports.records.rest import AT_REST, KEY, Rest, Trained, to_details
 
 from ..contracts.context import Context
 from .callbacks import Callback, remembering

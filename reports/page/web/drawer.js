@@ -37,11 +37,11 @@ const Drawer = {
       if (row.covers) body.append(make("p", { class: "soft" }, `p ${row.p}; ${row.covers}. Corrected over the rows of the track.`));
       if (row.other) body.append(make("p", { class: "bad" }, row.other));
       const other = row.against;
-      if (other !== null && other !== undefined) {
+      if (known(other)) {
         const address = State.address({ row: null, pair: [number, other].sort((a, b) => a - b).join(",") });
         body.append(make("p", {}, make("a", { href: address }, `Beside ${suite.rows[other].name}, as one comparison`)));
       }
-      Drawer.parts(body, data, track, other === null || other === undefined ? [number] : [number, other]);
+      Drawer.parts(body, data, track, known(other) ? [number, other] : [number]);
     });
   },
 
@@ -78,15 +78,19 @@ const Drawer = {
     for (const row of rows) Drawer.records(body, row, columns);
   },
 
+  chart(body, title, spec) {
+    const place = make("div", { class: "chart" });
+    body.append(make("h3", {}, title), place);
+    Charts.draw(place, spec);
+  },
+
   seeds(body, data, rows, column) {
     const values = [];
     for (const row of rows)
       for (const record of row.cells[column.place]?.records ?? [])
         if (record.value !== null) values.push({ name: row.name, seed: record.seed, value: record.value });
     if (!values.length) return;
-    const place = make("div", { class: "chart" });
-    body.append(make("h3", {}, `${column.name}: seeds`), place);
-    Charts.draw(place, Charts.filled(data.charts.seeds, { rows: values, titles: { x: column.metric } }));
+    Drawer.chart(body, `${column.name}: seeds`, Charts.filled(data.charts.seeds, { rows: values, titles: { x: column.metric } }));
     const texts = rows.map((row) => [row.name, values.filter((one) => one.name === row.name).map((one) => `${one.seed}: ${one.value}`).join(", ") || "–"]);
     body.append(make("details", {}, make("summary", {}, "In numbers"), ...Blocks.grid(["row", "seed: score"], texts)));
   },
@@ -108,9 +112,7 @@ const Drawer = {
       for (const row of rows)
         for (const [step, value] of row.cells[column.place]?.curves?.[name] ?? []) values.push({ name: row.name, step, value });
       const [y, x] = name.split(" by ");
-      const place = make("div", { class: "chart" });
-      body.append(make("h3", {}, `${column.name}: ${name}`), place);
-      Charts.draw(place, Charts.filled(data.charts.curve, { rows: values, titles: { x: x ?? "step", y } }));
+      Drawer.chart(body, `${column.name}: ${name}`, Charts.filled(data.charts.curve, { rows: values, titles: { x: x ?? "step", y } }));
     }
     if (names.length > Drawer.MOST_CURVES) body.append(make("p", { class: "soft" }, `Further curves are in the records: ${names.slice(Drawer.MOST_CURVES).join(", ")}.`));
   },

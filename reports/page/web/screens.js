@@ -84,13 +84,13 @@ const Screens = {
       Charts.forget(forest);
       forest.replaceChildren();
       const most = isNarrow() ? 12 : 16;
-      const known = rows.filter((row) => row.effect !== null);
-      const lines = known.filter((row) => row.role === "control" || row.role === "ceiling");
-      const rivals = known.filter((row) => !lines.includes(row));
+      const paired = rows.filter((row) => row.effect !== null);
+      const lines = paired.filter((row) => row.role === "control" || row.role === "ceiling");
+      const rivals = paired.filter((row) => !lines.includes(row));
       const shown = [...rivals.slice(0, most), ...(document.getElementById("lines").checked ? lines.slice(0, 40) : [])];
       document.getElementById("cut").textContent = rivals.length > most ? `The first ${most} of ${rivals.length} rows; filter for others.` : "";
       if (rivals.length) Charts.draw(forest, Charts.filled(track.forest, { rows: shown }), { pick: open, label: `Effects: ${track.sentence}` });
-      else forest.append(make("p", {}, known.length ? "Only controls and ceilings have an effect here." : "No row has an effect against a baseline here."));
+      else forest.append(make("p", {}, paired.length ? "Only controls and ceilings have an effect here." : "No row has an effect against a baseline here."));
     };
     const drawCloud = () => {
       Charts.forget(cloud);
@@ -99,7 +99,6 @@ const Screens = {
       const y = document.getElementById("y");
       const log = document.getElementById("log").checked;
       State.note({ x: x.value === track.x ? null : x.value, y: y.value === track.y ? null : y.value, log: log ? "on" : null });
-      const known = (value) => value !== null && value !== undefined;
       const values = rows.filter((row) => known(row[x.value]) && known(row[y.value]) && (!log || row[x.value] > 0)).map((row) => ({ i: row.i, name: row.name, role: row.role, kind: row.kind, x: row[x.value], y: row[y.value] }));
       const titles = { x: x.selectedOptions[0]?.text ?? "", y: y.selectedOptions[0]?.text ?? "" };
       if (values.length) Charts.draw(cloud, Charts.filled(track.scatter, { rows: values, titles, log }), { pick: open });
@@ -116,10 +115,10 @@ const Screens = {
       return make("label", {}, `${label} `, select);
     };
     const costs = [...track.costs.map((title, place) => [`c${place}`, title]), ...track.training.map((title, place) => [`t${place}`, title])];
-    const known = costs.filter(([field]) => track.rows.some((row) => row[field] !== null && row[field] !== undefined));
+    const measured = costs.filter(([field]) => track.rows.some((row) => known(row[field])));
     const scores = [["score", track.measure], ...(track.tasks.length > 1 ? track.tasks.map((task, place) => [`s${place}`, `${task.name}: ${task.measure}`]) : [])];
     const log = make("label", {}, make("input", { type: "checkbox", id: "log", checked: state.log === "on", onchange: change }), " log");
-    return [choice("y", "y", scores, state.y ?? track.y), choice("x", "x", known, state.x ?? track.x), log];
+    return [choice("y", "y", scores, state.y ?? track.y), choice("x", "x", measured, state.x ?? track.x), log];
   },
 
   table(main, data, track, state, open, show) {

@@ -33,8 +33,9 @@ function make(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  element.append(...children.filter(known));
   return element;
 }
 
+const known = (value) => value !== null && value !== undefined;
 const isNarrow = () => matchMedia("(max-width: 700px)").matches;

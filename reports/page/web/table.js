@@ -43,7 +43,6 @@ const Table = {
 
   // What nobody measured stands last, whichever way the column is sorted.
   compare(a, b, direction) {
-    const known = (value) => value !== null && value !== undefined;
     if (!known(a) || !known(b)) return (known(b) - known(a)) * (direction === "asc" ? 1 : -1);
     return a - b;
   },

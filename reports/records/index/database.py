@@ -15,7 +15,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
 from typing import Any, Self
@@ -23,6 +23,7 @@ from typing import Any, Self
 from ..frozen import Stamp
 from ..record import Record, RecordError
 from ..store import Problem, Store, StoreError
+from ..visible import is_text
 from .collector import no_collection
 from .slim import Reader, form, part_name, to_slim
 
@@ -35,12 +36,11 @@ UNUSABLE = ("BUSY", "CANTOPEN", "FULL", "LOCKED", "NOLFS", "PERM", "READONLY")
 TABLES = {
     "about": "form TEXT PRIMARY KEY",
     "parts": "name TEXT PRIMARY KEY, text TEXT",
-    "entries": "name TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, inode INTEGER, problem TEXT, id TEXT, key TEXT, "
-    "code TEXT, status TEXT, reason TEXT, suite TEXT, task TEXT, label TEXT, backbone TEXT, seconds REAL, "
-    "finished TEXT, budget TEXT, checksum INTEGER",
+    "entries": "name TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, inode INTEGER, found TEXT, checksum INTEGER",
     "slim": "name TEXT PRIMARY KEY, text TEXT, checksum INTEGER",
 }
-"""Names and columns. `entries` and `slim` have a row for each record, `name` is that of its file."""
+"""Names and columns. `entries` and `slim` have a row for each record, `name` is that of its file; `found` is JSON: the
+values of an entry, or the reason why the file cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,6 @@ class Entry:
     seconds: float
     finished: str
     budget: str = "{}"
-
-
-_FIELDS = tuple(field.name for field in fields(Entry))
-_TEXTS = ("code", "status", "reason", "suite", "task", "label", "backbone", "budget")
-_REPEATED = tuple(_FIELDS.index(name) for name in _TEXTS)
 
 
 class Index:
@@ -113,20 +108,17 @@ class Index:
                 try:
                     record = reader.record(texts[entry.id])
                 except (KeyError, TypeError, ValueError, RecursionError):  # not in the index, or broken there
-                    text, parts = to_slim(self._whole(entry.id))
+                    text, parts = to_slim(self.whole(entry))
                     record = Reader(parts).record(text)
                     self._forget(entry.id)
                 yield record
 
-    def whole(self, record: Record) -> Record:
+    def whole(self, record: Record | Entry) -> Record:
         """The whole record of a slim one. Raises `StoreError` if it is gone from the folder since."""
-        return self._whole(record.id)
-
-    def _whole(self, id: str) -> Record:
         try:
-            return self._store.read(id)
+            return self._store.read(record.id)
         except (KeyError, RecordError, OSError):
-            path = self._store.path(f"{id}.json")
+            path = self._store.path(f"{record.id}.json")
             raise StoreError(f"{path} went away or broke while it was read: give the command again") from None
 
     def _forget(self, id: str) -> None:
@@ -182,16 +174,17 @@ class Index:
                 continue
             except RecordError as error:
                 self._found[name] = Problem(path, str(error))
-                if _is_text(name) and _is_text(str(error)):
-                    entries.append(_row(name, present[name], str(error), None))
+                if is_text(name):  # the index cannot hold a name of bytes that are no text
+                    entries.append(_row(name, present[name], str(error)))
                 continue
             text, shared = to_slim(record)
             parts |= shared
-            self._found[name] = entry = _entry(record)
-            entries.append(_row(name, present[name], None, entry))
+            values = _values(record)
+            self._found[name] = _entry(values)
+            entries.append(_row(name, present[name], values))
             slim.append((name, text, _checksum(text)))
         with _transaction(base):
-            base.executemany(f"INSERT OR REPLACE INTO entries VALUES ({', '.join('?' * 18)})", entries)
+            base.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", entries)
             base.executemany("INSERT OR REPLACE INTO slim VALUES (?, ?, ?)", slim)
             base.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?)", parts.items())
 
@@ -255,52 +248,32 @@ def _known(base: sqlite3.Connection, store: Store) -> dict[str, tuple[Stamp, Ent
     """File names to what the index says of them; a row that is broken is as good as none."""
     found: dict[str, tuple[Stamp, Entry | Problem]] = {}
     for *row, checksum in base.execute("SELECT * FROM entries"):
-        if _checksum(row) != checksum:
-            continue
-        name, size, mtime, inode, problem, *values = row
-        stamp = size, mtime, inode
-        if problem is not None:
-            found[name] = stamp, Problem(store.path(name), problem)
-            continue
-        for number in _REPEATED:
-            if values[number] is not None:
-                values[number] = intern(values[number])
-        found[name] = stamp, Entry(*values)
+        if _checksum(row) == checksum:
+            name, size, mtime, inode, text = row
+            values = json.loads(text)
+            what = Problem(store.path(name), values) if isinstance(values, str) else _entry(values)
+            found[name] = (size, mtime, inode), what
     return found
 
 
-def _entry(record: Record) -> Entry:
+def _values(record: Record) -> list[Any]:
+    """The fields of an entry, in their order."""
     cell = record.cell
-    return Entry(
-        id=record.id,
-        key=record.key,
-        code=intern(record.code),
-        status=intern(record.status),
-        reason=record.reason,
-        suite=intern(cell.suite),
-        task=intern(cell.task),
-        label=intern(cell.label),
-        backbone=intern(cell.backbone),
-        seconds=record.times.get("total", 0.0),
-        finished=record.finished,
-        budget=intern(json.dumps(cell.budget, sort_keys=True)),
-    )
+    return [
+        *(record.id, record.key, record.code, record.status, record.reason),
+        *(cell.suite, cell.task, cell.label, cell.backbone, record.times.get("total", 0.0), record.finished),
+        json.dumps(cell.budget, sort_keys=True),
+    ]
 
 
-def _is_text(text: str) -> bool:
-    """Whether the index can hold it: names of files may be bytes that are no text."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _entry(values: list[Any]) -> Entry:
+    """Of many entries most texts are the same few, each in memory once."""
+    shared: list[Any] = [intern(value) if isinstance(value, str) else value for value in values]
+    return Entry(*shared)
 
 
-def _row(name: str, stamp: Stamp, problem: str | None, entry: Entry | None) -> list[Any]:
-    values: list[Any] = [None] * len(_FIELDS)
-    if entry is not None:
-        values = [getattr(entry, field) for field in _FIELDS]
-    row = [name, *stamp, problem, *values]
+def _row(name: str, stamp: Stamp, found: list[Any] | str) -> list[Any]:
+    row = [name, *stamp, json.dumps(found)]
     return [*row, _checksum(row)]
 
 

@@ -19,19 +19,9 @@ from ..record import SCHEMA_VERSION, CellInfo, Costs, DataInfo, Link, Metric, Re
 
 Whole = Callable[[Record], Record]
 """From a slim record to the whole one. Raises `StoreError`."""
-_KEPT = (
-    "id",
-    "key",
-    "code",
-    "costs_code",
-    "status",
-    "reason",
-    "main_metric",
-    "times",
-    "seeds",
-    "started",
-    "finished",
-    "examples",
+_APART = (
+    *("schema_version", "cell", "traceback", "metrics", "costs", "training"),
+    *("curves", "details", "data", "environment", "warnings"),
 )
 
 
@@ -39,6 +29,7 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
+_KEPT = tuple(name for name in _names(Record) if name not in _APART)
 _METRIC = _names(Metric)
 _COSTS = _names(Costs)
 _TRAINING = _names(TrainingCosts)
@@ -58,7 +49,7 @@ def form() -> str:
     fields = []
     for kind in (Record, CellInfo, Link, Metric, Costs, TrainingCosts, TeacherCosts, DataInfo):
         fields.append([kind.__name__, *_names(kind)])
-    return part_name(json.dumps([2, SCHEMA_VERSION, _KEPT, fields]))
+    return part_name(json.dumps([3, SCHEMA_VERSION, _KEPT, fields]))
 
 
 def to_slim(record: Record) -> tuple[str, dict[str, str]]:
@@ -105,7 +96,7 @@ class Reader:
 
     def __init__(self, parts: Mapping[str, str]) -> None:
         self._parts = parts
-        self._read: dict[tuple[str, str], Any] = {}
+        self._read: dict[tuple[str, Callable[[str], Any]], Any] = {}
 
     def record(self, text: str) -> Record:
         """Raises KeyError, TypeError or ValueError if the text or one of its parts is not of the form."""
@@ -120,22 +111,21 @@ class Reader:
         return Record(
             schema_version=version,
             **fields,
-            cell=CellInfo(**self._part("cell", info), seed=seed),
+            cell=CellInfo(**self._part(info, _read_cell), seed=seed),
             metrics={intern(name): _build(Metric, _METRIC, values) for name, values in metrics.items()},
             costs=_build(Costs, _COSTS, costs),
             training=_training(training),
             curves={intern(name): [] for name in curves},
             details={intern(name): None for name in details},
-            data=self._part("data", data),
-            environment=self._part("environment", environment),
-            warnings=self._part("warnings", warnings),
+            data=self._part(data, _read_data),
+            environment=self._part(environment),
+            warnings=self._part(warnings),
         )
 
-    def _part(self, kind: str, name: str) -> Any:
-        if (kind, name) not in self._read:
-            text = self._parts[name]
-            self._read[kind, name] = _PARTS[kind](text)
-        return self._read[kind, name]
+    def _part(self, name: str, read: Callable[[str], Any] = json.loads) -> Any:
+        if (name, read) not in self._read:
+            self._read[name, read] = read(self._parts[name])
+        return self._read[name, read]
 
 
 def _shared(value: Any) -> Any:
@@ -170,14 +160,6 @@ def _read_cell(text: str) -> dict[str, Any]:
 
 def _read_data(text: str) -> list[DataInfo]:
     return _data().validate_json(text)
-
-
-_PARTS: dict[str, Callable[[str], Any]] = {
-    "cell": _read_cell,
-    "data": _read_data,
-    "environment": json.loads,
-    "warnings": json.loads,
-}
 
 
 @cache

@@ -11,7 +11,7 @@ from ...records.record import Record
 from ...records.record_limits import RecordError
 from ...routers.health import KEY, ON_CALIBRATION, from_details
 from .claim import Check, Claim
-from .curve import curve_of
+from .sides import curve_of
 
 
 def failure(check: Check, claim: Claim, records: Sequence[Record], whole: Whole, holds: Callable[[Claim], bool]) -> str:

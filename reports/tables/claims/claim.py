@@ -137,9 +137,10 @@ class Claim:
             return abs(self.margin)
         return self.smallest_effect
 
-    def says_same(self, verdict: ClaimVerdict) -> bool:
-        """Whether a verdict says that there is no difference that counts, and not that there is one."""
-        return verdict == "negligible" or (self.relation == "equal" and verdict == "holds")
+    def decides(self, verdict: ClaimVerdict, same: bool) -> bool:
+        """Whether a verdict says that there is no difference that counts (`same`), or that there is one."""
+        says_same = verdict == "negligible" or (self.relation == "equal" and verdict == "holds")
+        return verdict in DECIDED and says_same == same
 
     def ahead(self, effect: float) -> float:
         """By how much an effect, the first row minus the second, lies beyond the margin where the claim says."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from .. import formatting
 from ..dataframe import canonical
@@ -114,14 +115,9 @@ def verdict_of(finding: Finding) -> str:
     """
     if finding.reason:
         return f"{finding.verdict}: {finding.reason}"
-    return " ".join(filter(None, (f"{finding.verdict}{mark(finding)}", finding.claim.place, _looks(finding))))
-
-
-def _looks(finding: Finding) -> str:
-    looks = finding.claim.looks
-    if not looks:
-        return ""
-    return f"(look {finding.look + 1} of {len(looks)})"
+    looks = len(finding.claim.looks)
+    look = f"(look {finding.look + 1} of {looks})" if looks else ""
+    return " ".join(filter(None, (f"{finding.verdict}{mark(finding)}", finding.claim.place, look)))
 
 
 def mark(finding: Finding) -> str:
@@ -246,8 +242,7 @@ def count_verdicts(findings: Sequence[Finding]) -> str:
     own = [finding for finding in findings if not finding.claim.published]
     told = []
     if published:
-        noun = "claim" if len(published) == 1 else "claims"
-        told.append(f"{len(published)} {noun} of papers: {counts(published)}")
+        told.append(f"{formatting.counted(len(published), 'claim')} of papers: {counts(published)}")
     if own:
         told.append(f"{len(own)} of our own: {counts(own)}")
     return "; ".join(told) + "."
@@ -269,7 +264,5 @@ def _count(number: int, verdict: ClaimVerdict) -> str:
 
 
 def _machines(findings: Sequence[Finding]) -> str:
-    names: dict[str, None] = {}
-    for finding in findings:
-        names |= dict.fromkeys(finding.machines)
-    return "; ".join(names) or "nothing was run"
+    names = chain.from_iterable(finding.machines for finding in findings)
+    return "; ".join(dict.fromkeys(names)) or "nothing was run"

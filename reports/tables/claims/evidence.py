@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 from ...records.example_files import ExampleReader
@@ -23,9 +24,8 @@ from ...records.record import Record
 from ...records.record_limits import RecordError
 from ...statistics import Difference, Pairing, difference, holm, level_at, pair
 from ..dataframe import canonical
-from .claim import DECIDED, Claim, ClaimVerdict
-from .curve import at_each_step
-from .sides import side
+from .claim import Claim, ClaimVerdict
+from .sides import at_each_step, side
 
 MIN_SEEDS = 3
 
@@ -93,8 +93,11 @@ class Evidence:
         """What is said of each step, corrected over the steps and looks so that all hold at level 1 - alpha."""
         found = [Ruling("undecided", self.level(alpha) / len(self.steps))] * len(self.steps)
         for same in (False, True):  # a small difference that is sure is negligible all the same
-            decides = [partial(_decides, self.claim, step, same) for step in self.steps]
-            for number, level in holm(decides, self.level(alpha)).items():
+
+            def falls(step: Compared, level: float, same: bool = same) -> bool:
+                return self.claim.decides(step.ruling(self.claim, level), same)
+
+            for number, level in holm([partial(falls, step) for step in self.steps], self.level(alpha)).items():
                 if self.look >= 0:
                     found[number] = Ruling(self.steps[number].ruling(self.claim, level), level)
         return found
@@ -106,11 +109,6 @@ class Evidence:
             if verdict in found:
                 return verdict
         return "holds"
-
-
-def _decides(claim: Claim, step: Compared, same: bool, alpha: float) -> bool:
-    verdict = step.ruling(claim, alpha)
-    return verdict in DECIDED and claim.says_same(verdict) == same
 
 
 def gather(
@@ -160,12 +158,8 @@ def _complete(claim: Claim, records: Sequence[Record], seeds: int) -> bool:
         known.setdefault(place, set()).add(record.cell.seed)
         if record.seeds.get("stochastic") == 0 or record.status == "n/a":
             fixed.add(place)
-    for row in claim.all_rows:
-        for task in claim.tasks:
-            wanted = 1 if (row, task) in fixed else seeds
-            if not set(range(wanted)) <= known.get((row, task), set()):
-                return False
-    return True
+    wanted = {place: 1 if place in fixed else seeds for place in product(claim.all_rows, claim.tasks)}
+    return all(known.get(place, set()) >= set(range(count)) for place, count in wanted.items())
 
 
 def _first_seeds(records: Sequence[Record], seeds: int) -> list[Record]:

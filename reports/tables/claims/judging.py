@@ -168,18 +168,17 @@ def _standing(found: Mapping[int, Evidence]) -> set[int]:
     tested = [(number, evidence) for number, evidence in found.items() if evidence.tested]
     standing = set()
     for same in (False, True):
-        fallen = holm([partial(_decided, evidence, same) for _, evidence in tested], ALPHA)
+
+        def falls(evidence: Evidence, level: float, same: bool = same) -> bool:
+            return evidence.claim.decides(evidence.verdict(level), same)
+
+        fallen = holm([partial(falls, evidence) for _, evidence in tested], ALPHA)
         for place, level in fallen.items():
             number, evidence = tested[place]
             # What holds by the wider interval may be negligible by the narrower one that is shown.
             if evidence.verdict(level) == evidence.verdict(ALPHA):
                 standing.add(number)
     return standing
-
-
-def _decided(evidence: Evidence, same: bool, alpha: float) -> bool:
-    verdict = evidence.verdict(alpha)
-    return verdict in DECIDED and evidence.claim.says_same(verdict) == same
 
 
 def _finding(evidence: Evidence, records: Sequence[Record]) -> Finding:
@@ -206,15 +205,15 @@ def _step(evidence: Evidence, step: Compared, ruling: Ruling) -> Step:
     if step.found is None:
         return Step(step.first, step.second, None, step.seeds, verdict, step.reason, at=step.at)
     effect = step.found.combined.estimate(alpha)
-    by_task = [(task, one.combined.estimate(alpha)) for task, one in step.by_task]
-    sides = {evidence.claim.ahead(one.mean) > 0 for _, one in by_task}
-    shown = tuple(by_task) if len(sides) > 1 else ()
+    by_task = tuple((task, one.combined.estimate(alpha)) for task, one in step.by_task)
+    if len({evidence.claim.ahead(one.mean) > 0 for _, one in by_task}) < 2:
+        by_task = ()
     needed = None
     chance = None
     if verdict == "undecided" and not evidence.broken:
         needed = _needed(evidence, step, alpha)
         chance = _chance(evidence, step)
-    return Step(step.first, step.second, effect, step.seeds, verdict, step.reason, shown, needed, chance, step.at)
+    return Step(step.first, step.second, effect, step.seeds, verdict, step.reason, by_task, needed, chance, step.at)
 
 
 def _needed(evidence: Evidence, step: Compared, alpha: float) -> float | None:

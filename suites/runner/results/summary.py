@@ -118,7 +118,7 @@ def write_report(folders: Sequence[Path], out: Path, show: Callable[[Sequence[Br
     found: dict[str, Sequence[Brief]] = {}
 
     def take(section: Section) -> None:
-        found[section.anchor] = section.briefs
+        found[section.anchor] = [one.brief for one in section.headlines]
         if show is not None:
             show(found[section.anchor])
 

@@ -1,10 +1,13 @@
-"""All or nothing, and never over what is there."""
+"""All or nothing, and never over what is there; names that every file system and the hub take."""
 
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import validate_repo_id
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sparsebench.reports.export.written import Export, staged
+from sparsebench.reports.export.written import Export, file_name, staged
 from sparsebench.reports.records.store import StoreError
 
 
@@ -41,3 +44,22 @@ def test_an_export_says_what_it_left_out(tmp_path: Path) -> None:
     export.left_out.update({"costs": 3, "seeds": 1})
     export.note = "look"
     assert str(export).splitlines()[1:] == ["look", "left out: 3 costs; 1 seeds"]
+
+
+@given(st.lists(st.text(), unique=True, max_size=8))
+def test_different_texts_have_different_names_that_the_hub_takes(texts: list[str]) -> None:
+    names = [file_name(text) for text in texts]
+    assert len({name.lower() for name in names}) == len(texts)
+    for name in names:
+        validate_repo_id(f"owner/{name}")
+
+
+@pytest.mark.parametrize("text", ["MoE 50 %", "../up", "a/b", "x" * 300, "", "..", "a--b"])
+def test_what_had_to_change_ends_in_a_digest(text: str) -> None:
+    name = file_name(text)
+    assert name != text and "/" not in name and len(name) < 80 and not name.startswith(".")
+    assert len(name.rpartition("-")[2]) == 8
+
+
+def test_what_is_a_name_already_stays() -> None:
+    assert file_name("vtab-1.digits-1") == "vtab-1.digits-1"

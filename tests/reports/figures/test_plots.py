@@ -7,14 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsebench.reports.figures import MIME_TYPE, Figure, plots
-from sparsebench.reports.figures.plots import Aim, Mark
+from sparsebench.reports.figures.plots import Aim, Entry
 
-MARKS = [Mark(i, f"method {i} <&>", 50.0 + i, (2.0, 1.5) if i % 2 else None, 1e6 * i) for i in range(1, 12)]
+
+def mark(number, name, *stands):
+    return Entry(number, name, "task", None).mark(*stands)
+
+
+MARKS = [mark(i, f"method {i} <&>", 50.0 + i, (2.0, 1.5) if i % 2 else None, 1e6 * i) for i in range(1, 12)]
 AIMS = [Aim(1.0, 1.5, 1.2, 1.4), Aim(2.0, 1.9, 1.5, 2.5)]
 CHARTS = {
     "tradeoff": plots.tradeoff(MARKS, "acc & cost", "params (M)", "acc", True),
     "bars": plots.bars(MARKS, "task", "acc", 40.0),
-    "curves": plots.curves([(MARKS[0].name, [(0.0, 1.0), (1.0, 0.5)])], "loss", "loss by tokens"),
+    "curves": plots.curves([("method 1 <&>", [(0.0, 1.0), (1.0, 0.5)])], "loss", "loss by tokens"),
     "speed": plots.speed_ratios([("ours <x>", 2.5), ("slow", 0.8)], "speed"),
     "targets": plots.targets([("1  a", AIMS), ("2  b", AIMS[:1])], "logP", "kcal/mol"),
     "no target": plots.targets([], "t", ""),
@@ -45,7 +50,7 @@ def test_marks_have_their_numbers_intervals_and_costs():
     first = CHARTS["bars"]["data"]["values"][0]
     assert first == {"name": "1  method 1 <&>", "value": 51.0, "low": 49.0, "high": 52.5, "cost": 1e6}
     assert CHARTS["bars"]["layer"][-1]["data"]["values"] == [{"at": 40.0}], "chance"
-    many = [Mark(i, f"m{i}", 1.0) for i in range(1, 100)]
+    many = [mark(i, f"m{i}", 1.0) for i in range(1, 100)]
     assert len(plots.bars(many, "t", "v")["data"]["values"]) == plots.MAX_MARKS
 
 
@@ -85,4 +90,10 @@ def test_the_pareto_front_is_what_nothing_beats(points, up):
 def test_an_entry_has_its_title_and_its_mark():
     entry = plots.Entry(3, "row", "t", None)
     assert entry.title == "3  row"
-    assert entry.mark(2.0, (0.5, 1.0), cost=4.0) == Mark(3, "row", 2.0, (0.5, 1.0), 4.0)
+    assert entry.mark(2.0, (0.5, 1.0), cost=4.0) == {
+        "name": entry.title,
+        "value": 2.0,
+        "low": 1.5,
+        "high": 3.0,
+        "cost": 4.0,
+    }

@@ -22,7 +22,6 @@ CURVES: dict[str, Any] = {
 
 def test_there_and_back() -> None:
     found = from_curves(CURVES)
-    assert found is not None
     assert list(found.weight) == ["code", "law of 1. mixing"] and found.weight["code"][-1] == (2.0, 0.75)
     assert found.loss == {"code": [(2.0, 1.5)]} and found.delta == {"code": [(2.0, 0.1)]}
     assert found.load == {"code": {1: [(2.0, 0.9), (4.0, 0.8)], 0: [(2.0, 0.1), (4.0, 0.2)]}}
@@ -33,13 +32,14 @@ def test_the_last_link_of_a_chain_counts() -> None:
     chain = {f"2. {name}": points for name, points in CURVES.items()}
     chain["10. mixing weight law"] = [(0.0, 1.0)]
     found = from_curves(chain)
-    assert found is not None and found.weight == {"law": [(0.0, 1.0)]}
+    assert found.weight == {"law": [(0.0, 1.0)]}
     del chain["10. mixing weight law"]
     assert from_curves(chain) == from_curves(CURVES)
 
 
 def test_other_curves_are_none_of_them() -> None:
-    assert from_curves({"train loss": [(1.0, 2.0)], "2. router cv2": [(1.0, 2.0)]}) is None
+    with pytest.raises(RecordError, match="no curves of a mixture"):
+        from_curves({"train loss": [(1.0, 2.0)], "2. router cv2": [(1.0, 2.0)]})
     assert [is_of_mixing(name) for name in ("mixing cv2", "2. mixing cv2", "train mixing", "router cv2")] == [
         *(True, True, False, False)
     ]

@@ -23,7 +23,7 @@ def made(make):
 
 def test_a_pair_has_the_figures_of_compare(made):
     records, found, numbers = made
-    (brief,) = found.briefs
+    (brief,) = (one.brief for one in found.headlines)
     shown = pairs_of(found, brief, numbers)
     assert len(shown) == 6, "all pairs of four rows"
     names = {number: row.label for row, number in numbers.items()}
@@ -36,7 +36,7 @@ def test_a_pair_has_the_figures_of_compare(made):
 
 def test_of_many_rows_those_with_a_baseline_and_the_best_are_made(made, monkeypatch):
     _, found, numbers = made
-    (brief,) = found.briefs
+    (brief,) = (one.brief for one in found.headlines)
     monkeypatch.setattr(pairs, "MOST_ROWS", 3)
     names = {number: row.label for row, number in numbers.items()}
     shown = [{names[int(number)] for number in pair.split("-")} for pair in pairs_of(found, brief, numbers)]

@@ -1,29 +1,7 @@
-"""Notes and provenance: reasons, failures, warnings, sources and environments, long lists cut."""
+"""Provenance: sources and environments of all records, and what is not right with their commits."""
 
-from sparsebench.reports.page.provenance import (
-    MAX_FAILURES,
-    MAX_WARNINGS,
-    commits_note,
-    notes,
-    provenance,
-)
+from sparsebench.reports.page.provenance import commits_note, provenance
 from sparsebench.reports.records.record import DataInfo
-
-
-def test_reasons_name_their_rows_and_tasks(make):
-    records = [make.record("prefix", task, status="n/a", reason="no attention") for task in ("digits", "svhn")]
-    records += [make.record("lora", "digits", status="n/a", reason="no attention"), make.record("a")]
-    (reason,) = notes(records).not_applicable
-    assert (reason.text, reason.where, reason.cells) == ("no attention", "prefix: digits, svhn; lora: digits", 3)
-
-
-def test_failures_and_warnings_are_cut_and_counted(make):
-    failed = [make.record("a", seed=seed, status="oom") for seed in range(MAX_FAILURES + 2)]
-    warned = [make.record("b", seed=i, warnings=[f"w{i}", "often"]) for i in range(MAX_WARNINGS + 3)]
-    found = notes([*failed, *warned])
-    assert (len(found.failures), found.failures_excluded) == (MAX_FAILURES, 2)
-    assert found.warnings[0] == ("often", MAX_WARNINGS + 3)
-    assert (len(found.warnings), found.warnings_excluded) == (MAX_WARNINGS, 4)
 
 
 def test_sources_say_which_suites_read_them_and_environments_where_they_differ(make):
@@ -32,7 +10,7 @@ def test_sources_say_which_suites_read_them_and_environments_where_they_differ(m
     records += [make.record("b", seed=3, data=data, environment={"torch": "2.14"}, cell={"suite": "llm"})]
     found = provenance(records)
     (source,) = found.sources
-    assert (source.source, source.suites) == ("digits", "vtab, llm")
+    assert source == ("digits", "1", "–", "BSD", "vtab, llm")
     assert dict(found.environment) == {"threads": "1", "torch": "2.13, 2.14"}
     assert found.seeds == "0, 3"
     assert found.seconds == sum(sum(record.times.values()) for record in records)

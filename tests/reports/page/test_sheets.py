@@ -60,3 +60,20 @@ def test_corrections_are_told_as_they_are(report):
         and "Claims are corrected over their study (Holm)" in report.document["footer"]
     )
     assert "Controls and ceilings win nothing." in reading
+
+
+def test_reasons_name_their_rows_and_tasks(make):
+    records = [make.record("prefix", task, status="n/a", reason="no attention") for task in ("digits", "svhn")]
+    records += [make.record("lora", "digits", status="n/a", reason="no attention"), make.record("a")]
+    (block,) = sheets.notes_blocks(records, ())
+    (row,) = block["rows"]
+    assert row[0] == "no attention" and row[1].startswith("prefix: digits, svhn; lora: ") and row[2] == "3"
+
+
+def test_failures_and_warnings_are_cut_and_counted(make):
+    failed = [make.record("a", seed=seed, status="oom") for seed in range(sheets.MAX_FAILURES + 2)]
+    warned = [make.record("b", seed=i, warnings=[f"w{i}", "often"]) for i in range(sheets.MAX_WARNINGS + 3)]
+    failures, and_failures, warnings, and_warnings = sheets.notes_blocks([*failed, *warned], ())
+    assert len(failures["rows"]) == sheets.MAX_FAILURES and and_failures["text"] == "and 2 more failed cells."
+    assert warnings["rows"][0] == ["often", str(sheets.MAX_WARNINGS + 3)]
+    assert len(warnings["rows"]) == sheets.MAX_WARNINGS and and_warnings["text"] == "and 4 more kinds of warnings."

@@ -1,7 +1,9 @@
 """The panel of rest: scores by length, and how each row ended."""
 
-from sparsebench.reports.panels.rest import PANEL
-from sparsebench.reports.records.rest import AT_REST, Rest, Trained, to_details
+import pytest
+
+from sparsebench.reports.panels.rest import AT_REST, PANEL, Rest, Trained, to_details
+from sparsebench.reports.records.record import RecordError
 
 from .pages import cells, section
 
@@ -30,3 +32,14 @@ def test_each_row_says_how_it_ended(make, tmp_path):
 
 def test_nothing_to_show():
     assert PANEL.show([]) is None
+
+
+def test_what_is_written_comes_back() -> None:
+    assert PANEL.parse(to_details(rest(0.5, 0.6))) == rest(0.5, 0.6)
+
+
+@pytest.mark.parametrize("lengths", [(), (2, 2), (4, 2)])
+def test_lengths_that_do_not_grow_are_refused(lengths: tuple[int, ...]) -> None:
+    trained = tuple(Trained(length=length, score=0.5, seconds=0.1, flops=3) for length in lengths)
+    with pytest.raises(RecordError, match="no series of growing ones"):
+        Rest(metric="accuracy", unit="epochs", margin=0.01, rested=True, trainings=trained)

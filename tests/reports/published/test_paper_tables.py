@@ -40,7 +40,8 @@ def test_a_table_that_nobody_could_read_has_no_figure_and_says_why() -> None:
 
 def test_a_table_is_printed_as_its_paper_has_it() -> None:
     (block,) = printed(paper_tables()["v1-table-2"])
-    row = dict(zip(block.tasks, block.values[block.methods.index("LLaMA-MoE-3.5B (2/8)")], strict=True))
+    (line,) = [line for line in block.lines if line.name == "LLaMA-MoE-3.5B (2/8)"]
+    row = {task: text for (task, _), text in zip(block.columns, line.texts, strict=True)}
     assert row["sciq"] == "88.4" and row["mean of tasks"] == "57.6" and row["mmlu"] == "27.0"
     assert "25-shot: arc_challenge" in block.notes
     assert len(printed(paper_tables()["compression-efficiency"])) == 2

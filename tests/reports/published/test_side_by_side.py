@@ -1,11 +1,16 @@
 """Ours stand under the published row of the same name, with their intervals."""
 
-from sparsebench.reports.published.side_by_side import Shown, alone, beside, theirs
+from sparsebench.reports.published.side_by_side import alone, beside
 from sparsebench.reports.tables.matrix import matrices
-from sparsebench.reports.tables.published import PublishedTable
+from sparsebench.reports.tables.published import PAPER, Line, Shown, SideBySide
 
-BLOCK = PublishedTable(
-    "s", (), ("t1", "mean", "t9"), ("acc (%)",) * 3, ("x", "y"), (("50.1", "60.2", "1"), ("51.0", "–", "2"))
+
+def published(columns, **rows):
+    return SideBySide("s", columns, tuple(Line(PAPER, name, texts) for name, texts in rows.items()))
+
+
+BLOCK = published(
+    tuple((task, "acc (%)") for task in ("t1", "mean", "t9")), x=("50.1", "60.2", "1"), y=("51.0", "–", "2")
 )
 TASKS = {"t1": ("t1",), "mean": ("t1", "t2")}
 
@@ -32,12 +37,6 @@ def test_ours_stand_under_theirs(make):
     assert other.texts[1] == "–", "no mean where a task has no score"
 
 
-def test_theirs_alone():
-    found = theirs(BLOCK)
-    assert found.columns[2] == ("t9", "acc (%)") and [line.who for line in found.lines] == ["paper", "paper"]
-    assert found.lines[0].texts == ["50.1", "60.2", "1"]
-
-
 def test_numbers_are_those_that_are_printed(make):
     ours = beside(BLOCK, rows(make), TASKS, lambda row: row.label, lambda row: "ours").lines[1].values[0]
     assert isinstance(ours, Shown)
@@ -47,7 +46,7 @@ def test_numbers_are_those_that_are_printed(make):
 
 
 def test_several_metrics_of_a_task_are_told_apart_by_name(make):
-    block = PublishedTable("s", (), ("t1", "t1"), ("FCD/Test", "valid (%)"), ("x",), (("1.0", "99.0"),))
+    block = published((("t1", "FCD/Test"), ("t1", "valid (%)")), x=("1.0", "99.0"))
     metrics = {"FCD/Test": make.metric(2.0, unit="", stderr=None), "valid": make.metric(0.5, stderr=None)}
     (matrix,) = matrices([make.record("x", "t1", metrics=metrics, main_metric="FCD/Test")])
     _, ours = beside(block, matrix, {"t1": ("t1",)}, lambda row: row.label, lambda row: "ours").lines
@@ -59,7 +58,7 @@ def test_several_metrics_of_a_task_are_told_apart_by_name(make):
 
 def test_a_fraction_is_shown_as_the_paper_shows_it(make):
     """ "validity (%)" of a paper is per cent, its "Scaf/Test" a fraction."""
-    block = PublishedTable("s", (), ("t1", "t1"), ("validity (%)", "Scaf/Test"), ("x",), (("97.0", "0.99"),))
+    block = published((("t1", "validity (%)"), ("t1", "Scaf/Test")), x=("97.0", "0.99"))
     metrics = {"accuracy": make.metric(0.1), "validity": make.metric(0.9, stderr=None)}
     metrics["Scaf/Test"] = make.metric(0.8, stderr=None)
     (matrix,) = matrices([make.record("x", "t1", metrics=metrics)])

@@ -1,10 +1,10 @@
 """Tables for notebooks hold texts of others."""
 
-from sparsebench.reports.records.html_table import MOST_ROWS, Cell, html_table
+from sparsebench.reports.records.html_table import MOST_ROWS, html_table
 
 
 def test_texts_are_escaped_and_bold_ones_marked() -> None:
-    html = html_table(["a<", "b"], [["<script>", Cell("1 & 2", True)], ["x\x1b[0m", "y"]], "of <b>")
+    html = html_table(["a<", "b"], [["<script>", ("1 & 2", True)], ["x\x1b[0m", "y"]], "of <b>")
     assert html == (
         "<table><caption>of &lt;b&gt;</caption><thead><tr><th>a&lt;</th><th>b</th></tr></thead><tbody>"
         "<tr><th>&lt;script&gt;</th><td><b>1 &amp; 2</b></td></tr>"

@@ -93,3 +93,18 @@ def test_units():
     assert [formatting.shown_unit(unit) for unit in ("share", "%", "kcal/mol")] == ["%", "%", "kcal/mol"]
     assert [formatting.points(unit) for unit in ("share", "%", "kcal/mol")] == ["points", "points", "kcal/mol"]
     assert [formatting.scale(unit) for unit in ("share", "%")] == [100.0, 1.0]
+
+
+def test_a_fraction_in_per_cent():
+    assert (formatting.per_cent(0.4234), formatting.per_cent(None)) == ("42.3 %", "–")
+
+
+def test_numbers_of_things_and_lists_of_names():
+    assert [formatting.counted(*one) for one in ((1, "study"), (3, "study"), (1200, "record"))] == [
+        *("1 study", "3 studies", "1,200 records"),
+    ]
+    assert [formatting.listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "a",
+        "a and b",
+        "a, b and c",
+    ]

@@ -180,9 +180,9 @@ def test_pruning_logs_rank_as_the_importance_says():
 
 def test_suite_table_keep_gaps():
     (table,) = [t for t in published_tables("molecules") if "InstructMol" in t.source]
-    gap = table.values[table.methods.index("GraphMVP")][table.tasks.index("freesolv")]
-    assert gap == "–"
-    assert table.values[table.methods.index("GROVER large")][table.tasks.index("bbbp")] == "69.5"
+    tasks = [task for task, _ in table.columns]
+    shown = {line.name: dict(zip(tasks, line.texts, strict=True)) for line in table.lines}
+    assert shown["GraphMVP"]["freesolv"] == "–" and shown["GROVER large"]["bbbp"] == "69.5"
 
 
 def test_names_of_tasks_and_metrics_match_by_letters_and_without_the_unit():
@@ -195,8 +195,9 @@ def test_names_of_tasks_and_metrics_match_by_letters_and_without_the_unit():
 
 def test_moses_has_a_column_per_metric_and_names_its_splits():
     (table,) = [t for t in published_tables("molecules") if "MOSES" in t.source]
-    assert set(table.tasks) == {"moses_generation"}
-    shown = dict(zip(table.methods, (dict(zip(table.metrics, v, strict=True)) for v in table.values), strict=True))
+    tasks, metrics = zip(*table.columns, strict=True)
+    assert set(tasks) == {"moses_generation"}
+    shown = {line.name: dict(zip(metrics, line.texts, strict=True)) for line in table.lines}
     assert set(shown["VAE"]) == {"FCD/Test", "FCD/TestSF", "valid (%)", "novelty (%)", "SNN/Test", "Scaf/Test"}
     assert shown["CharRNN"]["FCD/Test"] == "0.0732"
     assert shown["training set (reference)"]["novelty (%)"] == "–"

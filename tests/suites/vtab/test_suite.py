@@ -1,6 +1,6 @@
 """The suite's constants fit its tasks and methods."""
 
-from sparsebench.reports.records.rest import AT_REST
+from sparsebench.reports.panels.rest import AT_REST
 from sparsebench.suites.methods.pair.idat import InverseDistillationTuning
 from sparsebench.suites.runner.discovery.loading import load_method, load_task
 from sparsebench.suites.runner.discovery.registry import entries, find

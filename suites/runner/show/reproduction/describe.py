@@ -8,7 +8,7 @@ from typing import Any
 
 from sparsebench.data.sources import source
 from sparsebench.reports.published.paper_tables import PaperTable, paper_tables, printed
-from sparsebench.reports.published.side_by_side import PAPER, Shown, SideBySide, theirs
+from sparsebench.reports.tables.published import PAPER, Shown, SideBySide
 
 from ...planning.durations import clock
 from .chosen import ANOTHER, STAND_IN
@@ -78,7 +78,7 @@ def block_document(block: SideBySide, notes: Sequence[str] = ()) -> BlockDocumen
 
 def _published(table: PaperTable) -> Iterator[BlockDocument]:
     for block in printed(table):
-        yield block_document(theirs(block), block.notes)
+        yield block_document(block, block.notes)
 
 
 def _needs(table: PaperTable, plan: Plan) -> NeedsDocument:

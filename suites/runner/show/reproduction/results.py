@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from sparsebench.reports.published.paper_tables import paper_tables, printed
-from sparsebench.reports.published.side_by_side import SideBySide, alone, beside, theirs
+from sparsebench.reports.published.side_by_side import alone, beside
 from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.store import Store
 from sparsebench.reports.tables.matrix import Matrix, Row, matrices
+from sparsebench.reports.tables.published import SideBySide
 
 from ...planning.plan_file import planned_records, with_planned_seeds
 from .chosen import ANOTHER, OURS, Chosen
@@ -41,12 +42,13 @@ def compare_folder(name: str, chosen: Chosen, folder: Path) -> list[SideBySide]:
     for matrix in matrices(scored, ExampleReader(store.read_examples)):
         who_of = partial(whose, matrix=matrix, plan=plan, who=chosen.who)
         for block in printed(table):
-            name_of = partial(chosen.name_of, plan=plan, published=block.methods)
+            names = [line.name for line in block.lines]
+            name_of = partial(chosen.name_of, plan=plan, published=names)
             found = beside(block, matrix, plan.columns, name_of, who_of)
             if found.columns:
                 blocks.append(found)
             else:  # a difference, say, of which ours are the terms
-                blocks += [theirs(block), alone(matrix, name_of, who_of)]
+                blocks += [block, alone(matrix, name_of, who_of)]
         if not table.figures:
             blocks.append(alone(matrix, partial(chosen.name_of, plan=plan, published=()), who_of))
     return blocks

@@ -42,8 +42,9 @@ def test_the_smallest_effect_of_a_claim_that_allows_a_difference_is_its_margin()
 
 
 def test_that_nothing_differs_is_told_from_that_something_does():
-    assert [STATED.says_same(verdict) for verdict in ("holds", "fails", "negligible")] == [False, False, True]
-    assert [EQUAL.says_same(verdict) for verdict in ("holds", "fails")] == [True, False]
+    assert [STATED.decides(verdict, True) for verdict in ("holds", "fails", "negligible")] == [False, False, True]
+    assert [EQUAL.decides(verdict, True) for verdict in ("holds", "fails")] == [True, False]
+    assert not any(STATED.decides("undecided", same) for same in (False, True))
 
 
 @pytest.mark.parametrize(
