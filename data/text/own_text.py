@@ -36,8 +36,10 @@ def own_files() -> dict[str, tuple[Path, ...]]:
 
 
 def own_documents(domain: str, part: Part) -> tuple[str, ...]:
-    """The first records of a part of a domain of the user's own text, in the order of the files, up to
-    `MOST_CHARACTERS`.
+    """The first records of a part of a domain of the user's own text, up to `MOST_CHARACTERS`.
+
+    Those of "train" are in the order of the files. "val" and "test" are in that of their hash: a task scores their
+    first windows, which would all be of the first file.
 
     Args:
         domain: the name of its folder.
@@ -61,12 +63,16 @@ def own_documents(domain: str, part: Part) -> tuple[str, ...]:
 
 def part_of(text: str) -> Part:
     """By one byte of the hash."""
-    draw = hashlib.sha256(text.encode()).digest()[0] % 10
+    draw = _digest(text)[0] % 10
     if draw == 0:
         return "val"
     if draw == 1:
         return "test"
     return "train"
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 @cached_reads(maxsize=64)
@@ -85,6 +91,8 @@ def _read(content: str, domain: str, part: Part) -> tuple[str, ...]:
             f"domain {domain!r} has no text in its part {part!r}: one record in ten is in val and one in test, and a "
             ".txt file is one record for each 64 kB; add text, or write many documents as lines of a .jsonl file"
         )
+    if part != "train":
+        found.sort(key=_digest)
     return tuple(found)
 
 

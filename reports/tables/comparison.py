@@ -12,6 +12,7 @@ from ..records.html_table import html_table
 from ..records.record import Record
 from ..statistics import Difference, Outcome, difference, pair
 from . import formatting
+from .contents import other_content
 from .matrix import Column, Matrix, Row, differences, matrices
 from .suite_entries import Family
 from .suite_table import SuiteInfo, row_name
@@ -255,7 +256,8 @@ class _Two:
         if ours.backbone != theirs.backbone:
             note = f"the backbones differ: {ours.backbone} against {theirs.backbone}"
         line = Comparison(suite=self.a.suite, name=self._name(ours, theirs, column), unit=column.unit, note=note)
-        twin = next((c for c in self.b.columns if c.task == column.task), None)
+        twins = [found for found in self.b.columns if found.task == column.task]
+        twin = next((found for found in twins if found.version == column.version), next(iter(twins), None))
         if twin is None or not self.b.cells.get((theirs, twin)):
             return replace(line, reason="only side A has it")
         reason = _mismatch(self.a.cells[ours, column][0], self.b.cells[theirs, twin][0])
@@ -290,4 +292,4 @@ def _mismatch(a: Record, b: Record) -> str:
     """Why two records of one task cannot be compared; empty where they can."""
     if a.cell.task_version != b.cell.task_version:
         return f"task version {a.cell.task_version} against {b.cell.task_version}"
-    return differences(a, b, "against")
+    return "; ".join(filter(None, (other_content(a, b), differences(a, b, "against"))))

@@ -13,6 +13,7 @@ from ..records.example_files import ExampleReader
 from ..records.record import Costs, Metric, Record, TrainingCosts
 from ..records.record_limits import RecordError
 from ..statistics import Estimate, Pairing, Score, Side, estimate, estimate_mean, pair
+from .contents import versions_of
 from .dataframe import canonical
 
 WITHOUT_EFFECT = ("watch",)
@@ -32,7 +33,8 @@ class Row:
 class Column:
     """A task and what its main metric means. Columns of one `family` may be averaged.
 
-    `versions`: of how many versions of the task there are columns, as folders of different times bring them.
+    `version`: of the task, with its data where these were several (`contents`). `versions`: of how many of them there
+    are columns, as folders of different times bring them.
     """
 
     task: str
@@ -301,25 +303,26 @@ def _matrix(suite: str, version: str, records: list[Record]) -> Matrix:
     matrix = Matrix(suite, version, records)
     settings = _settings(records)
     varying = _varying(records, settings)
-    columns = _columns(records)
+    of_task = versions_of(records)
+    columns = _columns(records, of_task)
     rows: dict[Row, None] = {}
-    for record, values in zip(records, settings, strict=True):
+    for record, values, task_version in zip(records, settings, of_task, strict=True):
         cell = record.cell
         variant = ", ".join(f"{key}={values[key]}" for key in varying if key in values)
         row = Row(cell.label, cell.backbone, variant.replace('"', ""))
         rows[row] = None
-        matrix.cells[row, columns[cell.task, cell.task_version]].append(record)
+        matrix.cells[row, columns[cell.task, task_version]].append(record)
     matrix.rows = list(rows)
     matrix.columns = list(columns.values())
     return matrix
 
 
-def _columns(records: Sequence[Record]) -> dict[tuple[str, str], Column]:
+def _columns(records: Sequence[Record], task_versions: Sequence[str]) -> dict[tuple[str, str], Column]:
     """A task's column is described by its first good record; a task without one has no metric."""
     columns: dict[tuple[str, str], Column] = {}
-    for record in records:
+    for record, version in zip(records, task_versions, strict=True):
         cell = record.cell
-        key = (cell.task, cell.task_version)
+        key = (cell.task, version)
         known = columns.get(key)
         if known is not None and (known.metric or record.main_metric is None):
             continue

@@ -94,22 +94,26 @@ def to_markdown(table: SuiteTable) -> str:
 
 
 def to_csv(table: SuiteTable) -> str:
-    """Plain numbers, unrounded and unscaled: four columns per task (mean, half width and what it covers,
-    status), then the costs. Names that a spreadsheet would run as a formula have a ' in front."""
+    """Plain numbers, unrounded and unscaled: six columns per task (mean, half width, both ends of the interval and what
+    it covers, status), then the costs. The half width is the longer side where the sides differ. Names that a
+    spreadsheet would run as a formula have a ' in front."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
     scored = [f"{c.task}@{c.version} {c.metric} [{c.unit}]" for c in table.columns]
     scored += [f"{a.title} [{a.columns[0].unit}]" for a in table.averages]
     titles = ["label", "backbone", "variant"]
     for name in scored:
-        titles += [f"{name} mean", f"{name} half_width", f"{name} covers", f"{name} status"]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+        titles += [f"{name} {field}" for field in ("mean", "half_width", "low", "high", "covers", "status")]
     writer.writerow(map(formatting.csv_cell, [*titles, *table.cost_titles, *table.training_titles]))
     for line in table.lines:
         row = list(map(formatting.csv_cell, (line.row.label, line.row.backbone, line.row.variant)))
         for entry, _ in table.scores(line):
             # The writer makes an empty field of None, and keeps all digits.
             value = entry.estimate
-            row += [None] * 3 if value is None else [value.mean, value.half_width, value.covers]
+            if value is None:
+                row += [None] * 5
+            else:
+                row += [value.mean, value.half_width, value.low, value.high, value.covers]
             row.append(entry.kind)
         writer.writerow([*row, *line.costs, *line.training])
     return buffer.getvalue()

@@ -31,7 +31,8 @@ class Budget:
     batch_size: int = 32
     """Examples in one training or evaluation step."""
     test_examples: int | None = None
-    """At most this many test examples, the first ones of the fixed test order; None takes all."""
+    """At most this many test examples, the first ones of the fixed test order, or, where that order says something of
+    the examples (a table of the user's, class folders), a fixed random sample; None takes all."""
     calibration_examples: int = 64
     """Training-side examples that a method may look at before training."""
     calibration_domains: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ class MoleculeTask(PredictionTask):
     """
 
     splits_by_seed: ClassVar[bool] = True
+    ordered_test: ClassVar[bool] = True  # that of the table, which is often one source after the other
 
     @abstractmethod
     def table(self) -> MoleculeTable:

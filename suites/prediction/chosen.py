@@ -231,6 +231,7 @@ class _Stage(PredictionTask):
         self.target = whole.target
         self.published_as = whole.published_as
         self.gives = whole.gives  # type: ignore[misc]  # a stage gives what its task gives
+        self.ordered_test = whole.ordered_test  # type: ignore[misc]
         self.splits = splits
         self.measured = measured
         self.trained = self.head = 0

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -45,6 +45,15 @@ class Withheld(Sequence[Any]):
         )
 
 
+@runtime_checkable
+class Lazy(Protocol):
+    """Inputs that are read when they are asked for."""
+
+    def take(self, rows: Sequence[int]) -> Sequence[Any]:
+        """Those of some rows, in this order; none is read."""
+        ...
+
+
 @dataclass(frozen=True)
 class Examples:
     """Raw inputs and their targets: (N,) int64 class numbers, or (N, T) floats with NaN for a missing label.
@@ -59,6 +68,18 @@ class Examples:
         targets = self.targets.view()
         targets.setflags(write=False)
         object.__setattr__(self, "targets", targets)
+
+    def take(self, rows: Sequence[int]) -> "Examples":
+        """Those of some rows, in this order."""
+        inputs: Any = self.inputs
+        chosen: Any
+        if isinstance(inputs, np.ndarray):
+            chosen = inputs[rows]
+        elif isinstance(inputs, Lazy):
+            chosen = inputs.take(rows)
+        else:
+            chosen = [inputs[row] for row in rows]
+        return Examples(chosen, self.targets[rows])
 
 
 @dataclass(frozen=True)
@@ -161,14 +182,13 @@ def subsample_train(splits: Splits, context: Context) -> Splits:
         return splits
     count = max(1, round(fraction * len(train.targets)))
     order = torch.randperm(len(train.targets), generator=context.task_generator("train-subset"))
-    rows = order[:count].sort().values.numpy()
-    inputs: Any = train.inputs
-    chosen: Any
-    if isinstance(inputs, np.ndarray):
-        chosen = inputs[rows]
-    else:
-        chosen = [inputs[row] for row in rows]
-    return replace(splits, train=Examples(chosen, train.targets[rows]))
+    return replace(splits, train=train.take(order[:count].sort().values.tolist()))
+
+
+def sample_rows(size: int, count: int | None) -> list[int]:
+    """Random rows out of `size`, in their order: the same ones every time, fewer are a part of more; None takes all."""
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(0))
+    return order[:count].sort().values.tolist()
 
 
 def encode(body: FeatureExtractor, splits: Splits, target: Target, device: torch.device) -> PredictionData:

@@ -26,6 +26,7 @@ class OwnTableTask(ChosenOnValidation):
 
     kind: ClassVar[Kind]
     keeps_validation: ClassVar[bool] = True
+    ordered_test: ClassVar[bool] = True  # that of the table
 
     @property
     def target(self) -> Target:  # type: ignore[override]

@@ -20,7 +20,17 @@ from ..contracts.method import Method
 from ..contracts.metrics import Scores, score
 from ..contracts.task import CostCall, LoadBackbone, Outcome, Setup, Task
 from ..contracts.traits import CALIBRATION_DATA, FEATURE_VECTORS, FEATURES, TRAINING_DATA, VALIDATION_PART
-from .data import Examples, Pairs, PredictionData, Splits, batch_rows, encode, subsample_train, targets_of
+from .data import (
+    Examples,
+    Pairs,
+    PredictionData,
+    Splits,
+    batch_rows,
+    encode,
+    sample_rows,
+    subsample_train,
+    targets_of,
+)
 from .feature_extractor import FeatureExtractor, LinearHeadModel
 from .look_ahead import AHEAD, look_ahead
 from .passes import passes_of
@@ -46,6 +56,9 @@ class PredictionTask(Task):
     needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
     watches: ClassVar[bool] = True
     rests: ClassVar[bool] = True
+    ordered_test: ClassVar[bool] = False
+    """Whether the test part comes in an order that says something of its examples, by class or by source: then
+    `budget.test_examples` takes random ones of it, and not the first."""
 
     @property
     def part_metrics(self) -> tuple[str, ...]:
@@ -134,8 +147,10 @@ class PredictionTask(Task):
 
     def _limit(self, splits: Splits, context: Context) -> Splits:
         limit = context.budget.test_examples
-        test = Examples(splits.test.inputs[:limit], splits.test.targets[:limit])
-        return replace(splits, test=test)
+        test = splits.test
+        if self.ordered_test:
+            return replace(splits, test=test.take(sample_rows(len(test.targets), limit)))
+        return replace(splits, test=Examples(test.inputs[:limit], test.targets[:limit]))
 
     def _fill(self, context: Context, data: PredictionData) -> Context:
         """The context with calibration batches: random training examples, the same for every method."""

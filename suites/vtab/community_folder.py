@@ -35,9 +35,9 @@ class LazyFolder(Sequence[np.ndarray]):
     network takes them.
     """
 
-    def __init__(self, images: ImageList, indices: range | None = None, *, few: bool = False) -> None:
+    def __init__(self, images: ImageList, indices: Sequence[int] | None = None, *, few: bool = False) -> None:
         self.images = images
-        self.indices = range(len(images))
+        self.indices: Sequence[int] = range(len(images))
         if indices is not None:
             self.indices = indices
         self.few = few
@@ -50,11 +50,15 @@ class LazyFolder(Sequence[np.ndarray]):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            part = LazyFolder(self.images, self.indices[index], few=self.few)
-            part._kept = self._kept and self._kept[index]
-            part._resized = {form: images[index] for form, images in self._resized.items()}
-            return part
+            return self.take(range(len(self))[index])
         return self.images[self.indices[index]][0]
+
+    def take(self, rows: Sequence[int]) -> "LazyFolder":
+        """Those of some rows, in this order; none is read."""
+        part = LazyFolder(self.images, [self.indices[row] for row in rows], few=self.few)
+        part._kept = self._kept and [self._kept[row] for row in rows]
+        part._resized = {form: [images[row] for row in rows] for form, images in self._resized.items()}
+        return part
 
     def decoded(self, size: int, interpolation: str) -> Sequence[Tensor] | None:
         """The images as `VisionBody.encode` makes them: from the cache of decoded ones, or, of few that are large, from

@@ -51,6 +51,7 @@ class OwnImagesTask(PublishedFolderTask):
     """Images of the user's, from the folder that `SPARSEBENCH_OWN_IMAGES` names; any number of them and of classes."""
 
     keeps_validation = True
+    ordered_test = True  # class folders are read one after the other, and lists may be
 
     @property
     def target(self) -> Target:  # type: ignore[override]

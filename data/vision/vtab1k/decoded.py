@@ -67,7 +67,7 @@ class Decoded:
 class DecodedImages(Sequence["Tensor"]):
     """Rows of a file of decoded images: item i is uint8 (3, size, size), a view of the mapped file."""
 
-    def __init__(self, pixels: "Tensor", rows: range) -> None:
+    def __init__(self, pixels: "Tensor", rows: Sequence[int]) -> None:
         self.pixels = pixels
         self.rows = rows
 
@@ -86,7 +86,7 @@ def is_decoded(part: ImageList, form: Form) -> bool:
     return is_complete(folder, _identity(part, form)) and _is_as_sealed(folder)
 
 
-def find_decoded(part: ImageList, form: Form, rows: range) -> DecodedImages | None:
+def find_decoded(part: ImageList, form: Form, rows: Sequence[int]) -> DecodedImages | None:
     """Decoded images of a list.
 
     Args:

@@ -11,6 +11,7 @@ from ...records.record import Record
 from ...records.record_limits import RecordError
 from ...routers.health import KEY, ON_CALIBRATION, from_details
 from .claim import Check, Claim
+from .evidence import is_of
 from .sides import curve_of
 
 
@@ -47,12 +48,14 @@ def failure(check: Check, claim: Claim, records: Sequence[Record], whole: Whole,
 
 def _measured(check: Check, claim: Claim, records: Sequence[Record], whole: Whole) -> dict[str, float]:
     """The mean over seeds and tasks of each row, of those that have a value."""
+    rows = dict.fromkeys(check.rows or claim.rows)
     tasks = (check.task,) if check.task else claim.tasks
+    # The budget of a claim is that of its own tasks: another one may be trained on for as long as it likes.
+    meant = claim if set(tasks) <= set(claim.tasks) else replace(claim, budget={})
     values: dict[str, list[float]] = {}
-    for row in dict.fromkeys(check.rows or claim.rows):
+    for row in rows:
         for record in records:
-            cell = record.cell
-            if record.status != "ok" or (cell.suite, cell.label) != (claim.suite, row) or cell.task not in tasks:
+            if record.status != "ok" or not is_of(meant, record, (row,), tasks):
                 continue
             value = _entropy(whole(record)) if check.kind == "routers" else _score(record, check.metric, whole)
             if value is not None:

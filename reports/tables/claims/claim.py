@@ -33,6 +33,8 @@ OWN = "our "
 class Check:
     """What must be so before a claim can be judged by the records at all; where it is not, the claim is not testable.
 
+    Records count on the backbone of the claim, if it names one, and on its own tasks under its budget.
+
     - "routers": the mean entropy of a token's router softmax, over domains and layers, is `at_most` this fraction of
       the logarithm of the number of experts, in each of `rows` (none named: those of the claim that have routers).
     - "metric": the mean over seeds of `metric`, or of the last point of the curve of that name, is `at_least` and

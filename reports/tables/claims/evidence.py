@@ -12,7 +12,7 @@ then differs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -141,8 +141,23 @@ def gather(
 
 def concerns(claim: Claim, record: Record) -> bool:
     """Whether the record is of a row of the claim, or of one that it counts from, on a task of it; failed ones, too."""
+    return is_of(claim, record, claim.all_rows, claim.tasks)
+
+
+def is_of(claim: Claim, record: Record, rows: Collection[str], tasks: Collection[str]) -> bool:
+    """Whether the record is of one of the rows and tasks, on the backbone of the claim and under its budget.
+
+    Args:
+        claim: says the suite, the backbone and the budget.
+        record: of any cell.
+        rows: labels.
+        tasks: their names.
+
+    Returns:
+        Whether it is, well or not.
+    """
     cell = record.cell
-    if cell.suite != claim.suite or cell.task not in claim.tasks or cell.label not in claim.all_rows:
+    if cell.suite != claim.suite or cell.task not in tasks or cell.label not in rows:
         return False
     # As JSON: a plan's (1, 2) is a list in a record.
     budget = all(canonical(cell.budget.get(key)) == canonical(value) for key, value in claim.budget.items())

@@ -28,6 +28,7 @@ from ...contracts.method import Method, NotApplicable
 from ...contracts.metrics import Scores
 from ...contracts.task import Outcome
 from ...prediction.chosen import best_of, refuse_own_choice, seed_generators
+from ...prediction.data import sample_rows
 from ..bits_per_byte.task import MAIN, bits_metric, ratio
 from ..language.routing import health_details, watched
 from ..language.task import CALIBRATION_WINDOW, CausalLM
@@ -137,9 +138,12 @@ class ConversationStage(TrainingTask):
         costs = context.ledger.costs()
         self.parameters = 0 if costs is None else costs.params or 0
         length = subject.data.length
-        found = self.parts(self.scored)[: context.budget.test_examples]
+        conversations = self.parts(self.scored)
         read = self.read((self.scored,), subject.tokenizer, length)
-        work = partial(answer_bits, subject, read.examples[: len(found)], context)
+        # Not the first ones: files are often sorted by what conversations are about.
+        rows = sample_rows(len(conversations), context.budget.test_examples)
+        found = [conversations[row] for row in rows]
+        work = partial(answer_bits, subject, [read.examples[row] for row in rows], context)
         bits, routers = watched(subject.model, work, logits=True)
         sizes = [one.answer_bytes for one in found]
         value, stderr = ratio(bits, sizes)

@@ -7,6 +7,7 @@ mixture, with the adapters frozen. The head trains throughout.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 from torch import nn
@@ -72,16 +73,28 @@ class AdapterFusion(ParameterEfficientMethod):
         sets[FUSION].disable()
         _only(sources[0], sources)
         rest, shorter = cache_frozen_features(model, data, context)
-        for index, adapters in enumerate(sources):
+        for index, (adapters, own) in enumerate(zip(sources, _one_after_another(first, len(sources)), strict=True)):
             _only(adapters, sources)
             part: Any = replace(shorter, train=shorter.train[index :: len(sources)])  # type: ignore[type-var]
-            self.train_stage(rest, part, _for(context, first), f"adapter {index}")
+            self.train_stage(rest, part, _for(context, own), f"adapter {index}")
         for adapters in (*sources, sets[FUSION]):
             adapters.enable()
         _train(sources, False)
         curves = self.train_stage(rest, shorter, _for(context, second), FUSION).curves
         _train(sources, True)  # what was trained counts as such
         return curves
+
+
+def _one_after_another(budget: Budget, count: int) -> list[Budget]:
+    """The budgets of so many trainings that make one of `budget` together, each of 1 unit at least.
+
+    Epochs are passes over the part of each training, and so as many of the whole; steps and tokens are shared out.
+    """
+    unit, amount = budget.duration
+    if unit == "epochs":
+        return [budget] * count
+    ends = [amount * number // count for number in range(count + 1)]
+    return [replace(budget, **{unit: max(1, end - begin)}) for begin, end in pairwise(ends)]
 
 
 def _only(chosen: AdapterSet, sources: Sequence[AdapterSet]) -> None:

@@ -37,6 +37,20 @@ def test_parts_share_nothing_and_are_the_whole(folder: Path) -> None:
     assert len(tales) > 10 and sum(map(len, tales)) == (folder / "tales" / "long.txt").stat().st_size
 
 
+def test_what_is_scored_first_is_of_all_files(folder: Path) -> None:
+    """Tasks read a few windows: of files by year, all of them would be of the first year."""
+    years = folder / "years"
+    years.mkdir()
+    for year in range(2000, 2004):
+        lines = (json.dumps({"text": f"In {year}: {number}."}) + "\n" for number in range(200))
+        (years / f"{year}.jsonl").write_text("".join(lines))
+    for part in ("val", "test"):
+        first = {text[3:7] for text in own_documents("years", part)[:20]}
+        assert first == {"2000", "2001", "2002", "2003"}, part
+    train = [text[3:7] for text in own_documents("years", "train")]
+    assert train == sorted(train)
+
+
 def test_the_part_is_that_of_the_first_byte_of_the_hash() -> None:
     for text in map(str, range(300)):
         first = hashlib.sha256(text.encode()).digest()[0] % 10

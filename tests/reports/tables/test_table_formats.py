@@ -43,6 +43,16 @@ def test_csv_holds_unrounded_numbers(make):
     assert rows[1]["t@1 accuracy [share] status"] == "oom"
 
 
+def test_csv_has_the_ends_that_the_table_prints(make):
+    """Of 18 right of 18, mean and half width alone make an interval up to 118 %."""
+    all_right = make.metric(1.0, stderr=0.0, n=18)
+    shown = table([make.record("base", score=all_right)])
+    (row,) = csv.DictReader(io.StringIO(printing.to_csv(shown)))
+    low, high = (float(row[f"t@1 accuracy [share] {end}"]) for end in ("low", "high"))
+    assert f"100.0 [{100 * low:.1f}, {100 * high:.1f}]" in printing.to_markdown(shown)
+    assert high == 1.0
+
+
 def test_latex_is_escaped(make):
     text = printing.to_latex(table(make.side("50 % of_it & {more}", [0.5, 0.6, 0.7])))
     assert r"50 \% of\_it \& \{more\}" in text

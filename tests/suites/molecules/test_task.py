@@ -19,7 +19,7 @@ from sparsebench.suites.molecules.tasks.b3db import B3DB
 from sparsebench.suites.molecules.tasks.freesolv import FreeSolv
 from sparsebench.suites.molecules.tasks.solubility import Solubility
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
-from sparsebench.suites.prediction.data import Splits
+from sparsebench.suites.prediction.data import Splits, sample_rows
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import entries, find
 
@@ -76,6 +76,10 @@ def test_rows_share_the_split_of_a_seed_and_the_record_knows_its_size(make_conte
     assert one.examples["target"] == other.examples["target"] != elsewhere.examples["target"]
     assert one.split == (COUNT, 9) and elsewhere.split is not None and elsewhere.split.test > 9
     assert one.metrics["rmse"].value != elsewhere.metrics["rmse"].value
+    whole = Synthetic().parts_of(context).test.targets
+    rows = sample_rows(len(whole), 9)
+    assert rows != list(range(9)), "tables are often one source after the other"
+    np.testing.assert_allclose(one.examples["target"], whole[rows], rtol=1e-4)
 
 
 MOLECULENET = {

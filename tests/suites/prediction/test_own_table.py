@@ -50,6 +50,18 @@ def test_the_last_training_alone_gives_the_same_score(texts: Path) -> None:
     assert len(subject.data.train) == 32, "trained on both parts"
 
 
+def test_fewer_test_examples_are_a_sample_of_a_table_that_is_sorted_by_class(texts: Path) -> None:
+    """The first ones would be of one class: the constant guess would be right of all or of none of them."""
+    header, *lines = texts.read_text().splitlines()
+    texts.write_text("\n".join([header, *sorted(lines, key=lambda line: line.rpartition(",")[2])]) + "\n")
+    assert OwnLabelledText().load().test.targets.tolist() == [0] * 4 + [1] * 4
+    budget = Budget(epochs=1, batch_size=8, test_examples=4)
+    context = Context(suite="llm", task="own_labelled_text", seed=0, budget=budget)
+    guess = OwnLabelledText().run([Constant()], hashed_words.load, context)
+    assert guess.metrics["accuracy"].n == 4 and 0 < guess.metrics["accuracy"].value < 1
+    assert guess.details["validation"]["correct"].count(1) == 4, "the validation part is whole"
+
+
 def test_a_changed_value_is_another_cell(texts: Path) -> None:
     plan = SuitePlan("llm", (Row(chain_of("linear_probe")),), (TaskRow("own_labelled_text"),), ("hashed_words",))
     (first,) = expand(Profile("own", (plan,)))

@@ -1,5 +1,6 @@
 """VTAB-1K from a folder: read, not there, or wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
 from sparsebench.suites.methods.baselines.linear_probe import LinearProbe
+from sparsebench.suites.prediction.data import sample_rows
 from sparsebench.suites.runner.discovery.loading import load_task
 from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.vtab import community_folder
@@ -109,6 +111,14 @@ def test_images_of_the_user_s_own(root: Path, monkeypatch: pytest.MonkeyPatch) -
     outcome = own.run([LinearProbe(penalties=(0.1,))], tiny.load, context)
     assert outcome.metrics["accuracy"].n == 711 and outcome.metrics["accuracy"].value > 0.5
     assert outcome.details["protocol"]["rows"] == 1000
+    whole = own.load().test
+    rows = sample_rows(711, 6)
+    assert rows != list(range(6)), "folders are read class by class"
+    limited = replace(context, budget=Budget(epochs=1, batch_size=64, test_examples=6))
+    data = own.setup(tiny.load, limited).data
+    assert data.test.targets.tolist() == whole.targets[rows].tolist()
+    expected = tiny.load(torch.Generator()).encode([whole.inputs[row] for row in rows])
+    assert all(torch.equal(data.test[place][0], item) for place, item in enumerate(expected))
     monkeypatch.setenv("SPARSEBENCH_OWN_IMAGES", str(root))
     with pytest.raises(LocalFolderError, match=r"train800\.txt is missing"):
         own.check_data()

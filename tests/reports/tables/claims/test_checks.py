@@ -68,6 +68,28 @@ def test_a_metric_may_be_of_another_row_and_task(records):
     assert checked(found, dataclasses.replace(check, task="t"))[1] == "no record says bits: too little"
 
 
+def test_a_check_looks_at_the_backbone_and_the_budget_of_its_claim(records):
+    """A row that runs on two backbones is broken on one of them: the claim about the other one is testable."""
+    found = records({"A": 1.0, "B": 2.0})
+    check = Check(kind="metric", metric="bits", at_most=2.5, reason="it does not work")
+    for change in ({"backbone": "other"}, {"budget": {"epochs": 20}}):
+        elsewhere = [
+            dataclasses.replace(record, cell=dataclasses.replace(record.cell, **change))
+            for record in records({"A": 9.0, "B": 9.0})
+        ]
+        asked = {"budget": {"epochs": 10}}
+        assert checked(found + elsewhere, check, **asked) == ("holds", ""), change
+        broken = {"backbone": change.get("backbone", "net"), "budget": change.get("budget", {"epochs": 10})}
+        assert checked(found + elsewhere, check, **broken)[0] == "not testable here", "no mean with what works"
+    other_task = dataclasses.replace(check, task="u")
+    trained = records({"A": 1.0, "B": 2.0}, task="u")
+    assert checked(found + trained, other_task, budget={"epochs": 10}) == ("holds", "")
+    longer = [
+        dataclasses.replace(record, cell=dataclasses.replace(record.cell, budget={"epochs": 99})) for record in trained
+    ]
+    assert checked(found + longer, other_task, budget={"epochs": 10}) == ("holds", ""), "the budget is of its own tasks"
+
+
 def test_a_null_row_that_fulfils_a_claim_as_well_leaves_it_untestable(records):
     """Six of eight claims of PAD-Net that were "reproduced" are fulfilled by a static network."""
     found = records({"A": 1.0, "B": 2.0, "static": 1.2, "worse": 3.0})

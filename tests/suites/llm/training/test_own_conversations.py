@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sparsebench.suites.llm.tasks.own_conversations import OwnConversations
 from sparsebench.suites.llm.training.own_conversations import pieces, read_conversations
 from sparsebench.suites.llm.training.packing import IGNORED, Example
 from sparsebench.suites.methods.baselines.dense import Dense
+from sparsebench.suites.prediction.data import sample_rows
 from sparsebench.suites.runner.planning.plan import expand
 from sparsebench.suites.runner.planning.profile import Profile, SuitePlan
 from sparsebench.suites.runner.planning.rows import Row, TaskRow, chain_of
@@ -97,6 +99,18 @@ def test_a_score_is_bits_by_conversation_and_options_are_chosen_on_validation(fo
     chosen = [InstructionTuning(**choice["chosen"])]
     again, _ = task.train_chosen(chosen, tiny.load, surroundings())
     assert again.metrics["bits_per_byte"] == after.metrics["bits_per_byte"]
+
+
+def test_fewer_test_conversations_are_a_sample_and_not_the_first_of_the_file(folder: Path) -> None:
+    file = folder / "mine.jsonl"
+    *_, last = file.read_text().splitlines()
+    file.write_text(f"{file.read_text()}\n{last.replace('Is 6', 'Is 7').replace('u00e9', 'u00e9u', 1)}")
+    fewer = replace(surroundings(), budget=Budget(epochs=4, batch_size=2, test_examples=1))
+    every = OwnConversations().run([Dense()], tiny.load, surroundings()).examples
+    found = OwnConversations().run([Dense()], tiny.load, fewer).examples
+    (row,) = sample_rows(3, 1)
+    assert row and len(every["bits"]) == 3
+    assert found == {name: [pytest.approx(values[row], rel=1e-5)] for name, values in every.items()}
 
 
 def test_a_long_conversation_loses_nothing_of_its_answers() -> None:
