@@ -37,7 +37,7 @@ TABLES = {
     "parts": "name TEXT PRIMARY KEY, text TEXT",
     "entries": "name TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, inode INTEGER, problem TEXT, id TEXT, key TEXT, "
     "code TEXT, status TEXT, reason TEXT, suite TEXT, task TEXT, label TEXT, backbone TEXT, seconds REAL, "
-    "finished TEXT, budget TEXT, checksum INTEGER",
+    "finished TEXT, budget TEXT, trained INTEGER, checksum INTEGER",
     "slim": "name TEXT PRIMARY KEY, text TEXT, checksum INTEGER",
 }
 """Names and columns. `entries` and `slim` have a row for each record, `name` is that of its file."""
@@ -47,7 +47,7 @@ TABLES = {
 class Entry:
     """What plans and choices need to know of a record.
 
-    `seconds` is the time inside its cell, `budget` that of the cell as JSON.
+    `seconds` is the time inside its cell, `budget` that of the cell as JSON; `trained` says whether it had a training.
     """
 
     id: str
@@ -62,9 +62,11 @@ class Entry:
     seconds: float
     finished: str
     budget: str = "{}"
+    trained: bool = True
 
 
 _FIELDS = tuple(field.name for field in fields(Entry))
+_TRAINED = _FIELDS.index("trained")
 _TEXTS = ("code", "status", "reason", "suite", "task", "label", "backbone", "budget")
 _REPEATED = tuple(_FIELDS.index(name) for name in _TEXTS)
 
@@ -191,7 +193,7 @@ class Index:
             entries.append(_row(name, present[name], None, entry))
             slim.append((name, text, _checksum(text)))
         with _transaction(base):
-            base.executemany(f"INSERT OR REPLACE INTO entries VALUES ({', '.join('?' * 18)})", entries)
+            base.executemany(f"INSERT OR REPLACE INTO entries VALUES ({', '.join('?' * 19)})", entries)
             base.executemany("INSERT OR REPLACE INTO slim VALUES (?, ?, ?)", slim)
             base.executemany("INSERT OR REPLACE INTO parts VALUES (?, ?)", parts.items())
 
@@ -265,6 +267,7 @@ def _known(base: sqlite3.Connection, store: Store) -> dict[str, tuple[Stamp, Ent
         for number in _REPEATED:
             if values[number] is not None:
                 values[number] = intern(values[number])
+        values[_TRAINED] = bool(values[_TRAINED])
         found[name] = stamp, Entry(*values)
     return found
 
@@ -284,6 +287,7 @@ def _entry(record: Record) -> Entry:
         seconds=record.times.get("total", 0.0),
         finished=record.finished,
         budget=intern(json.dumps(cell.budget, sort_keys=True)),
+        trained=record.training is not None,
     )
 
 
@@ -300,6 +304,7 @@ def _row(name: str, stamp: Stamp, problem: str | None, entry: Entry | None) -> l
     values: list[Any] = [None] * len(_FIELDS)
     if entry is not None:
         values = [getattr(entry, field) for field in _FIELDS]
+        values[_TRAINED] = int(entry.trained)  # as it is read again
     row = [name, *stamp, problem, *values]
     return [*row, _checksum(row)]
 

@@ -58,7 +58,7 @@ def form() -> str:
     fields = []
     for kind in (Record, CellInfo, Link, Metric, Costs, TrainingCosts, TeacherCosts, DataInfo):
         fields.append([kind.__name__, *_names(kind)])
-    return part_name(json.dumps([2, SCHEMA_VERSION, _KEPT, fields]))
+    return part_name(json.dumps([3, SCHEMA_VERSION, _KEPT, fields]))
 
 
 def to_slim(record: Record) -> tuple[str, dict[str, str]]:
