@@ -33,15 +33,21 @@ def weight_files(backbone: str) -> dict[str, Path]:
 
     Beside a single file its configuration counts, too.
     """
+    text = named_place(backbone)
+    place = Path(text).expanduser()
+    if text and place.is_file():
+        return {file.name: file for file in (place, place.with_name(CONFIG)) if file.is_file()}
+    return {str(path.relative_to(place)): path for path in files_below(place)} if text else {}
+
+
+def named_place(backbone: str) -> str:
+    """The part of `name:argument` that names a file or a folder which is there; empty where none does."""
     argument = backbone.partition(":")[2]
     file = argument.partition("@")[2]
     for text in (argument, file, file.rpartition(":")[0]):
-        place = Path(text).expanduser() if text else None
-        if place is not None and place.is_file():
-            return {file.name: file for file in (place, place.with_name(CONFIG)) if file.is_file()}
-        if place is not None and place.is_dir():
-            return {str(path.relative_to(place)): path for path in files_below(place)}
-    return {}
+        if text and Path(text).expanduser().exists():
+            return text
+    return ""
 
 
 def weights_identity(entry: Entry, backbone: str) -> Mapping[str, str]:
