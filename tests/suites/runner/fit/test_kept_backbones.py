@@ -21,6 +21,7 @@ from sparsebench.suites.runner.fit import kept_backbones
 from sparsebench.suites.runner.fit.kept_backbones import keep_backbones, own_name
 from sparsebench.suites.runner.fit.saved import Description, open_fitted, save
 from sparsebench.suites.vtab.backbones.timm import load
+from sparsebench.suites.vtab.body import VisionBody
 
 from .. import cells
 
@@ -69,7 +70,9 @@ def test_a_row_on_weights_of_the_users_opens_without_them(weights: Path, tmp_pat
     moved = out.rename(tmp_path / "elsewhere")
     found = open_fitted(moved)
     assert torch.equal(found.outputs(list(IMAGES)), expected)
-    assert found.body.mean[1].item() == pytest.approx(0.2 * 255), "of the config.json beside the weights"
+    assert isinstance(found.body, VisionBody) and found.body.mean[1].item() == pytest.approx(0.2 * 255), (
+        "of the config.json beside the weights"
+    )
 
 
 def test_a_folder_is_kept_whole_and_large_ones_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ def test_each_outcome(tmp_path: Path) -> None:
     assert found.counts["beyond"] == 2 and not found.problems
     assert pairs["other"].reason == "other budget" and pairs["status"].reason == "ok | failed: KeyError: 'x'"
     (score,) = pairs["within"].scores
+    assert score.check.low is not None and score.check.high is not None
     assert score.check.low < 0.61 < score.check.high and "100 examples" in score.check.basis
     assert "no interval is stated" in pairs["alone"].scores[0].check.basis
 
