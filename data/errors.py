@@ -60,6 +60,15 @@ class WeightsError(DataError, ValueError):
     """A file of weights lacks a tensor, holds one too many or twice, or one of another shape or not finite."""
 
 
+def reason_of(error: BaseException) -> str:
+    """What an error of others says, in one line; the name of its class where it says nothing.
+
+    Args:
+        error: any; libraries break their messages over lines.
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """What ends the message about an unknown name: "; did you mean a, b?".
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from .cache.digests import digest_once
-from .errors import ChecksumError, DownloadError, OfflineError
+from .errors import ChecksumError, DownloadError, OfflineError, reason_of
 from .offline import offline
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -148,4 +148,4 @@ def fetch(argument: str) -> str:
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES))).name
     except (OSError, HfHubHTTPError, HFValidationError) as error:
-        raise DownloadError(f"{argument} cannot be fetched from the hub: {' '.join(str(error).split())}") from error
+        raise DownloadError(f"{argument} cannot be fetched from the hub: {reason_of(error)}") from error

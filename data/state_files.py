@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import WeightsError
+from .errors import WeightsError, reason_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,7 @@ def read_state(file: Path, expected: "Mapping[str, Tensor]", without: tuple[str,
     try:
         found = load_file(file)
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{file} cannot be read as safetensors: {' '.join(str(error).split())}") from error
+        raise WeightsError(f"{file} cannot be read as safetensors: {reason_of(error)}") from error
     wanted = {name: tensor for name, tensor in expected.items() if not name.startswith(without)}
     state = {name: tensor for name, tensor in found.items() if not name.startswith(without)}
     _compare(file, state, wanted)
@@ -63,7 +63,7 @@ def check_header(file: Path) -> None:
     except WeightsError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{file} cannot be read as safetensors: {' '.join(str(error).split())}") from error
+        raise WeightsError(f"{file} cannot be read as safetensors: {reason_of(error)}") from error
 
 
 def check_finite(name: str, tensors: "Iterable[tuple[str, Tensor]]") -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import DownloadError
+from ..errors import DownloadError, reason_of
 
 SECTIONS = ("global", "install", "download")
 _NO = ("", "0", "n", "no", "f", "false", "off")
@@ -59,7 +59,7 @@ def _options(file: Path) -> dict[str, str]:
     try:
         parser.read_string(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise DownloadError(f"cannot read pip's settings in {file}: {' '.join(str(error).split())}") from error
+        raise DownloadError(f"cannot read pip's settings in {file}: {reason_of(error)}") from error
     options: dict[str, str] = {}
     for section in SECTIONS:
         if parser.has_section(section):

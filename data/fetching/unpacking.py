@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ..errors import DownloadError
+from ..errors import DownloadError, reason_of
 
 MOST_BYTES = 2 << 30
 """An archive that unpacks to more is refused; the largest that is known here has 0.8 GB."""
@@ -29,7 +29,7 @@ def unpack(archive: Path, into: Path) -> None:
         else:
             _untar(archive, into)
     except _BROKEN as error:
-        raise DownloadError(f"{archive.name} cannot be unpacked: {' '.join(str(error).split())}") from error
+        raise DownloadError(f"{archive.name} cannot be unpacked: {reason_of(error)}") from error
 
 
 class Room:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import DownloadError
+from ..errors import DownloadError, reason_of
 
 _NO = ("", "0", "n", "no", "f", "false", "off")
 
@@ -65,7 +65,7 @@ def _table(file: Path) -> Mapping[str, Any]:
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DownloadError(f"cannot read uv's settings in {file}: {' '.join(str(error).split())}") from error
+        raise DownloadError(f"cannot read uv's settings in {file}: {reason_of(error)}") from error
     if file.name == "pyproject.toml":
         table = table.get("tool", {}).get("uv", {})
     return {**table, **table.get("pip", {})}

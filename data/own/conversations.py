@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cache.ledger import cached_reads
-from ..errors import TableError
+from ..errors import TableError, reason_of
 from ..identity import identity
 from ..labelled.dealt import PARTS, Part, Rejected, complete, deal, part_named
 from ..labelled.table import normal_form
@@ -103,7 +103,7 @@ def lines_of(file: Path) -> Iterator[Line]:
                 if content.strip():
                     yield _line(number, content)
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or reason_of(error)
         raise TableError(f"{file} cannot be read: {reason}") from None
 
 

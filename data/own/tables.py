@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import TableError
+from ..errors import TableError, reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ def one_line(file: Path) -> Iterator[None]:
         if isinstance(error, TableError):
             raise
         first = error.__cause__ or error.__context__ or error if isinstance(error, SystemError) else error
-        reason = " ".join(str(first).split()) or type(first).__name__
+        reason = reason_of(first)
         raise TableError(f"{file} cannot be read as a table: {reason}") from None
 
 

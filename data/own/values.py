@@ -61,13 +61,17 @@ def read_classes(column: Sequence[str], where: str) -> Targets:
     Raises:
         TableError: one class only, or numbers with a fraction, which are no classes.
     """
+    _check_not_written_numbers([value.strip() for value in column if not is_missing(value)], where)
+    return _classes(column, where)
+
+
+def _classes(column: Sequence[str], where: str) -> Targets:
     import numpy as np
 
     texts = [value.strip() for value in column]
     bad = {row: "no label" for row, value in enumerate(texts) if is_missing(value)}
     names = {value for row, value in enumerate(texts) if row not in bad}
     numbers = {name: _number(name) for name in names}
-    _check_not_written_numbers([value for row, value in enumerate(texts) if row not in bad], where)
     if len(names) < 2:
         raise TableError(f"{where} has {len(names)} class: {', '.join(sorted(names)) or 'no label'}; two are needed")
     whole = all(number is not None and number.is_integer() for number in numbers.values())
@@ -103,7 +107,7 @@ def read_properties(columns: Mapping[str, Sequence[str]], where: str) -> Targets
         if len(columns) > 1:
             raise TableError(f"{where}: several columns of classes cannot be predicted together: fit them one by one")
         name, values = next(iter(columns.items()))
-        return read_classes(values, f"{where}, column {name!r}")
+        return _classes(values, f"{where}, column {name!r}")
     matrix = np.array([[_value(value) for value in column] for column in columns.values()], dtype=np.float64).T
     bad = {}
     for row, values in enumerate(zip(*columns.values(), strict=True)):

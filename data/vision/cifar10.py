@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from ..errors import DownloadError, LocalFolderError, OfflineError
+from ..errors import DownloadError, LocalFolderError, OfflineError, reason_of
 from ..local_folders import note_unpinned
 from ..offline import offline
 from ..sources import ensure
@@ -128,7 +128,7 @@ def _from_hub() -> Path:
     except (OSError, HfHubHTTPError) as error:  # a file that is not in the cache is an OSError, too
         if offline():
             raise OfflineError(f"{NAME} is not in the hub's cache and SPARSEBENCH_OFFLINE is set") from error
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         raise DownloadError(f"{NAME} cannot be fetched from the hub: {reason}; or give a copy of yours") from error
 
 

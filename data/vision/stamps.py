@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..cache.ledger import cached_reads
-from ..errors import DataError
+from ..errors import DataError, reason_of
 from ..sources import path, source
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def read_stamp(file: Path) -> "np.ndarray":
         with Image.open(file) as image:
             whole = image.convert("RGBA")
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{file.name} is no readable picture ({' '.join(str(error).split())})") from error
+        raise DataError(f"{file.name} is no readable picture ({reason_of(error)})") from error
     visible = np.asarray(whole.getchannel("A")) > 4
     box = Image.fromarray(visible).getbbox()
     if box is None:

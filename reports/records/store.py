@@ -96,13 +96,16 @@ class Store:
         """
         marker = self.folder / MARKER
         try:
-            version = json.loads(read_file(marker))["schema_version"]
+            content = json.loads(read_file(marker))
         except (FileNotFoundError, NotADirectoryError):
             raise StoreError(f"no results in {self.folder}: `sparsebench run --out {self.folder}` makes some") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{marker} cannot be read ({error}): is this a result folder?") from None
-        if not isinstance(version, int) or version < 1:
-            raise StoreError(f"{marker} has schema_version {version!r}: is this a result folder?")
+        except (RecordError, OSError) as error:
+            raise StoreError(f"{marker} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        except (ValueError, RecursionError):
+            raise StoreError(f"{marker} is no JSON: is this a result folder?") from None
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if type(version) is not int or version < 1:
+            raise StoreError(f"{marker} names no schema_version, a whole number from 1: is this a result folder?")
         if version > SCHEMA_VERSION:
             raise SchemaTooNew(
                 f"{self.folder} was written with schema {version}, this version reads up to {SCHEMA_VERSION}: "

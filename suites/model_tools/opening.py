@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from sparsebench.data import hub
-from sparsebench.data.errors import DataError, near_path
+from sparsebench.data.errors import DataError, near_path, reason_of
 from sparsebench.models import compression, load, moe  # noqa: F401 - a folder may hold models of ours
 from sparsebench.models.errors import ModelError
 from sparsebench.models.hub.derived_classes import source_of
@@ -173,4 +173,4 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return reason_of(error)[:200]

@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from sparsebench.data.errors import near_path
+from sparsebench.data.errors import near_path, reason_of
 from sparsebench.data.manifest import near
 from sparsebench.models.errors import ModelError
 
@@ -102,7 +102,7 @@ def read_recipe(file: str | Path) -> list[Named]:
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+        raise ModelError(f"{file} is no YAML: {reason_of(error)}") from error
     if not isinstance(document, Mapping) or not document:
         raise ModelError(f"{file} has no steps: it is to hold `steps:` and a list of them")
     for key in document:

@@ -13,6 +13,7 @@ from typing import Any, Unpack
 import psutil
 import torch
 
+from sparsebench.data.errors import reason_of
 from sparsebench.models import load, save
 from sparsebench.models.errors import ModelError, check_choice
 from sparsebench.models.hub.atomic_folder import check_free
@@ -270,7 +271,7 @@ def _side(opened: Opened, rows: Sequence[Row], say: Say) -> Side:
     except (ModelError, MemoryError):
         raise
     except Exception as error:  # a config.json may ask for what the code of the model cannot do, which fails in any way
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         raise ModelError(
             f"the model in {opened.folder} opens but does not run: {type(error).__name__}: {reason}"
         ) from error

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparsebench.data.errors import reason_of
 from sparsebench.reports.panels.chosen_options import Protocol, to_details
 from sparsebench.reports.records.record import TrainingCosts
 
@@ -293,7 +294,7 @@ def _attempt(stage: Stage, trial: Trial, load_backbone: LoadBackbone, context: C
         trial.score = outcome.metrics[outcome.main_metric]
         trial.examples = outcome.examples
     except FloatingPointError as error:
-        trial.reason = " ".join(str(error).split())
+        trial.reason = reason_of(error)
     costs = context.ledger.costs()
     if costs is not None:
         trial.took = {"seconds": costs.seconds, "flops": costs.flops}

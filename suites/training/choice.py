@@ -17,6 +17,7 @@ from typing import Any
 
 from torch import nn
 
+from sparsebench.data.errors import reason_of
 from sparsebench.reports.records.record import Metric
 
 from ..contracts.context import Context
@@ -69,7 +70,7 @@ def train_best(option: str, candidates: Sequence[Method], model: nn.Module, data
         try:
             curves = candidate.fit(model, data, own)
         except FloatingPointError as error:
-            trial["reason"] = " ".join(str(error).split())
+            trial["reason"] = reason_of(error)
             continue
         with undisturbed():
             _, score = context.validate()

@@ -42,9 +42,11 @@ class VisionBody(FeatureExtractor):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: Any, size: int | None = None) -> None:
+    def __init__(self, network: Any, size: int | None = None, prepared_as: str = "") -> None:
+        """`prepared_as` says where size and normalisation come from, if not from the network and its user."""
         super().__init__()
         config = network.pretrained_cfg
+        self.prepared_as = prepared_as
         self.network = network.to(memory_format=torch.channels_last)
         if _attends(network):
             use_product_attention(network)  # the same function, faster where bfloat16 trains on a processor

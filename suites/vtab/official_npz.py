@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparsebench.data.errors import WeightsError
+from sparsebench.data.errors import WeightsError, reason_of
 from sparsebench.data.state_files import check_finite
 
 BLOCK = re.compile(r"encoderblock_(\d+)/")
@@ -33,7 +33,7 @@ def read_npz(network: Any, file: Path, without: tuple[str, ...] = ()) -> None:
     except WeightsError:
         raise
     except (OSError, KeyError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{file} cannot be read into this network: {' '.join(str(error).split())}") from error
+        raise WeightsError(f"{file} cannot be read into this network: {reason_of(error)}") from error
     for name, value in kept.items():
         if value.isnan().all():
             raise WeightsError(f"{file}: there is nothing for {name!r}")

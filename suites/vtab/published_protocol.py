@@ -15,10 +15,11 @@ from .community_folder import FolderTask, VTAB1KTask, examples
 
 
 def preprocessing(body: FeatureExtractor) -> str:
-    """Size, interpolation and normalisation of the images, as the checkpoint's timm config states them."""
+    """Size, interpolation and normalisation of the images, as the checkpoint's timm config states them, and which."""
     assert isinstance(body, VisionBody)
     resized = f"{body.size} x {body.size}, aspect ratio not kept, {body.interpolation.value}, no augmentation"
-    return f"{resized}; mean {_channels(body.mean)}, std {_channels(body.std)}"
+    normalised = f"{resized}; mean {_channels(body.mean)}, std {_channels(body.std)}"
+    return f"{normalised}; {body.prepared_as}" if body.prepared_as else normalised
 
 
 def _channels(values: Tensor) -> str:

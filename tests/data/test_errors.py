@@ -26,3 +26,8 @@ def test_one_except_catches_all(kind: type[Exception]) -> None:
 
 def test_there_is_one_for_each_way_to_fail() -> None:
     assert len(KINDS) == 13
+
+
+def test_what_others_say_is_one_line() -> None:
+    assert errors.reason_of(ValueError("first\n  second\t third\n")) == "first second third"
+    assert errors.reason_of(ValueError(" \n")) == "ValueError", "an error that says nothing names its class"

@@ -1,7 +1,8 @@
 """What each test function costs: CPU seconds of all its cases, programs that they start included.
 
 What a fixture of a module or a session takes is paid by whichever function comes first, so it stands beside the own
-cost of each function that needs it: `[own, shared]` instead of one figure.
+cost of each function that needs it: `[own, shared]` instead of one figure. What is imported inside of a function is
+paid once in a process, too: it counts as collecting.
 
 `tests/costs.json` is written by `make test-long` (all functions) and `make costs` (new ones). A figure is changed only
 where the new one is clearly another, so that other machines and busy ones leave most lines as they are.
@@ -54,7 +55,7 @@ class Costs:
         self._file = file
         stored = json.loads(file.read_text()) if file.is_file() else {"collection": 0.0, "files": {}}
         self.collection: float = stored["collection"]
-        """CPU seconds that one process takes to collect everything, imports included."""
+        """CPU seconds that one process takes to collect everything, all imports included, those in functions too."""
         self.known: dict[str, float] = {}
         """Own CPU seconds."""
         self.shared: dict[str, float] = {}

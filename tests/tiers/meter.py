@@ -1,14 +1,14 @@
 """Measures what functions cost while they run, in workers too; the costs file is written, or what is off is said."""
 
 import collections
-import resource
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .costs import Costs, function_of, functions
+from .costs import SHARED, Costs, function_of, functions
+from .imports import Imports, cpu_seconds
 
 STARTED = pytest.StashKey[float]()
 DEARER = 2.0
@@ -38,6 +38,11 @@ class Meter:
         self._fixtures: dict[tuple[str, str, int], float] = {}
         """What fixtures of more than one function took in this process: by where they hold, name and parameter."""
         self._paid = 0.0
+        self._imports = Imports()
+        self._first: dict[str, str] = {}
+        """The function of each file that ran first in this process."""
+        self._firsts: set[str] = set()
+        """Functions that were such in some process."""
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be imported here, for a library that is not installed, costs nothing here."""
@@ -47,8 +52,8 @@ class Meter:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._collection = cpu_seconds()
         self._expect(item.nodeid for item in session.items)
+        self._imports.start()
         if hasattr(session.config, "workeroutput"):
-            session.config.workeroutput["collection"] = self._collection
             session.config.workeroutput["skipped"] = sorted(self._skipped)
 
     @pytest.hookimpl(optionalhook=True)
@@ -60,19 +65,20 @@ class Meter:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        item.stash[STARTED] = cpu_seconds()
+        item.stash[STARTED] = self._own_seconds()
+        self._first.setdefault(_file_of(item.nodeid), function_of(item.nodeid))
         self._paid = 0.0
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[Any]:
         """What others use too is not the own cost of the function that happens to be first."""
-        start = cpu_seconds()
+        start = self._own_seconds()
         try:
             return (yield)
         finally:
             if fixturedef.scope != "function":
-                seconds = cpu_seconds() - start
+                seconds = self._own_seconds() - start
                 self._fixtures[fixturedef.baseid, fixturedef.argname, request.param_index] = seconds
                 self._paid += seconds
 
@@ -81,9 +87,14 @@ class Meter:
         """The last report of a case carries what it cost, from a worker to the controller too."""
         report = yield
         if call.when == "teardown":
-            report.cpu_seconds = cpu_seconds() - item.stash[STARTED] - self._paid
+            report.cpu_seconds = self._own_seconds() - item.stash[STARTED] - self._paid
             report.shared_seconds = self._needed(item)
+            report.is_first = self._first[_file_of(item.nodeid)] == function_of(item.nodeid)
         return report
+
+    def _own_seconds(self) -> float:
+        """All but imports, which belong to the process and count as collecting."""
+        return cpu_seconds() - self._imports.seconds
 
     def _needed(self, item: pytest.Item) -> float:
         """What the shared fixtures took that a case needs."""
@@ -97,6 +108,8 @@ class Meter:
             self._measured[name] = self._measured.get(name, 0.0) + report.cpu_seconds
             self._shared[name] = max(self._shared.get(name, 0.0), report.shared_seconds)
             self._waiting[name] -= 1
+            if report.is_first:
+                self._firsts.add(name)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -106,6 +119,11 @@ class Meter:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep the costs of functions all of whose cases have run, where the run was broken off too."""
+        self._imports.stop()
+        if self._collection is not None:
+            self._collection += self._imports.seconds
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["collection"] = self._collection
         if not self._writes or hasattr(session.config, "workerinput") or session.config.option.collectonly:
             return
         done = {name: seconds for name, seconds in self._measured.items() if self._waiting[name] == 0}
@@ -115,19 +133,26 @@ class Meter:
         self._costs.write()
 
     def said(self) -> Iterator[str]:
-        """What the functions took, and where that is far above what they are reckoned at."""
+        """What the functions took, and where that is far above what they are reckoned at.
+
+        What a module or the package keeps in memory (`functools.cache`) is paid by the first who asks: those who were
+        the first of a file come last, and how many they are is said.
+        """
         taken = Costs(Path())
-        taken.known, taken.shared = self._measured, self._shared
+        taken.known = self._measured
+        taken.shared = {name: seconds for name, seconds in self._shared.items() if seconds >= SHARED}
         more = {name: taken.of(name) - self._costs.of(name) for name in self._measured}
         off = [name for name in more if taken.of(name) > DEARER * self._costs.of(name) and more[name] > EXCESS]
-        off.sort(key=lambda name: -more[name])
-        yield f"functions took {taken.together(self._measured) / 60:.1f} CPU minutes"
+        off.sort(key=lambda name: (name in self._firsts, -more[name]))
+        yield f"functions took {taken.together(self._measured) / 60:.1f} CPU minutes, without their imports"
         if off:
             listed = [f"{name} {self._costs.of(name):.2g} s, took {taken.of(name):.2g}" for name in off[:SHOWN]]
-            yield f"{len(off)} figures of tests/costs.json are far too low: {', '.join(listed)}"
+            firsts = sum(name in self._firsts for name in off)
+            last = (
+                f"; the last {firsts} ran first of their file, which may have paid for the rest of it" if firsts else ""
+            )
+            yield f"{len(off)} figures of tests/costs.json are far too low: {', '.join(listed)}{last}"
 
 
-def cpu_seconds() -> float:
-    """CPU seconds of this process and of the programs that it has waited for."""
-    used = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
-    return sum(part.ru_utime + part.ru_stime for part in used)
+def _file_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0]

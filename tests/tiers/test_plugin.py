@@ -68,6 +68,25 @@ def test_two():
 """
 
 
+SLOW = """
+import time
+
+start = time.process_time()
+while time.process_time() < start + 2.5:
+    pass
+"""
+IMPORTS = """
+def test_one():
+    import slow_to_import
+
+
+def test_two():
+    import slow_to_import
+"""
+LATER = """    test_one()
+"""
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
     """`run(*arguments)`: pytest over a committed tree of six functions with costs; what it prints."""
@@ -124,6 +143,28 @@ def test_test_says_which_figures_are_off(run: Callable[..., str], tmp_path: Path
     output = run("--tier", "test", *workers)
     assert "1 figures of tests/costs.json are far too low: tests/test_cheap.py::test_one 0.1 s, took " in output
     assert json.loads((tmp_path / "tests/costs.json").read_text())["files"] == COSTS
+
+
+def test_imports_inside_of_a_function_are_no_cost_of_it(run: Callable[..., str], tmp_path: Path) -> None:
+    """Whoever comes first in a process pays them: 4.1 of 5 s of a function that was known with 0.02."""
+    (tmp_path / "slow_to_import.py").write_text(SLOW)
+    (tmp_path / "tests/test_cheap.py").write_text(IMPORTS)
+    output = run("--tier", "test", "--override-ini=pythonpath=.")
+    assert "far too low" not in output and "CPU minutes, without their imports" in output
+    (tmp_path / "tests/costs.json").write_text(json.dumps({"collection": 0.1, "files": {}}))
+    for name in ("test_dear", "test_huge"):
+        (tmp_path / f"tests/{name}.py").unlink()
+    run("--tier", "long", "--override-ini=pythonpath=.")
+    written = json.loads((tmp_path / "tests/costs.json").read_text())
+    assert written["files"]["tests/test_cheap.py"]["test_one"] < 1 and written["collection"] > 2
+
+
+def test_who_paid_for_the_rest_of_a_file_comes_last(run: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "tests/test_cheap.py").write_text(BUSY.removesuffix("    pass\n") + LATER)
+    output = run("--tier", "test")
+    said = output.partition("far too low: ")[2].partition("\n")[0]
+    assert said.index("::test_two") < said.index("::test_one")
+    assert said.endswith("; the last 1 ran first of their file, which may have paid for the rest of it")
 
 
 def test_what_is_named_is_run(run: Callable[..., str]) -> None:

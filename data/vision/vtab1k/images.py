@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import LocalFolderError
+from ...errors import LocalFolderError, reason_of
 from ...local_folders import note_unpinned
 from .pixels import rgb_of
 
@@ -52,5 +52,5 @@ def read_rgb(file: Path, *, upright: bool = False) -> "np.ndarray":
         raise LocalFolderError(f"{file} is no image that can be read as 8-bit RGB: {error}") from None
     # What PIL raises for broken files: UnidentifiedImageError and cut files are OSError, broken chunks SyntaxError.
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
         raise LocalFolderError(f"{file} is no readable image ({reason}): copy it again") from None

@@ -9,7 +9,7 @@ from torch import nn
 from ...errors import ModelError
 from ...hub.declaration import declare
 from ..layer import DynamicLayer
-from .parts import attention_vectors, dynamic_layers
+from .parts import attention_vectors, dynamic_layers, nothing_to_partition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def compact(model: nn.Module) -> CompactReport:
     """
     named = dynamic_layers(model)
     if not named:
-        raise ModelError(f"{type(model).__name__} has no dynamic layer: make_dynamic(model, config) first")
+        raise nothing_to_partition(model)
     changed = {name: layer for name, layer in named.items() if _has_compact_form(layer)}
     vectors = {name: one for name, one in attention_vectors(model).items() if one.partition is not None}
     if not changed and not vectors:

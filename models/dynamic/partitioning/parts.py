@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from ...errors import ModelError, check_choice
 from ...sparsity.scoring import Evidence
 from ..convolution.attention_vector import AttentionVector
+from ..convolution.fd_conv import FDConv2d
 from ..convolution.od_conv import OmniAttention
+from ..convolution.warehouse import WarehouseConv2d
 from ..layer import DynamicLayer
 from ..partially_dynamic import PartiallyDynamic
 from .attention_scores import PartitionableAttentions
@@ -19,6 +21,12 @@ from .candidates import OpenMask
 from .scores import Criterion, Partitionable, Scored
 
 Of = Literal["kernels", "attentions", "both"]
+
+NEVER_IN_PART = (FDConv2d, WarehouseConv2d)
+"""Layers that are dynamic and no `DynamicLayer`: their kernels are parts of one, or mixtures of cells that are shared.
+
+No bank of kernels of their own is there, of which a part could be static.
+"""
 
 
 def dynamic_layers(model: nn.Module) -> dict[str, DynamicLayer]:
@@ -75,7 +83,7 @@ def find_parts(model: nn.Module, of: Of) -> list[Kind]:
     """What `of` names, dynamic as a whole. Raises `ModelError` where it is not there, or not dynamic as a whole."""
     layers = dynamic_layers(model)
     if not layers:
-        raise ModelError(f"{type(model).__name__} has no dynamic layer: make_dynamic(model, config) first")
+        raise nothing_to_partition(model)
     found: list[Kind] = []
     if of != "attentions":
         found.append(Kernels(named=layers))
@@ -85,6 +93,20 @@ def find_parts(model: nn.Module, of: Of) -> list[Kind]:
         for name, part in kind.named.items():
             _check_whole(name, part)
     return found
+
+
+def nothing_to_partition(model: nn.Module) -> ModelError:
+    """What is wrong where a model has no `DynamicLayer`: nothing dynamic, or nothing that can be dynamic in part."""
+    name = type(model).__name__
+    there = [module for module in model.modules() if isinstance(module, NEVER_IN_PART)]
+    if not there:
+        return ModelError(f"{name} has no dynamic layer: make_dynamic(model, config) first")
+    kinds = " and ".join(sorted({type(layer).__name__ for layer in there}))
+    return ModelError(
+        f"{name} has {len(there)} dynamic layers, all of them {kinds}, which have no partition and no compact form: "
+        "they mix no kernels of their own. Those of ConvConfig (DY-Conv, CondConv, ODConv), MixtureConfig and "
+        "TimmCondConv have both"
+    )
 
 
 def parts_of(kinds: Sequence[Kind]) -> dict[str, PartiallyDynamic]:

@@ -47,7 +47,7 @@ values of an entry, or the reason why the file cannot be read."""
 class Entry:
     """What plans and choices need to know of a record.
 
-    `seconds` is the time inside its cell, `budget` that of the cell as JSON.
+    `seconds` is the time inside its cell, `budget` that of the cell as JSON; `trained` says whether it had a training.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Entry:
     seconds: float
     finished: str
     budget: str = "{}"
+    trained: bool = True
 
 
 class Index:
@@ -263,6 +264,7 @@ def _values(record: Record) -> list[Any]:
         *(record.id, record.key, record.code, record.status, record.reason),
         *(cell.suite, cell.task, cell.label, cell.backbone, record.times.get("total", 0.0), record.finished),
         json.dumps(cell.budget, sort_keys=True),
+        record.training is not None,
     ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sparsebench.data.errors import reason_of
 from sparsebench.data.offline import offline
 from sparsebench.data.state_files import check_finite, check_header
 from sparsebench.models.hub.foreign_configs import refuse_foreign
@@ -45,7 +46,7 @@ def load_pretrained(name: str, revision: str = "main") -> CausalLM:
         _refuse_strangers(found)
         check_finite(name, model.named_parameters())
     except Exception as error:  # a folder may be broken in any way, and each library has errors of its own
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         raise ValueError(f"cannot load {name!r} as a causal LM from safetensors: {reason}") from error
     return CausalLM(model.eval(), tokenizer)
 

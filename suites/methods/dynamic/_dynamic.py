@@ -13,8 +13,11 @@ from sparsebench.models.dynamic.temperature import TemperatureSchedule, tempered
 from ...contracts.method import Curves, NotApplicable
 from ...training.callbacks import Callback, TrainingState
 
-DYNAMIC = "dynamic layers"
-"""Trait of a model with weights that depend on the input: `dynamic_conv` and `dynamic_linear` give it."""
+DYNAMIC = "dynamic layers that mix kernels"
+"""Trait of a model with weights of which a part can be static: `dynamic_conv` and `dynamic_linear` give it.
+
+The layers of `fd_conv` and `kernel_warehouse` depend on the input, too, but have no kernels of their own to mix.
+"""
 
 ODCONV_ATTENTIONS = "ODConv attentions"
 """Trait of a model with attentions for channels, filters and taps: `dynamic_conv` of the kind "od_conv" gives it."""
@@ -49,10 +52,10 @@ class Annealing(Callback):
 
 
 def check_dynamic(model: nn.Module) -> None:
-    """Raise `NotApplicable` for a model without dynamic layers."""
+    """Raise `NotApplicable` for a model without dynamic layers of which a part can be static."""
     if not dynamic_layers(model):
         raise NotApplicable(
-            f"{type(model).__name__} has no dynamic layers: put dynamic_conv or dynamic_linear before this link"
+            f"{type(model).__name__} has no {DYNAMIC}: put dynamic_conv or dynamic_linear before this link"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from sparsebench.data.errors import DataError
+from sparsebench.data.errors import DataError, reason_of
 from sparsebench.models.errors import ModelError
 from sparsebench.reports.records.record_limits import RecordError
 from sparsebench.reports.records.store_errors import StoreError
@@ -98,7 +98,7 @@ def main() -> None:
     except typer.Abort as error:  # typer's word for EOFError
         _complain(f"something ended before its end: {error.__cause__}")
     except USAGE_ERRORS as error:
-        _complain(" ".join(str(error).split()))
+        _complain(reason_of(error))
     except OSError as error:
         _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
 

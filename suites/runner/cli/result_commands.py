@@ -1,6 +1,7 @@
 """`report`, `compare`, `verify`, `vouch`, `freeze`: what the records of a folder say, if it is so, and to keep them."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from ..discovery.registry import suite as suite_of
 from ..discovery.registry import suites
+from ..errors import UsageError
 from ..interrupts import INTERRUPTED, end_in_order
 from .options import FolderArgument, JsonOption, MemoryOption, SuiteOption, WorkersOption
 from .output import announce, print_json, say
@@ -55,22 +57,46 @@ def report(
 
 def compare(
     folder: FolderArgument,
-    first: Annotated[str, typer.Argument(metavar="A", help="Row label.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Row label.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="Row label; or, without B, another result folder.")],
+    second: Annotated[str | None, typer.Argument(metavar="B", help="Row label.")] = None,
     suite: SuiteOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Row A against row B: paired differences on the same task and seed, with intervals and corrected p-values."""
-    announce(f"comparing {first} with {second}", err=True)
-    from ..results.summary import compare_document, compare_rows
+    """Row A against row B: paired differences on the same task and seed, with intervals. Or one folder against another.
 
+    `compare FOLDER A B` prints what A has more than B, with 95 % intervals and corrected p-values.
+
+    `compare FOLDER OTHER` says of two result folders, of two machines or two commits for instance, which cells are in
+    both and which in one; whose scores are equal to the last digit, as printed, within the 95 % interval of the paired
+    differences of their examples, or beyond it, and by how much.
+    """
+    announce(f"comparing {folder if second is None else first} with {second or first}", err=True)
     names = suite or list(suites())
     for name in names:
         suite_of(name)  # a wrong name is said before anything is read
+    if second is None:
+        _compare_folders(folder, first, names, json)
+        return
+    from ..results.summary import compare_document, compare_rows
+
     if json:
         print_json(compare_document(folder, first, second, names))
     else:
         compare_rows(folder, first, second, names)
+
+
+def _compare_folders(folder: Path, other: str, names: Sequence[str], json: bool) -> None:
+    """Raises `UsageError` where the second word can only be a row."""
+    from ..verification.two_folders import compare_folders
+    from ..verification.two_folders_text import to_document, to_text
+
+    if not Path(other).is_dir():
+        raise UsageError(f"{other!r} is no folder: name two rows of {folder}, or another result folder")
+    found = compare_folders(folder, Path(other), names)
+    if json:
+        print_json(to_document(found))
+    else:
+        say(to_text(found))
 
 
 def verify(

@@ -37,7 +37,7 @@ TRAINING_TASKS = ("synthetic_mixture", "synthetic_instructions")
 """For methods that go with none of `TASKS` in any suite: those that train a language model on rows of text, of three
 domains in the first."""
 BUDGET = Budget(epochs=1, batch_size=16, test_examples=16, calibration_examples=32)
-MAKES = {EXPERTS: "moe_random", "dynamic layers": "dynamic_conv"}
+MAKES = {EXPERTS: "moe_random", "dynamic layers that mix kernels": "dynamic_conv"}
 """Traits that few backbones without downloads have, and the method that gives them, as the link before."""
 
 

@@ -45,6 +45,7 @@ class End:
     reason: str | None
     seconds: float
     score: str = ""
+    trained: bool = True
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,8 @@ def end_of(record: Record) -> End:
     score = ""
     if record.status == "ok" and record.main_metric is not None:
         score = f"{record.main_metric} {record.metrics[record.main_metric].value:.4g}"
-    return End(record.id, record.status, record.reason, record.times.get("total", 0.0), score)
+    seconds = record.times.get("total", 0.0)
+    return End(record.id, record.status, record.reason, seconds, score, record.training is not None)
 
 
 def write_not_applicable(cells: Sequence[Cell], known: Collection[str], store: Store) -> dict[str, End]:

@@ -71,7 +71,7 @@ class Display(AbstractContextManager):
         self._done[cell.info.suite] += 1
         self._remaining.drop(cell.info)
         if end.status == "ok":
-            self._remaining.learn(cell.info, end.seconds)
+            self._remaining.learn(cell.info, end.seconds, end.trained)
         if self._live is None or end.status != "ok":
             self._print(self._line(cell, end))
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sparsebench.data.errors import reason_of
 from sparsebench.reports.records.record import Record
 
 from ..errors import UsageError, near
@@ -82,7 +83,7 @@ class Trackers:
             try:
                 self._log(name, record)
             except Exception as error:  # a tracker may fail in any way; the record is kept, and the run goes on
-                reason = " ".join(str(error).split()) or type(error).__name__
+                reason = reason_of(error)
                 problems.append(f"{name} did not log {record.id}: {reason}")
         return problems
 

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from sparsebench.data.errors import reason_of
 from sparsebench.data.labelled.dealt import Part
 from sparsebench.data.own.conversations import (
     SUFFIXES,
@@ -204,5 +205,5 @@ def _row(model: Answering, line: Line) -> dict[str, Any]:
             row["answer"], row["ended"], cut = model.answer(one)
             row["reason"] = f"the first {cut} tokens are more than the model reads" if cut else ""
     except ValueError as error:  # a chat template that knows no such conversation
-        return row | {"status": "refused", "reason": " ".join(str(error).split())}
+        return row | {"status": "refused", "reason": reason_of(error)}
     return row

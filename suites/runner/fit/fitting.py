@@ -36,6 +36,7 @@ from ..planning.plan_file import planned_records, planned_roles
 from ..run import run
 from .candidates import candidates_of, matrix_of, suite_info
 from .conversations import save_answers
+from .kept_backbones import keep_backbones
 from .recommendation import Candidate, Recommendation, recommend
 from .report import about_data, lines_of, sentences, to_rich
 from .rows import choose_rows
@@ -193,6 +194,7 @@ def _save(
     record = next(one for one in records if (one.cell.label, one.cell.backbone) == row and one.cell.seed == 0)
     again = _train_again(record)
     scale = again.subject.data.scale if own.goal == "regression" else None
+    keeping = keep_backbones(parts_of(record.cell), stage)
     about = Description(
         version=version("sparsebench"),
         kind=own.kind,
@@ -204,6 +206,7 @@ def _save(
         mean=scale.mean.tolist() if scale else [],
         std=scale.std.tolist() if scale else [],
         recommendation={"sureness": found.sureness, "reason": found.reason, "record": record.id, "said": list(said)},
+        kept=keeping.kept,
     )
     keep = save_answers if own.kind == "conversations" else save
     keep(about, again.subject, again.inputs, stage)
@@ -214,8 +217,11 @@ def _save(
     assert record.main_metric is not None
     compared = record.metrics[record.main_metric].value
     if again.score == compared:
-        return []
-    return [f"the saved model was trained again and scores {record.main_metric} {again.score:.6g}, not {compared:.6g}"]
+        return keeping.said
+    return [
+        *keeping.said,
+        f"the saved model was trained again and scores {record.main_metric} {again.score:.6g}, not {compared:.6g}",
+    ]
 
 
 class _Again(NamedTuple):

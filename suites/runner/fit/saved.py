@@ -1,8 +1,8 @@
 """A fitted row as two files: `fit.json`, which says what it is, and `model.safetensors`, which has all of its tensors.
 
-Opened, the row's backbone is loaded, its methods prepare and deploy it as they did, on two made-up examples, and every
-tensor is then exchanged for the saved one. `save` opens what it wrote and compares outputs; a row for which that does
-not give the same is refused.
+Opened, the row's backbone is loaded (from a copy beside them, where it is of the user's files), its methods prepare and
+deploy it as they did, on two made-up examples, and every tensor is then exchanged for the saved one. `save` opens what
+it wrote and compares outputs; a row for which that does not give the same is refused.
 """
 
 import json
@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sparsebench.data.errors import reason_of
 from sparsebench.data.own.values import Goal
 from sparsebench.reports.records.record import CellInfo, Link
 
@@ -26,10 +27,11 @@ from ...contracts.task import Task
 from ...prediction.data import Examples, PairedDataset, PredictionData, Splits, TargetScaler
 from ...prediction.feature_extractor import FeatureExtractor, LinearHeadModel
 from ...prediction.task import PredictionTask, Predictor, predict
-from ..discovery.loading import load_parts
+from ..discovery.loading import backbone_loader, load_parts
 from ..discovery.parts import parts_of
 from ..discovery.validation import build
 from ..errors import UsageError
+from .kept_backbones import own_name
 
 DESCRIPTION = "fit.json"
 WEIGHTS = "model.safetensors"
@@ -55,6 +57,8 @@ class Description:
     mean: list[float] = field(default_factory=list)
     std: list[float] = field(default_factory=list)
     recommendation: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, list[str]] = field(default_factory=dict)
+    """Backbones whose files lie in the folder (`kept_backbones.py`)."""
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or (self.mean and len(self.mean) != len(self.targets)):
@@ -154,18 +158,20 @@ def rebuilt(about: Description, task: Task, folder: Path) -> tuple[nn.Module, An
         UsageError: a backbone that cannot be loaded, or tensors that are not those of the row.
     """
     info = _cell(about, folder / DESCRIPTION)
-    loaded = load_parts(parts_of(info), info.links)
+    parts = parts_of(info)
+    loaded = load_parts(parts, info.links)
+    own = {name: backbone_loader(entry, own_name(name, about.kept, folder)) for entry, name in parts.backbones}
     context = Context(
         suite=info.suite,
         task=info.task,
         seed=info.seed,
         budget=build(Budget, info.budget, f"{folder / DESCRIPTION}, budget"),
-        further={name: loaded.loaders[name] for name in info.further_backbones},
+        further={name: own[name] for name in info.further_backbones},
     )
 
     def backbone(generator: torch.Generator) -> Any:
         try:
-            return loaded.loaders[info.backbone](generator)
+            return own[info.backbone](generator)
         except ValueError as error:  # a file of weights that it names is not there, say
             raise UsageError(f"{folder}: its backbone {info.backbone} cannot be loaded: {error}") from error
 
@@ -176,7 +182,7 @@ def rebuilt(about: Description, task: Task, folder: Path) -> tuple[nn.Module, An
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise UsageError(f"{folder / WEIGHTS} is not what {DESCRIPTION} says: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{folder / WEIGHTS} is not what {DESCRIPTION} says: {reason_of(error)}") from None
     return model.eval(), setup.backbone
 
 

@@ -1,8 +1,8 @@
 """The weights on this machine that a backbone's argument names, and what identifies them.
 
 `hf:FOLDER` names every file below the folder but hidden ones (weights in any format, configuration, tokenizer),
-`timm:NAME@FILE` and `timm:NAME@FILE:SIZE` that file, `hf:OWNER/NAME@REVISION` a commit of the hub. A hub name that is
-not here yet is "unpinned" until `prepare` or `run` fetches it.
+`timm:NAME@FILE` and `timm:NAME@FILE:SIZE` that file and the `config.json` beside it, `hf:OWNER/NAME@REVISION` a commit
+of the hub. A hub name that is not here yet is "unpinned" until `prepare` or `run` fetches it.
 """
 
 import re
@@ -18,6 +18,8 @@ from ..discovery.registry import Entry
 from ..errors import UsageError
 
 UNPINNED = "unpinned"
+CONFIG = "config.json"
+"""What says of a single file of weights how its inputs are prepared."""
 HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?(@.+)?")
 
 
@@ -27,16 +29,25 @@ def any_unpinned(weights: Mapping[str, Mapping[str, str]]) -> bool:
 
 
 def weight_files(backbone: str) -> dict[str, Path]:
-    """The files that the argument of `name:argument` names, by their names below what it names."""
+    """The files that the argument of `name:argument` names, by their names below what it names.
+
+    Beside a single file its configuration counts, too.
+    """
+    text = named_place(backbone)
+    place = Path(text).expanduser()
+    if text and place.is_file():
+        return {file.name: file for file in (place, place.with_name(CONFIG)) if file.is_file()}
+    return {str(path.relative_to(place)): path for path in files_below(place)} if text else {}
+
+
+def named_place(backbone: str) -> str:
+    """The part of `name:argument` that names a file or a folder which is there; empty where none does."""
     argument = backbone.partition(":")[2]
     file = argument.partition("@")[2]
     for text in (argument, file, file.rpartition(":")[0]):
-        place = Path(text).expanduser() if text else None
-        if place is not None and place.is_file():
-            return {place.name: place}
-        if place is not None and place.is_dir():
-            return {str(path.relative_to(place)): path for path in files_below(place)}
-    return {}
+        if text and Path(text).expanduser().exists():
+            return text
+    return ""
 
 
 def weights_identity(entry: Entry, backbone: str) -> Mapping[str, str]:

@@ -49,7 +49,8 @@ PER_UNIT = "per unit"
 def kin(info: Place) -> tuple[Kin, Kin, Kin, Kin, Kin]:
     """What a cell has in common with others, the nearest first.
 
-    The second kin is the same row for another time: its figure is of one epoch, step or token.
+    The second kin is the same row for another time: its figure is of one epoch, step or token, or, where the row does
+    not train, of a cell.
     """
     unit, amount = work(info)
     row = (info.suite, info.task, info.label, info.backbone, unit)
@@ -63,10 +64,15 @@ def kin(info: Place) -> tuple[Kin, Kin, Kin, Kin, Kin]:
 
 
 def work(info: Place) -> tuple[str, float]:
-    """How long a cell trains by its budget: the unit and how many; "", 1 where the budget names none."""
+    """How long a cell trains by its budget."""
     budget = info.budget
     if isinstance(budget, str):
         budget = _budget(budget)
+    return training_length(budget)
+
+
+def training_length(budget: Mapping[str, Any]) -> tuple[str, float]:
+    """The unit and how many a budget says; "", 1 where it says none."""
     for unit in DURATIONS:
         if budget.get(unit):
             return unit, budget[unit]
@@ -78,11 +84,6 @@ def _budget(text: str) -> Mapping[str, Any]:
     return json.loads(text)
 
 
-def amount_for(group: Kin, nearest: Kin) -> float:
-    """By what the figure of one of its kin is multiplied for a cell."""
-    return float(nearest[-1]) if group[-1] == PER_UNIT else 1
-
-
 class Durations:
     """Expected seconds of a cell: the mean of the nearest kin with a figure. Keeps sums, whatever the number of cells.
 
@@ -91,6 +92,8 @@ class Durations:
 
     def __init__(self) -> None:
         self._sums: dict[Kin, tuple[float, float]] = {}
+        self._trains: dict[Kin, bool] = {}
+        """Of a row, by its second kin, whether its cells train: what does not takes as long by any budget."""
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Durations":
@@ -98,19 +101,24 @@ class Durations:
         durations = cls()
         for entry in entries:
             if entry.status == "ok":
-                durations.add(entry, entry.seconds)
+                durations.add(entry, entry.seconds, entry.trained)
         return durations
 
-    def add(self, info: Place, seconds: float) -> list[Kin]:
+    def add(self, info: Place, seconds: float, trained: bool = True) -> list[Kin]:
         """Learn from one finished cell; returns the kin that had no figure before, the nearest first."""
         new = []
-        nearest, *_ = groups = kin(info)
+        nearest, row, *_ = groups = kin(info)
+        self._trains.setdefault(row, trained)
         for group in groups:
             total, count = self._sums.get(group, (0.0, 0))
-            self._sums[group] = (total + seconds, count + amount_for(group, nearest))
+            self._sums[group] = (total + seconds, count + self.times(group, nearest))
             if not count:
                 new.append(group)
         return new
+
+    def times(self, group: Kin, nearest: Kin) -> float:
+        """By what the figure of one of its kin is multiplied for a cell."""
+        return float(nearest[-1]) if group[-1] == PER_UNIT and self._trains.get(group, True) else 1
 
     def mean(self, group: Kin) -> float | None:
         """Mean seconds of a cell of one kin, or of an epoch, step or token of theirs; None if none has run."""
@@ -123,7 +131,7 @@ class Durations:
         for group in groups:
             found = self.mean(group)
             if found is not None:
-                return found * amount_for(group, nearest)
+                return found * self.times(group, nearest)
         return None
 
     def remaining(self, cells: Iterable[Place], workers: int) -> float | None:
@@ -174,7 +182,7 @@ class Remaining:
         if judge is None:
             self._unknown += cells
             return
-        times = cells * amount_for(judge, nearest)
+        times = cells * self._durations.times(judge, nearest)
         self._judged[judge] += times
         self._sum += times * (self._durations.mean(judge) or 0.0)
 
@@ -185,10 +193,10 @@ class Remaining:
         self._total -= 1
         self._count(nearest, -1)
 
-    def learn(self, info: Place, seconds: float) -> None:
+    def learn(self, info: Place, seconds: float, trained: bool = True) -> None:
         """A cell took so long."""
         before = {group: self._durations.mean(group) or 0.0 for group in kin(info)}
-        new = self._durations.add(info, seconds)
+        new = self._durations.add(info, seconds, trained)
         for group, mean in before.items():
             self._sum += self._judged[group] * ((self._durations.mean(group) or 0.0) - mean)
         for group in new:

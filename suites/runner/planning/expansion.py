@@ -28,6 +28,7 @@ from ..identity.device import device_kind
 from ..identity.fingerprint import code_hash, versions
 from ..identity.machine import fast_dtype
 from .chain import links_of
+from .durations import training_length
 from .profile import Profile, SuitePlan
 from .rows import Row, TaskRow
 
@@ -69,10 +70,31 @@ def _of_suite(plan: SuitePlan, device: str) -> Iterator[Cell]:
 def _by_seed(
     plan: SuitePlan, loaded: _LoadedRow, backbone: str, tasks: Sequence[_LoadedTask], device: str
 ) -> Iterator[Cell]:
+    """Side by side by seed; of tasks of one name the ones with more to train come after all seeds of those with less.
+
+    Nothing orders cells but the plan. Of a short and a long training of a row the short one then has its scores first,
+    and the longest cells, which are few, still begin before the rows that follow.
+    """
     meant = [task for task in tasks if task.row.takes(loaded.row.label, backbone)]
-    per_task = [list(_seeds(plan, loaded, backbone, task, device)) for task in meant]
-    for cells in zip_longest(*per_task):  # seeds count from 0, a task may have fewer of them
-        yield from (cell for cell in cells if cell is not None)
+    for together in _by_length(meant):
+        per_task = [list(_seeds(plan, loaded, backbone, task, device)) for task in together]
+        for cells in zip_longest(*per_task):  # seeds count from 0, a task may have fewer of them
+            yield from (cell for cell in cells if cell is not None)
+
+
+def _by_length(tasks: Sequence[_LoadedTask]) -> list[list[_LoadedTask]]:
+    """The tasks, of those of one name the shortest; then the second shortest; and so on."""
+    waves: list[list[_LoadedTask]] = []
+    for task in tasks:
+        shorter = [other for other in tasks if other.row.name == task.row.name and _length(other) < _length(task)]
+        waves.extend([] for _ in range(len(shorter) + 1 - len(waves)))
+        waves[len(shorter)].append(task)
+    return waves
+
+
+def _length(task: _LoadedTask) -> tuple[str, float]:
+    """How long it trains; lengths in different units are only apart."""
+    return training_length(budget_fields(task.budget))
 
 
 def _seeds(plan: SuitePlan, loaded: _LoadedRow, backbone: str, task: _LoadedTask, device: str) -> Iterator[Cell]:

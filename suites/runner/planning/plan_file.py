@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
 
+from sparsebench.data.errors import reason_of
 from sparsebench.reports.records.files import write_whole
 from sparsebench.reports.records.record import Record
 from sparsebench.reports.tables.claims import Claim
@@ -92,7 +93,7 @@ def read_plan(folder: Path) -> dict[str, PlannedSuite]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         raise UsageError(f"{path} is no plan ({reason}): remove it, then give the `run` command again") from None
 
 

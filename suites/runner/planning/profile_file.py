@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from sparsebench.data.errors import reason_of
+
 from ..errors import UsageError
 from . import values
 
@@ -29,7 +31,7 @@ def read_value(text: str, where: str) -> Any:
     try:
         value = yaml.load(text, _loader())
     except _broken() as error:
-        raise UsageError(f"{where}: {text!r} is no value as in YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{where}: {text!r} is no value as in YAML: {reason_of(error)}") from error
     if isinstance(value, str) and EXPONENT.fullmatch(value):
         value = float(value)  # yaml wants a point in it, and would leave a text here
     values.check_plain(value, where)
@@ -73,7 +75,7 @@ def _parsed(path: Path) -> Any:
     except RecursionError:
         raise UsageError(f"{path}: not valid YAML: nested too deep") from None
     except _broken() as error:
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path}: not valid YAML: {reason_of(error)}") from error
 
 
 def _check_keys(root: Any, path: Path) -> None:

@@ -122,7 +122,7 @@ def run_again(
             take(cell.id, Again(failure(cell, "n/a", cell.reason, started=now())))
             continue
         by_threads[threads_of(record)][cell.id] = cell
-        durations.add(record.cell, record.times.get("total", 0.0))
+        durations.add(record.cell, record.times.get("total", 0.0), record.training is not None)
     for threads, cells in by_threads.items():
         with tempfile.TemporaryDirectory(prefix="sparsebench-verify-") as folder:
             store = Store(folder).create()

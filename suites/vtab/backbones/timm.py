@@ -1,8 +1,9 @@
 """Any timm network: timm:NAME with random weights, timm:NAME@FILE with those of a safetensors or an official .npz file
 
 timm:NAME:SIZE, timm:NAME@FILE:SIZE and timm:NAME:SIZE@FILE set the side of the images in pixels, where it is not the
-network's own: position embeddings are interpolated, or those of the file, where it was trained at this size. Mean and
-standard deviation are those of the network's timm config.
+network's own: position embeddings are interpolated, or those of the file, where it was trained at this size. Mean,
+standard deviation and size are those of the `config.json` that timm writes beside FILE; without one, those of the
+network's timm config.
 """
 
 from pathlib import Path
@@ -17,6 +18,7 @@ from sparsebench.data.state_files import read_state
 from ..body import VisionBody
 from ..efficientnet import image_size
 from ..official_npz import read_npz
+from ..timm_config import Beside, config_beside
 
 SOURCES = ()
 DESCRIBERS = ("timm_*",)
@@ -31,7 +33,8 @@ LETTERS = {"small": "S", "tiny": "Ti"}
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
     """The network at its own image size, or the given one.
 
-    Raises ValueError for an unknown name, a file that does not fit and a size that the network cannot have.
+    Raises ValueError for an unknown name, a file that does not fit, one beside it that cannot be read, and a size that
+    the network cannot have.
     """
     if not argument:
         raise ValueError("backbone 'timm' needs a network: write timm:NAME, for instance timm:vit_small_patch16_224")
@@ -43,12 +46,16 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
         torch.manual_seed(torch.randint(2**62, (), generator=generator).item())
         network: Any = timm.create_model(name)
     pixels = image_size(size) if size else None
+    beside = Beside()
     if file:
-        _read_at(network, name, Path(file), pixels)
+        beside = config_beside(Path(file), name, pixels)
+        _read_at(network, name, Path(file), beside.size or pixels)
+        pixels = pixels or beside.size
     network.reset_classifier(0)
     if pixels is not None:
         _resize(network, name, pixels)
-    return VisionBody(network, pixels)
+    network.pretrained_cfg = {**network.pretrained_cfg, **beside.fields}
+    return VisionBody(network, pixels, beside.said)
 
 
 def smaller(argument: str) -> str:
@@ -95,17 +102,17 @@ def _parts(argument: str) -> tuple[str, str, str]:
 
 def _resize(network: Any, name: str, pixels: int) -> None:
     """Make a network with embedded positions or windows ready for another image size; a CNN takes any size."""
+    own = network.pretrained_cfg["input_size"][-1]
     if hasattr(network, "set_input_size"):
         network.set_input_size(img_size=(pixels, pixels))
-    elif network.pretrained_cfg.get("fixed_input_size"):
-        own = network.pretrained_cfg["input_size"][-1]
+    elif network.pretrained_cfg.get("fixed_input_size") and pixels != own:
         raise ValueError(
-            f"timm:{name} is made for {own} pixels and cannot be resized: write timm:{name} without a size"
+            f"timm:{name} is made for {own} pixels and cannot be resized to {pixels}: write {own} or no size"
         )
 
 
 def _read_at(network: Any, name: str, file: Path, pixels: int | None) -> None:
-    """Load weights that were trained at the network's own image size, or at the given one.
+    """Load weights that were trained at the network's own image size, or at this one.
 
     Raises `WeightsError` for those of another network.
     """

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sparsebench.data.errors import TableError
+from sparsebench.data.own import values
 from sparsebench.data.own.values import read_classes, read_properties
 
 
@@ -50,6 +51,19 @@ def test_classes_of_whole_numbers_are_in_their_order() -> None:
 def test_what_cannot_be_predicted(columns: Any, message: str) -> None:
     with pytest.raises(TableError, match=message):
         read_properties(columns, "file")
+
+
+def test_a_column_of_classes_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(values, "_check_not_written_numbers", lambda known, where: looked.append(where))
+    read_properties({"a": ["low", "high"]}, "file")
+    read_classes(["low", "high"], "labels")
+    assert looked == ["file, column 'a'", "labels"]
+
+
+def test_decimal_commas_are_no_classes_either() -> None:
+    with pytest.raises(TableError, match=r"decimal commas \('0,5'"):
+        read_classes(["0,5", "1,5", "n/a"], "file")
 
 
 def test_grades_that_begin_with_a_number_are_classes() -> None:

@@ -168,11 +168,25 @@ def test_a_newer_folder_is_left_alone(tmp_path):
     assert names(tmp_path) == [MARKER]
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"schema_version": "x"}', '{"schema_version": 0}'])
-def test_a_marker_of_something_else(tmp_path, content):
-    (tmp_path / MARKER).write_text(content)
-    with pytest.raises(StoreError, match="is this a result folder"):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("\udce9", "is no JSON"),
+        *((text, "names no schema_version, a whole number from 1") for text in ("{}", "[]", "3", "null", '"x"')),
+        *(
+            (f'{{"schema_version": {version}}}', "names no schema_version, a whole number from 1")
+            for version in ('"x"', "0", "true", "[4]")
+        ),
+    ],
+)
+def test_a_marker_of_something_else(tmp_path, content, words):
+    """Of a list it said "list indices must be integers or slices, not str"."""
+    (tmp_path / MARKER).write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(StoreError) as error:
         Store(tmp_path).open()
+    assert str(error.value) == f"{tmp_path / MARKER} {words}: is this a result folder?"
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -1,11 +1,15 @@
 """What of a model can be partitioned, and refusals that say what is there instead."""
 
 import pytest
+import timm
 import torch
 from torch import nn
 
-from sparsebench.models.dynamic.convolution import ConvConfig
+from sparsebench.models.dynamic.conversion import make_dynamic
+from sparsebench.models.dynamic.convolution import ConvConfig, FrequencyConfig, WarehouseConfig
 from sparsebench.models.dynamic.convolution.dy_conv import DyConv2d
+from sparsebench.models.dynamic.partitioning.compacting import compact
+from sparsebench.models.dynamic.partitioning.partition import partition
 from sparsebench.models.dynamic.partitioning.parts import (
     Attentions,
     Kernels,
@@ -74,3 +78,13 @@ def test_what_attentions_cannot_have():
     check_of("kernels", "random")
     with pytest.raises(ModelError, match="did you mean 'attentions'"):
         check_of("attention")
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"), [(FrequencyConfig(groups=4), "FDConv2d"), (WarehouseConfig(), "Warehouse")]
+)
+def test_dynamic_layers_that_can_have_no_partition_are_said_with_those_that_can(config, kind):
+    model = make_dynamic(timm.create_model("test_resnet"), config)
+    for step in (partition, compact):
+        with pytest.raises(ModelError, match=rf"all of them {kind}.*no partition and no compact form.*DY-Conv"):
+            step(model)

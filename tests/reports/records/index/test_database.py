@@ -12,7 +12,7 @@ import pytest
 
 from sparsebench.reports.records.index import database as module
 from sparsebench.reports.records.index.database import INDEX, Entry, Index
-from sparsebench.reports.records.record import to_json
+from sparsebench.reports.records.record import TrainingCosts, to_json
 from sparsebench.reports.records.store import Store, StoreError
 
 
@@ -76,7 +76,11 @@ def test_entries_say_what_plans_need(store, make):
     (entry,) = Index(store).entries
     assert (entry.status, entry.reason, entry.seconds) == ("timeout", "too long", 7.0)
     assert (entry.suite, entry.task, entry.label, entry.backbone) == ("vtab", "task", "row", "vit-tiny")
+    assert entry.trained is False
     assert Index(store).entries == [entry]
+    put(store, make.record("trained", "task", 3, training=TrainingCosts(seconds=1.0)))
+    for _ in range(2):  # as it was read, and as it was kept
+        assert [one.trained for one in Index(store).entries if one.label == "trained"] == [True]
 
 
 def test_added_changed_and_removed_files_are_seen(filled, make, monkeypatch):

@@ -22,6 +22,7 @@ from sparsebench.suites.methods.dynamic._dynamic import (
     mode_curves,
 )
 from sparsebench.suites.methods.dynamic.dynamic_conv import DynamicConv
+from sparsebench.suites.methods.dynamic.fd_conv import FDConv
 from sparsebench.suites.methods.dynamic.pad_net import PadNet
 from sparsebench.suites.training.callbacks import TrainingState
 from sparsebench.suites.vtab.backbones import tiny_cnn
@@ -130,6 +131,7 @@ def test_what_is_missing_is_said():
     cnn = Backbone.of("cnn", "features", "parameters", "blocks", "convolutions")
     vit = Backbone.of("vit", "features", "parameters", "blocks", "attention", "ffn", "image tokens")
     assert "dynamic layers" in str(reason_against([PadNet()], Blobs, cnn))
+    assert "no dynamic layers that mix kernels" in str(reason_against([FDConv(), PadNet()], Blobs, cnn))
     assert reason_against([DynamicConv(), PadNet()], Blobs, cnn) is None
     assert "no convolutions" in str(reason_against([DynamicConv(), PadNet()], Blobs, vit))
     with pytest.raises(NotApplicable, match="convolution"):

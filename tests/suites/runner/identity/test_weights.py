@@ -48,6 +48,18 @@ def test_a_file_behind_the_at_sign(folder: Path) -> None:
     assert weights_identity(find("backbone", "gin", "molecules"), "gin:64x3") == {}
 
 
+def test_the_configuration_beside_a_file_of_weights_counts(folder: Path) -> None:
+    """timm's says how images are normalised: other scores, and yet the same cell."""
+    named = f"timm:vit_tiny_patch16_224@{folder / 'pytorch_model.bin'}:64"
+    before = weights_identity(TIMM, named)
+    assert set(before) == {"pytorch_model.bin", "config.json"}
+    (folder / "config.json").write_text("another")
+    after = weights_identity(TIMM, named)
+    assert {name for name in before if after[name] != before[name]} == {"config.json"}
+    (folder / "config.json").unlink()
+    assert set(weights_identity(TIMM, named)) == {"pytorch_model.bin"}
+
+
 def test_a_folder_may_hold_an_at_sign(tmp_path: Path) -> None:
     (tmp_path / "model@2").mkdir()
     (tmp_path / "model@2" / "config.json").write_text("{}")
@@ -99,7 +111,9 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_size_may_stand_behind_the_file(folder: Path) -> None:
-    file = folder / "config.json"
-    assert weight_files(f"timm:vit_tiny_patch16_224@{file}:64") == {"config.json": file}
-    (folder / "config.json:64").write_text("another file")
-    assert weight_files(f"timm:vit_tiny_patch16_224@{file}:64") == {"config.json:64": folder / "config.json:64"}
+    (folder / "config.json").unlink()
+    file = folder / "w.bin"
+    file.write_text("a file")
+    assert weight_files(f"timm:vit_tiny_patch16_224@{file}:64") == {"w.bin": file}
+    (folder / "w.bin:64").write_text("another file")
+    assert weight_files(f"timm:vit_tiny_patch16_224@{file}:64") == {"w.bin:64": folder / "w.bin:64"}

@@ -49,6 +49,23 @@ def test_a_row_with_other_epochs_takes_its_time_by_the_epoch() -> None:
     assert durations.expect(steps) == 6.5, "of another unit only the mean is known"
 
 
+def test_a_row_that_does_not_train_takes_as_long_by_any_budget() -> None:
+    """An evaluation of two minutes counted as half an hour beside a training of fourteen times the tokens."""
+    short, long = (replace(INFO, budget={"tokens": tokens}) for tokens in (98_304, 1_376_256))
+    durations = Durations()
+    durations.add(short, 120.0, trained=False)
+    durations.add(replace(short, seed=1), 140.0, trained=False)
+    assert durations.expect(long) == 130.0 and durations.remaining([short, long], 1) == 260.0
+    remaining = Remaining([short, long], Durations())
+    remaining.drop(short)
+    remaining.learn(short, 120.0, trained=False)
+    assert remaining.seconds(1) == 120.0
+    common = {"id": "i", "key": "k", "code": "c", "status": "ok", "reason": None, "seconds": 4.0, "finished": ""}
+    place = {"suite": INFO.suite, "task": INFO.task, "label": INFO.label, "backbone": INFO.backbone}
+    entry = Entry(**common, **place, budget='{"tokens": 98304}', trained=False)
+    assert Durations.of([entry]).expect(long) == 4.0
+
+
 def test_entries_of_an_index_say_their_budget() -> None:
     place = {"suite": INFO.suite, "task": INFO.task, "label": INFO.label, "backbone": INFO.backbone, "reason": None}
     common = {"id": "i", "key": "k", "code": "c", "status": "ok", "seconds": 4.0, "finished": ""}

@@ -143,3 +143,26 @@ def test_a_task_may_have_more_seeds_than_its_suite() -> None:
     for cell in cells:
         same = [other.info.seed for other in cells if replace(other.info, seed=0) == replace(cell.info, seed=0)]
         assert same == list(range(cell.planned_seeds))
+
+
+def test_of_tasks_of_one_name_the_shorter_training_comes_first() -> None:
+    """The first seed of a training of an hour and a half stood before the second of one of six minutes."""
+    rows = (Row((Link(method="linear_probe", config={}),), "probe"), Row((Link(method="lora", config={}),), "lora"))
+    tasks = (
+        TaskRow("digits", budget={"epochs": 9}),
+        TaskRow("fashion_mnist", budget={"epochs": 9}),
+        TaskRow("digits", budget={"epochs": 3}),
+        TaskRow("digits", budget={"epochs": 6}, seeds=1),
+    )
+    cells = expand(Profile("own", (SuitePlan("vtab", rows, tasks, ("tiny",), seeds=2),)))
+    order = [(cell.info.label, cell.info.task, cell.info.budget["epochs"], cell.info.seed) for cell in cells]
+    of_a_row = [
+        ("fashion_mnist", 9, 0),
+        ("digits", 3, 0),
+        ("fashion_mnist", 9, 1),
+        ("digits", 3, 1),
+        ("digits", 6, 0),
+        ("digits", 9, 0),
+        ("digits", 9, 1),
+    ]
+    assert order == [(label, *rest) for label in ("probe", "lora") for rest in of_a_row]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from time import sleep
 
-from sparsebench.data.errors import DataError
+from sparsebench.data.errors import DataError, reason_of
 from sparsebench.data.sources import ensure
 from sparsebench.reports.records.store import Store, StoreError
 
@@ -44,7 +44,7 @@ class Agent:
             return self._checks.news() + self._run(seconds)
         except (StoreError, ExecutorError, UsageError, OSError) as error:
             self.close()
-            return [Broken(" ".join(str(error).split()))]
+            return [Broken(reason_of(error))]
 
     def close(self) -> None:
         """End what runs; afterwards no worker is left."""
@@ -154,7 +154,7 @@ def check(kind: Kind) -> News:
     except UsageError as error:
         return Differs(kind.digest, (), str(error))
     except (DataError, OSError) as error:
-        return Lacks(kind.digest, " ".join(str(error).split()))
+        return Lacks(kind.digest, reason_of(error))
     if lines_digest(lines) != kind.digest:
         return Differs(kind.digest, lines)
     return Agrees(kind.digest)
