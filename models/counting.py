@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .anatomy import Experts, ListedExperts, UnknownAnatomy, describe, is_wrapper
 from .errors import ModelError
+from .flop_formulas import FLOP_FORMULAS
 
 _PLAIN: Any = Tensor
 
@@ -131,7 +132,7 @@ def trained_bytes(model: nn.Module) -> int:
 def flops(model: Callable[..., object], *inputs: object, **keywords: object) -> int:
     """Floating-point operations of one forward pass (a multiply-add is two), as torch's flop counter sees them.
 
-    Matrix products, convolutions and attention count; element-wise work does not.
+    Matrix products, convolutions, attention and recurrent layers count; element-wise work does not.
 
     Args:
         model: what is called.
@@ -156,30 +157,14 @@ def training_flops(loss: Callable[[], torch.Tensor]) -> int:
 @contextmanager
 def counted_flops() -> Iterator[Callable[[], int]]:
     """Counts the operations inside as `flops` does; what it gives reads how many there were so far, or in the end."""
-    with FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter:
-        yield counter.get_total_flops
-
-
-def _grouped_mm_flops(rows: torch.Size, weights: torch.Size, *args: object, **keywords: object) -> int:
-    """Rows (tokens, in) against stacked weights (experts, in, out), the experts kernel of transformers."""
-    return 2 * rows[0] * weights[-2] * weights[-1]
-
-
-def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *args: object, **keywords: object) -> int:
-    """Attention on a CPU: scores and weighted values, every key against every query whatever the mask.
-
-    Shapes: query (B, H, T, E), key (B, G, S, E), value (B, G, S, F), where G heads may serve H queries: torch's own
-    formula wants G = H before torch 2.10.
-    """
-    batch, heads, queries, width = query
-    return 2 * batch * heads * queries * key[-2] * (width + value[-1])
-
-
-_UNCOUNTED = {
-    torch.ops.aten._grouped_mm: _grouped_mm_flops,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-}
-"""What torch's counter does not know."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    # In evaluation torch's own transformer layers are one operator, of which no product would be seen.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with FlopCounterMode(display=False, custom_mapping=FLOP_FORMULAS) as counter:
+            yield counter.get_total_flops
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 def _numel(module: nn.Module) -> int:
