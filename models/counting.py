@@ -45,8 +45,8 @@ class Masked(Protocol):
 class RoutedAdapter(Protocol):
     """A module around routed experts with parameters of its own for each of them (an adapter)."""
 
-    def idle_parameters(self) -> int:
-        """Expected number of these that do not work on a token."""
+    def idle_parameters(self, top_k: int) -> int:
+        """Expected number of these that do not work on a token, which chooses `top_k` experts."""
         ...
 
 
@@ -179,15 +179,16 @@ def _inactive(model: nn.Module) -> int:
         if isinstance(module, CountsActive):
             idle += _numel(module) - module.active_parameters()
             known |= {id(inner) for inner in module.modules()}
-    for experts in _stock_experts(model):
+    for mixture, experts in _stock_mixtures(model):
         numel = experts.numel()
         idle += numel - numel * experts.top_k // experts.num_experts
         known |= {id(inner) for inner in _modules_of(experts)}
+        for inner in mixture.modules():
+            if isinstance(inner, RoutedAdapter):
+                idle += inner.idle_parameters(experts.top_k)
+                known.add(id(inner))
     for name, module in model.named_modules():
-        if isinstance(module, RoutedAdapter):
-            if id(module) not in known:
-                idle += module.idle_parameters()
-        elif _looks_routed(name, module) and id(module) not in known:
+        if _looks_routed(name, module) and id(module) not in known:
             raise ModelError(
                 f"{name} in {type(model).__name__} looks like routed experts that no describer names, so that their "
                 "active parameters cannot be counted: register one (sparsebench.models.anatomy.register_describer)"
@@ -195,8 +196,8 @@ def _inactive(model: nn.Module) -> int:
     return idle
 
 
-def _stock_experts(model: nn.Module) -> Iterator[Experts]:
-    """The experts in the view of a model that do not count themselves."""
+def _stock_mixtures(model: nn.Module) -> Iterator[tuple[nn.Module, Experts]]:
+    """The mixtures in the view of a model that do not count themselves, and their experts."""
     try:
         anatomy = describe(model)
     except UnknownAnatomy:
@@ -204,7 +205,7 @@ def _stock_experts(model: nn.Module) -> Iterator[Experts]:
     for block in anatomy.blocks:
         if block.mlp is None or block.mlp.experts is None or isinstance(block.mlp.site.get(), CountsActive):
             continue
-        yield block.mlp.experts
+        yield block.mlp.site.get(), block.mlp.experts
 
 
 def _modules_of(experts: Experts) -> Iterator[nn.Module]:
