@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .anatomy import Experts, ListedExperts, UnknownAnatomy, describe, is_wrapper
 from .errors import ModelError
+from .flop_formulas import FLOP_FORMULAS
 
 _PLAIN: Any = Tensor
 
@@ -44,8 +45,8 @@ class Masked(Protocol):
 class RoutedAdapter(Protocol):
     """A module around routed experts with parameters of its own for each of them (an adapter)."""
 
-    def idle_parameters(self) -> int:
-        """Expected number of these that do not work on a token."""
+    def idle_parameters(self, top_k: int) -> int:
+        """Expected number of these that do not work on a token, which chooses `top_k` experts."""
         ...
 
 
@@ -131,7 +132,7 @@ def trained_bytes(model: nn.Module) -> int:
 def flops(model: Callable[..., object], *inputs: object, **keywords: object) -> int:
     """Floating-point operations of one forward pass (a multiply-add is two), as torch's flop counter sees them.
 
-    Matrix products, convolutions and attention count; element-wise work does not.
+    Matrix products, convolutions, attention and recurrent layers count; element-wise work does not.
 
     Args:
         model: what is called.
@@ -156,30 +157,14 @@ def training_flops(loss: Callable[[], torch.Tensor]) -> int:
 @contextmanager
 def counted_flops() -> Iterator[Callable[[], int]]:
     """Counts the operations inside as `flops` does; what it gives reads how many there were so far, or in the end."""
-    with FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter:
-        yield counter.get_total_flops
-
-
-def _grouped_mm_flops(rows: torch.Size, weights: torch.Size, *args: object, **keywords: object) -> int:
-    """Rows (tokens, in) against stacked weights (experts, in, out), the experts kernel of transformers."""
-    return 2 * rows[0] * weights[-2] * weights[-1]
-
-
-def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *args: object, **keywords: object) -> int:
-    """Attention on a CPU: scores and weighted values, every key against every query whatever the mask.
-
-    Shapes: query (B, H, T, E), key (B, G, S, E), value (B, G, S, F), where G heads may serve H queries: torch's own
-    formula wants G = H before torch 2.10.
-    """
-    batch, heads, queries, width = query
-    return 2 * batch * heads * queries * key[-2] * (width + value[-1])
-
-
-_UNCOUNTED = {
-    torch.ops.aten._grouped_mm: _grouped_mm_flops,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-}
-"""What torch's counter does not know."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    # In evaluation torch's own transformer layers are one operator, of which no product would be seen.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with FlopCounterMode(display=False, custom_mapping=FLOP_FORMULAS) as counter:
+            yield counter.get_total_flops
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 def _numel(module: nn.Module) -> int:
@@ -194,15 +179,16 @@ def _inactive(model: nn.Module) -> int:
         if isinstance(module, CountsActive):
             idle += _numel(module) - module.active_parameters()
             known |= {id(inner) for inner in module.modules()}
-    for experts in _stock_experts(model):
+    for mixture, experts in _stock_mixtures(model):
         numel = experts.numel()
         idle += numel - numel * experts.top_k // experts.num_experts
         known |= {id(inner) for inner in _modules_of(experts)}
+        for inner in mixture.modules():
+            if isinstance(inner, RoutedAdapter):
+                idle += inner.idle_parameters(experts.top_k)
+                known.add(id(inner))
     for name, module in model.named_modules():
-        if isinstance(module, RoutedAdapter):
-            if id(module) not in known:
-                idle += module.idle_parameters()
-        elif _looks_routed(name, module) and id(module) not in known:
+        if _looks_routed(name, module) and id(module) not in known:
             raise ModelError(
                 f"{name} in {type(model).__name__} looks like routed experts that no describer names, so that their "
                 "active parameters cannot be counted: register one (sparsebench.models.anatomy.register_describer)"
@@ -210,8 +196,8 @@ def _inactive(model: nn.Module) -> int:
     return idle
 
 
-def _stock_experts(model: nn.Module) -> Iterator[Experts]:
-    """The experts in the view of a model that do not count themselves."""
+def _stock_mixtures(model: nn.Module) -> Iterator[tuple[nn.Module, Experts]]:
+    """The mixtures in the view of a model that do not count themselves, and their experts."""
     try:
         anatomy = describe(model)
     except UnknownAnatomy:
@@ -219,7 +205,7 @@ def _stock_experts(model: nn.Module) -> Iterator[Experts]:
     for block in anatomy.blocks:
         if block.mlp is None or block.mlp.experts is None or isinstance(block.mlp.site.get(), CountsActive):
             continue
-        yield block.mlp.experts
+        yield block.mlp.site.get(), block.mlp.experts
 
 
 def _modules_of(experts: Experts) -> Iterator[nn.Module]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..anatomy import Wrapper
+from ..anatomy import Wrapper, check_own_weight
 from ..errors import ModelError
 
 _MERGES = "_sparsebench_merges"  # on a module without wrappers: how many adapters are merged into it
@@ -92,6 +92,7 @@ class AdapterLayer(Wrapper):
             if isinstance(inner, AdapterLayer) and not (self.additive and inner.additive):
                 raise ModelError(f"{self.place}: adapters {inner.owner!r} lie below {self.owner!r}: merge those first")
             inner = inner.base_layer
+        check_own_weight(inner, self.place)
 
     @torch.no_grad()
     def merge(self) -> None:

@@ -17,7 +17,7 @@ from .experts import (
     table_at,
     tell_counts,
 )
-from .linear_layers import LinearView, has_linear_view, is_linear, linear_view
+from .linear_layers import LinearView, check_own_weight, has_linear_view, is_linear, linear_view
 from .parts import CACHE_NAMES, MLP, Attention, DescribesAttention, DescribesMLP, Prefixed
 from .registry import UnknownAnatomy, describe, register_describer, unwrapped, used_describers
 from .sites import (
@@ -53,6 +53,7 @@ __all__ = [
     "UnknownAnatomy",
     "Wrapper",
     "branch_sites",
+    "check_own_weight",
     "describe",
     "expert_sizes",
     "has_linear_view",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from .linear_layers import linear_view
 from .narrowing import checked_neurons, stacked, take, take_linear, tell_width
+from .removal import check_bare
 from .sites import Site, is_wrapper, see_through
 
 _COUNTS = ("num_experts", "num_local_experts", "n_routed_experts")
@@ -103,6 +104,20 @@ class Experts:
         """Number of parameters of all experts together."""
         return sum(site.tensor().numel() for site in self.tensors)
 
+    def check_unadapted(self) -> None:
+        """Raise a `ModelError` where an adapter around router or experts has parts for each of the experts as they are.
+
+        These would stay behind when experts go, change places or become another.
+        """
+        sites = [self.router]
+        if self.module is not None and (self.table is None or self.table.parent is not self.module.parent):
+            sites.append(self.module)
+        check_bare(sites)
+
+    def check_weights_unadapted(self) -> None:
+        """Raise a `ModelError` where `check_unadapted` does, and where an adapter lies around a matrix of an expert."""
+        self.check_unadapted()
+
     @torch.no_grad()
     def set_weights(self, expert: int, weights: ExpertWeights) -> None:
         """Write the weights of one expert, cast to what the model holds.
@@ -112,8 +127,10 @@ class Experts:
             weights: matrices in the layout of `nn.Linear`.
 
         Raises:
-            ModelError: a shape differs, or a gate or bias is there on one side only. Nothing is written.
+            ModelError: a shape differs, a gate or bias is there on one side only, or adapters lie around the experts.
+                Nothing is written.
         """
+        self.check_weights_unadapted()
         views = self.weights(expert)
         for name, view, value in zip(ExpertWeights._fields, views, weights, strict=True):
             if _shape(view) != _shape(value):
@@ -134,8 +151,8 @@ class Experts:
             indices: of the experts that stay.
 
         Raises:
-            ModelError: indices that repeat or are not there, and groups of experts that would become unequal. Nothing
-                changes.
+            ModelError: indices that repeat or are not there, groups of experts that would become unequal, and adapters
+                around the experts. Nothing changes.
 
         Example: `describe(mixtral).blocks[0].mlp.experts.keep([0, 2, 5])`.
         """
@@ -162,7 +179,7 @@ class Experts:
             indices: of the experts that stay.
 
         Raises:
-            ModelError: indices that repeat or are not there. Nothing changes.
+            ModelError: indices that repeat or are not there, and adapters around the experts. Nothing changes.
         """
         kept = self._different(indices)
         self._cut(kept)
@@ -180,10 +197,12 @@ class Experts:
             kept: an index tensor for each expert.
 
         Raises:
-            ModelError: neurons that repeat or are not there, and experts whose layout nobody can cut. Nothing changes.
+            ModelError: neurons that repeat or are not there, experts whose layout nobody can cut, and adapters around
+                the experts. Nothing changes.
 
         Example: `experts.keep_neurons([torch.arange(experts.weights(0).up.shape[0] // 2)] * experts.num_experts)`.
         """
+        self.check_weights_unadapted()
         sizes = [self.weights(expert).up.shape[0] for expert in range(self.num_experts)]
         self._narrow(checked_neurons(kept, sizes))
         if self.module is not None:
@@ -203,6 +222,7 @@ class Experts:
         return kept
 
     def _different(self, indices: Sequence[int]) -> Tensor:
+        self.check_unadapted()
         chosen = [int(index) for index in indices]
         if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= index < self.num_experts for index in chosen):
             raise ModelError(f"keep({chosen}) needs different experts of 0..{self.num_experts - 1}, at least one")
@@ -306,6 +326,13 @@ class ListedExperts(Experts):
     def numel(self) -> int:
         """Number of parameters of all experts together."""
         return sum(parameter.numel() for parameter in self.container.get().parameters())
+
+    def check_weights_unadapted(self) -> None:
+        """As of all experts; adapters around matrices go with their expert, but say nothing of another one."""
+        super().check_weights_unadapted()
+        for number, member in enumerate(self._members()):
+            path = f"{self.container.path}.{number}"
+            check_bare([see_through(member, name, path) for name in self.names if name is not None])
 
     def _narrow(self, kept: Sequence[Tensor]) -> None:
         gate, up, down = self.names

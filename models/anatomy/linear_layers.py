@@ -78,6 +78,25 @@ def linear_view(module: Any, path: str = "the module", use: str = "this") -> Lin
     )
 
 
+def check_own_weight(module: nn.Module, path: str) -> None:
+    """Raise a `ModelError` for a layer whose weight is no parameter of it: what is written there is soon written over.
+
+    So do weight norm and spectral norm, torch's own pruning and parametrizations, which make it of other tensors at
+    each call.
+
+    Args:
+        module: a layer that is to be written to.
+        path: its name in the error.
+    """
+    if "weight" in module._parameters or not isinstance(getattr(module, "weight", None), Tensor):
+        return
+    raise ModelError(
+        f"the weight of {path} is made at each call of other tensors (weight norm, spectral norm, torch's own "
+        "pruning, a parametrization), so that a change of it would be lost: take that off first, as by "
+        "torch.nn.utils.remove_weight_norm or torch.nn.utils.prune.remove"
+    )
+
+
 def _is_dense(weight: object) -> bool:
     if not isinstance(weight, Tensor) or is_lazy(weight):
         return False

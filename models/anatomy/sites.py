@@ -67,14 +67,14 @@ class Site:
         """The module (or, for fused expert tensors, the parameter) that lies here now."""
         return getattr(self.parent, self.name)
 
-    def tensor(self) -> nn.Parameter:
-        """The parameter that lies here now.
+    def tensor(self) -> Tensor:
+        """The parameter that lies here now, or what an adapter puts in its place while it calls the module.
 
         Raises:
             TypeError: a module lies here.
         """
         value = getattr(self.parent, self.name)
-        if not isinstance(value, nn.Parameter):
+        if not isinstance(value, Tensor):
             raise TypeError(f"{self.path} is a {type(value).__name__}, not a parameter")
         return value
 

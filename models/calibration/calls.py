@@ -33,12 +33,19 @@ def batch_list(batches: Iterable[object] | None) -> list[Any]:
 
 
 def call_model(model: nn.Module, batch: object) -> Any:
-    """`model(**batch)` for a mapping, without labels that the model does not take; else `model(batch)`."""
+    """`model(**batch)` for a mapping, without labels that the model does not take; else `model(batch)`.
+
+    No cache is made unless the batch asks for one: beside its memory, with one transformers takes sequences that
+    `position_ids` pack into a row for a single one.
+    """
     if not isinstance(batch, Mapping):
         return model(batch)
     inputs = dict(batch)
-    if "labels" not in inspect.signature(model.forward).parameters:
+    known = inspect.signature(model.forward).parameters
+    if "labels" not in known:
         inputs.pop("labels", None)
+    if "use_cache" in known:
+        inputs.setdefault("use_cache", False)
     return model(**inputs)
 
 

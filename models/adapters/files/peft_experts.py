@@ -63,7 +63,7 @@ def split_fused(anatomy: Anatomy, factors: Factors) -> tuple[list[FusedFactors],
             # Parameters that come before it lie further inside.
             left = left[left.index(name) + 1 :]
             a, b = factors[path]["A"], factors[path]["B"]
-            found.append(FusedFactors(module, name, len(a) // modules[module].routed[1], a, b))
+            found.append(FusedFactors(module, name, len(a) // modules[module].experts, a, b))
     return found, rest
 
 

@@ -46,7 +46,8 @@ class ExpertLoRALayer(AdapterLayer):
 
     Its factors lie as PEFT has them for `target_parameters`: `lora_A[name]` (N R, I), the rows of an expert next to
     each other; `lora_B[name]` (O, R N), the columns of a rank next to each other. Every forward pass makes the updated
-    matrices, whatever then computes the experts. `routed` is (k, N). A rank may exceed that of a small expert.
+    matrices, whatever then computes the experts. `experts` is N; with `shared` all of them work on every token. A rank
+    may exceed that of a small expert.
     """
 
     linear = True
@@ -58,19 +59,21 @@ class ExpertLoRALayer(AdapterLayer):
         updates: Mapping[str, Update],
         *,
         transposed: bool,
-        routed: tuple[int, int],
+        experts: int,
+        shared: bool = False,
         init: Init,
         generator: torch.Generator,
     ) -> None:
         super().__init__(base_layer)
         self.transposed = transposed
-        self.routed = routed
+        self.experts = experts
+        self.shared = shared
         self.scaling = {name: update.scaling for name, update in updates.items()}
         self.lora_A = nn.ModuleDict()
         self.lora_B = nn.ModuleDict()
         for name, update in updates.items():
             weight = getattr(self.get_base_layer(), name)
-            experts, outputs, inputs = weight.shape
+            _, outputs, inputs = weight.shape
             if transposed:
                 inputs, outputs = outputs, inputs
             like = {"device": weight.device, "dtype": adapter_dtype(weight)}
@@ -118,16 +121,12 @@ class ExpertLoRALayer(AdapterLayer):
         lora_B: Any = self.lora_B[name]
         return lora_A.effective(), lora_B.effective()
 
-    @property
-    def experts(self) -> int:
-        """Number of experts N."""
-        return self.routed[1]
-
-    def idle_parameters(self) -> int:
-        """Parameters of the adapter that do not work on one token, on average."""
+    def idle_parameters(self, top_k: int) -> int:
+        """Parameters of the adapter that do not work on one token, which chooses `top_k` experts, on average."""
+        if self.shared:
+            return 0
         numel = sum(parameter.numel() for _, parameter in self.adapter_parameters())
-        top_k, experts = self.routed
-        return numel - numel * top_k // experts
+        return numel - numel * top_k // self.experts
 
     @torch.no_grad()
     def merge_into(self, base_layer: nn.Module) -> None:
@@ -138,12 +137,12 @@ class ExpertLoRALayer(AdapterLayer):
 
 
 class Stack(NamedTuple):
-    """A module with fused matrices of experts: its place, the matrices' names, how they lie, and (k, N)."""
+    """A module with fused matrices of experts: its place, their names, how they lie, and how many experts."""
 
     site: Site
     names: tuple[str, ...]
     transposed: bool
-    routed: tuple[int, int]
+    experts: int
     shared: bool = False
 
 
@@ -151,14 +150,13 @@ def stacks(experts: Experts) -> Iterator[Stack]:
     """The fused matrices of routed experts, and of a shared block that is fused too (ours)."""
     names = tuple(site.name for site in experts.tensors if site.tensor().ndim == 3)
     if names and experts.module is not None:
-        routed = (experts.top_k, experts.num_experts)
-        yield Stack(experts.module, names, isinstance(experts, InterleavedExperts), routed)
+        yield Stack(experts.module, names, isinstance(experts, InterleavedExperts), experts.num_experts)
     if experts.shared is not None:
         shared = experts.shared.get()
         fused = {name: tensor for name, tensor in shared.named_parameters(recurse=False) if tensor.ndim == 3}
         if fused:
             count = len(next(iter(fused.values())))
-            yield Stack(experts.shared, tuple(fused), False, (count, count), shared=True)
+            yield Stack(experts.shared, tuple(fused), False, count, shared=True)
 
 
 def expert_linears(experts: Experts, targets: Sequence[str] = ("experts",)) -> Iterator[Site]:
@@ -205,7 +203,8 @@ def expert_layer(
         site.get(),
         updates,
         transposed=stack.transposed,
-        routed=stack.routed,
+        experts=stack.experts,
+        shared=stack.shared,
         init=init,
         generator=generator,
     )

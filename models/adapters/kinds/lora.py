@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...anatomy import MLP, Attention, Block, Experts, Site, has_linear_view, linear_view
+from ...anatomy import MLP, Attention, Block, Experts, Site, Wrapper, has_linear_view, linear_view
 from ...errors import ModelError, check_choice
 from ...sparsity.masked import Masked, MaskedConv2d, MaskedLinear
 from ..config import RankConfig
@@ -134,15 +134,16 @@ class LoRALayer(AdapterLayer):
         return self._by_operators(x)
 
     def _by_operators(self, x: Tensor) -> Tensor:
-        """The products one by one; the update is added within each product, and in place where nothing is trained."""
+        """The products one by one; the update is added within each product, and in place where nobody sees that."""
         y = self.base_layer(x)
+        in_place = not torch.is_grad_enabled() and not _is_watched(self.base_layer)
         y_NO = y.view(-1, y.shape[-1])
         x_NI = self.dropout(x).to(y.dtype).reshape(-1, x.shape[-1])
         for (start, stop), a_RI, b_OR in self._factors():
             low_NR = F.linear(x_NI, a_RI.to(x_NI.dtype))
             b_RO = b_OR.to(x_NI.dtype).t()
             span_NO = y_NO[:, start:stop]
-            if not torch.is_grad_enabled():
+            if in_place:
                 span_NO.addmm_(low_NR, b_RO, alpha=self.scaling)
                 continue
             span_NO = torch.addmm(span_NO, low_NR, b_RO, alpha=self.scaling)
@@ -194,6 +195,15 @@ class LoRALayer(AdapterLayer):
             update_OI = b.flatten(1).to(dtype) @ a.flatten(1).to(dtype)
             merged_OI = weight_OI[start:stop].to(dtype) + self.scaling * update_OI
             weight_OI[start:stop] = merged_OI.to(weight_OI.dtype)
+
+
+def _is_watched(module: nn.Module) -> bool:
+    """Whether a hook may hold the output of a layer, or of one below its wrappers, which has to stay what it is."""
+    while not module._forward_hooks:
+        if not isinstance(module, Wrapper):
+            return bool(torch.nn.modules.module._global_forward_hooks)
+        module = module.base_layer
+    return True
 
 
 def _matrices(layers: Any) -> list[Tensor]:

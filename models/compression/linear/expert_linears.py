@@ -22,6 +22,7 @@ from ...anatomy import (
     LinearView,
     ListedExperts,
     Site,
+    check_own_weight,
     describe,
     has_linear_view,
     inner_sites,
@@ -231,7 +232,10 @@ def _of_site(block: Block, part: Part, role: str, site: Site, uncalled: Uncalled
 
 
 def _linear(site: Site, path: str) -> LinearView:
-    return linear_view(site.get(), path, "compression")
+    module = site.get()
+    found = linear_view(module, path, "compression")
+    check_own_weight(module, path)
+    return found
 
 
 def _parameter(site: Site, name: str) -> LinearView:

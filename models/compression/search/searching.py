@@ -17,7 +17,7 @@ from ..quantisation.files.part import packed_weights
 from ..quantisation.grid import Grid
 from ..quantisation.transform import QuantiseConfig
 from ..trimming.absent import without
-from ..trimming.experts.mixtures import check_statistics, mixtures_of
+from ..trimming.experts.mixtures import changeable_mixtures, check_statistics
 from ..trimming.experts.scores import SCORES, Score, expert_scores
 from .budget import Budget
 from .comparison import Found, nearest, split
@@ -149,7 +149,7 @@ def search(
 
 def _ranked(model: nn.Module, statistics: Sequence[LayerStatistics], config: SearchConfig) -> list[Ranked]:
     """The mixtures with their scores. Raises `ModelError` where one could not be changed as the space says."""
-    mixtures = mixtures_of(model)
+    mixtures = changeable_mixtures(model, weights=True)
     check_statistics(mixtures, statistics)
     packed = next(packed_weights(model), None)
     if packed is not None:

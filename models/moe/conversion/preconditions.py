@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...anatomy import MLP, Anatomy, linear_view
+from ...anatomy import MLP, Anatomy, check_own_weight, linear_view
 from ...calibration.ffn_samples import Calibration, calibrate
 from ...errors import ModelError
 from ..config import LOOK_AT_INPUTS, MoEConfig
@@ -132,6 +132,7 @@ def _check(ffn: FFN, config: MoEConfig) -> None:
         raise ModelError(f"{path} is a convolutional block: only gated and plain FFNs can be cut into experts")
     for site in mlp.linears:
         linear_view(site.get(), site.path, "conversion")
+        check_own_weight(site.get(), site.path)
     dtypes = {str(site.get().weight.dtype).removeprefix("torch.") for site in mlp.linears}
     if len(dtypes) > 1:
         raise ModelError(

@@ -115,3 +115,11 @@ def test_the_weight_below_can_be_asked_for_its_dtype() -> None:
     linear = nn.Linear(2, 3, dtype=torch.bfloat16)
     assert Shift(Shift(linear)).weight is linear.weight
     assert not hasattr(Shift(nn.ReLU()), "weight")
+
+
+@pytest.mark.parametrize("make", [nn.utils.spectral_norm, nn.utils.parametrizations.weight_norm])
+def test_a_weight_that_is_made_at_each_call_takes_no_adapter(make) -> None:
+    """It would be made again without what was merged."""
+    layer = Shift(make(nn.Conv2d(2, 3, 1)))
+    with pytest.raises(ModelError, match="made at each call of other tensors"):
+        layer.check_mergeable()

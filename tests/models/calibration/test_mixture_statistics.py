@@ -84,6 +84,17 @@ def test_choices_of_no_expert_do_not_count(build: Build) -> None:
     assert after.norm[3] == 0 and torch.equal(after.norm[:3], before.norm[:3])
 
 
+def test_sequences_that_are_packed_into_a_row_do_not_see_each_other(build: Build) -> None:
+    model: Any = model_of("converted", build)
+    ids = torch.arange(3, 17)[None]
+    apart = mixture_statistics(model, [{"input_ids": ids[:, :9]}, {"input_ids": ids[:, 9:]}])
+    places = torch.cat((torch.arange(9), torch.arange(5)))[None]
+    packed = mixture_statistics(model, [{"input_ids": ids, "position_ids": places}])
+    for one, other in zip(apart, packed, strict=True):
+        assert torch.equal(one.counts, other.counts)
+        torch.testing.assert_close(one.output, other.output)
+
+
 def test_the_model_stays_as_it_was(build: Build) -> None:
     model = build("mixtral").train()
     before = {name: value.clone() for name, value in model.state_dict().items()}

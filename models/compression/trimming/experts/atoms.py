@@ -30,7 +30,7 @@ from ....calibration.mixture_statistics import LayerStatistics
 from ....errors import ModelError
 from ....evaluation import evaluation_mode
 from ...quantisation.files.part import packed_weights
-from .mixtures import Mixture, check_statistics, mixtures_of
+from .mixtures import Mixture, changeable_mixtures, check_statistics, mixtures_of
 
 # Shapes: N experts, T tokens, K chosen experts, D width, F hidden neurons.
 
@@ -130,14 +130,14 @@ def mask_atoms(
         How many stayed of each expert, by mixture.
 
     Raises:
-        ModelError: a fraction that is none, statistics of another model or without moments, packed weights. Nothing
-            changes.
+        ModelError: a fraction that is none, statistics of another model or without moments, packed weights, adapters
+            around experts. Nothing changes.
 
     Example: `mask_atoms(mixtral, statistics, output_gradients(mixtral, batches, loss), keep=0.75)`.
     """
     if not 0 < keep <= 1:
         raise ModelError(f"keep={keep} as a fraction of the neurons must lie in (0, 1]")
-    mixtures = mixtures_of(model)
+    mixtures = changeable_mixtures(model, weights=True)
     check_statistics(mixtures, statistics)
     packed = next(packed_weights(model), None)
     if packed is not None:

@@ -18,7 +18,7 @@ from ....calibration.mixture_statistics import LayerStatistics
 from ....counting import stored_bytes
 from ....errors import optional
 from .budgets import Keep, Scope, kept_experts
-from .mixtures import Mixture, check_statistics, mixtures_of
+from .mixtures import Mixture, changeable_mixtures, check_statistics
 from .remapped import NONE, check_remap, remap
 from .saved_form import note_trimmed
 from .scores import Score, expert_scores
@@ -105,12 +105,12 @@ def expert_drop(
         Which experts of each mixture stayed, and the bytes of the model before and after.
 
     Raises:
-        ModelError: statistics of another model, numbers that cannot be kept, a score that cannot be computed. Nothing
-            changes.
+        ModelError: statistics of another model, numbers that cannot be kept, a score that cannot be computed, adapters
+            around experts. Nothing changes.
 
     Example: `expert_drop(mixtral, mixture_statistics(mixtral, batches), keep=6)`.
     """
-    mixtures = mixtures_of(model)
+    mixtures = changeable_mixtures(model)
     check_statistics(mixtures, statistics)
     scores = expert_scores(statistics, score, reverse=reverse, generator=generator)
     experts = [mixture.experts for mixture in mixtures]

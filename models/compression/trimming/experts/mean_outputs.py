@@ -15,7 +15,7 @@ from ....calibration.mixture_statistics import LayerStatistics
 from ....counting import stored_bytes
 from .budgets import Keep, Scope, kept_experts
 from .drop import DroppedExperts, ExpertDropReport
-from .mixtures import Mixture, check_statistics, mixtures_of
+from .mixtures import Mixture, changeable_mixtures, check_statistics
 from .remapped import NONE, check_remap, remap
 from .saved_form import note_trimmed
 from .scores import Score, expert_scores
@@ -56,7 +56,7 @@ def replace_by_mean(
 
     Example: `replace_by_mean(mixtral, mixture_statistics(mixtral, batches), keep=6)`.
     """
-    mixtures = mixtures_of(model)
+    mixtures = changeable_mixtures(model)
     check_statistics(mixtures, statistics)
     experts = [check_remap(mixture.mlp) for mixture in mixtures]
     scores = expert_scores(statistics, score, reverse=reverse, generator=generator)

@@ -19,7 +19,7 @@ from ....calibration.mixture_statistics import LayerStatistics
 from ....counting import stored_bytes
 from ....errors import ModelError, check_choice, optional
 from .budgets import SCOPES, Keep, Scope, best_of_all, numbers_kept
-from .mixtures import check_statistics, mixtures_of
+from .mixtures import changeable_mixtures, check_statistics
 from .remapped import check_remap, remap
 from .saved_form import note_trimmed
 
@@ -84,12 +84,12 @@ def merge_similar(
 
     Raises:
         ModelError: statistics of another model or without what is needed, numbers that cannot be, experts of different
-            sizes, and a router that already knows of more experts than there are. Nothing changes.
+            sizes or with adapters, and a router that already knows of more experts than there are. Nothing changes.
 
     Example: `merge_similar(mixtral, mixture_statistics(mixtral, batches, all_outputs=True), keep=6)`.
     """
     check_choice("grouping", grouping, get_args(Grouping))
-    mixtures = mixtures_of(model)
+    mixtures = changeable_mixtures(model, weights=True)
     check_statistics(mixtures, statistics)
     experts = [check_remap(mixture.mlp) for mixture in mixtures]
     if scope is None:

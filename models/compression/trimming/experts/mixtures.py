@@ -38,6 +38,20 @@ def mixtures_of(model: nn.Module) -> list[Mixture]:
     return found
 
 
+def changeable_mixtures(model: nn.Module, *, weights: bool = False) -> list[Mixture]:
+    """Those of `mixtures_of`. Raises `ModelError`, too, where adapters would not follow when experts go.
+
+    With `weights` also where they would not when weights of experts change.
+    """
+    found = mixtures_of(model)
+    for mixture in found:
+        if weights:
+            mixture.experts.check_weights_unadapted()
+        else:
+            mixture.experts.check_unadapted()
+    return found
+
+
 def check_statistics(mixtures: Sequence[Mixture], statistics: Sequence[LayerStatistics]) -> None:
     """Raise a `ModelError` unless the statistics have just these mixtures, with as many experts and these routers.
 

@@ -24,7 +24,7 @@ from ....counting import stored_bytes
 from ....errors import ModelError
 from .budgets import Keep, numbers_kept
 from .drop import DroppedExperts, ExpertDropReport
-from .mixtures import Mixture, mixtures_of
+from .mixtures import Mixture, changeable_mixtures
 from .saved_form import note_trimmed
 
 # Shapes: T tokens, N routed experts, K chosen experts, D width.
@@ -59,12 +59,12 @@ def keep_best_subsets(
         Which experts stayed, and of each mixture the squared error of its output over the square of that output.
 
     Raises:
-        ModelError: more sets than `most`, routers of another form or behind a table, numbers that cannot be kept.
-            Nothing changes.
+        ModelError: more sets than `most`, routers of another form or behind a table, numbers that cannot be kept,
+            adapters around experts. Nothing changes.
 
     Example: `keep_best_subsets(mixtral, batches, keep=6)`.
     """
-    mixtures = mixtures_of(model)
+    mixtures = changeable_mixtures(model)
     numbers = numbers_kept([mixture.experts for mixture in mixtures], keep)
     for mixture, number in zip(mixtures, numbers, strict=True):
         _check(mixture, number, most)

@@ -16,7 +16,7 @@ from ....anatomy import DescribesMLP, Experts
 from ....calibration.mixture_statistics import LayerStatistics
 from ....errors import ModelError
 from ...quantisation.files.part import packed_weights
-from .mixtures import Mixture, check_statistics, mixtures_of
+from .mixtures import Mixture, changeable_mixtures, check_statistics
 from .saved_form import WIDTH, note_trimmed
 
 # Shapes: N experts, F hidden neurons of an expert, D width.
@@ -69,7 +69,7 @@ def narrow_experts(model: nn.Module, statistics: Sequence[LayerStatistics], widt
 
     Example: `narrow_experts(mixtral, mixture_statistics(mixtral, batches, moments=True), {0: 7168})`.
     """
-    mixtures = mixtures_of(model)
+    mixtures = changeable_mixtures(model, weights=True)
     check_statistics(mixtures, statistics)
     _check_not_packed(model)
     places = {mixture.block.index: (mixture, seen) for mixture, seen in zip(mixtures, statistics, strict=True)}

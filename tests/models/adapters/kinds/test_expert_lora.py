@@ -10,11 +10,19 @@ from torch import nn
 
 from sparsebench.models.adapters import LoRAConfig, attach, load_adapters, save_adapters
 from sparsebench.models.adapters.kinds.expert_lora import ExpertLoRALayer
-from sparsebench.models.anatomy import describe
+from sparsebench.models.anatomy import Experts, describe
+from sparsebench.models.calibration.mixture_statistics import LayerStatistics, mixture_statistics
+from sparsebench.models.compression.trimming.experts.atoms import mask_atoms
+from sparsebench.models.compression.trimming.experts.drop import expert_drop
+from sparsebench.models.compression.trimming.experts.mean_outputs import replace_by_mean
+from sparsebench.models.compression.trimming.experts.merging import merge_similar
+from sparsebench.models.compression.trimming.experts.subset import keep_best_subsets
+from sparsebench.models.compression.trimming.experts.width import narrow_experts
 from sparsebench.models.counting import count_parameters
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.config import MoEConfig
 from sparsebench.models.moe.conversion.convert import convert
+from sparsebench.models.moe.routing.top_k import set_top_k
 
 from ...agreement import agree
 from ...compression.slimming.mixtures import batches, mixture
@@ -157,12 +165,74 @@ def test_active_parameters_count_the_factors_of_k_of_n_experts(name: str, build:
     after = count_parameters(model)
     routed = 0
     for _, layer in adapters.layers():
-        if isinstance(layer, ExpertLoRALayer) and layer.routed[0] < layer.routed[1]:
+        if isinstance(layer, ExpertLoRALayer) and not layer.shared:
             routed += sum(parameter.numel() for _, parameter in layer.adapter_parameters())
     top_k, experts = (2, 3) if name == "converted" else (2, 4)
     assert after.total - before.total == adapters.count()
     expected = adapters.count() - routed * (experts - top_k) / experts
     assert after.active - before.active == pytest.approx(expected, abs=4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_active_parameters_follow_the_number_of_chosen_experts(name: str, build: Build) -> None:
+    model = MODELS[name](build)
+    attach(model, ALL)
+    set_top_k(model, 1)
+    other = MODELS[name](build)
+    set_top_k(other, 1)
+    attach(other, ALL)
+    assert count_parameters(model) == count_parameters(other)
+
+
+CHANGES: dict[str, Callable[[nn.Module, list[LayerStatistics]], object]] = {
+    "order": lambda model, _: _experts(model).keep(list(reversed(range(_experts(model).num_experts)))),
+    "keep one": lambda model, _: _experts(model).keep([1]),
+    "neurons": lambda model, _: _experts(model).keep_neurons([torch.arange(8)] * _experts(model).num_experts),
+    "weights": lambda model, _: _experts(model).set_weights(0, _experts(model).weights(1)),
+    "drop": lambda model, seen: expert_drop(model, seen, 0.5),
+    "preserve": lambda model, seen: expert_drop(model, seen, 0.5, preserve_gate=True),
+    "best": lambda model, _: keep_best_subsets(model, [IDS], 0.5),
+    "merge": lambda model, seen: merge_similar(model, seen, 0.5),
+    "mean": lambda model, seen: replace_by_mean(model, seen, 0.5),
+    "width": lambda model, seen: narrow_experts(model, seen, {1: 8}),
+    "atoms": lambda model, seen: mask_atoms(model, seen, [], 0.5),
+}
+
+
+def _experts(model: nn.Module) -> Experts:
+    mlp = describe(model).blocks[-1].mlp
+    assert mlp is not None and mlp.experts is not None
+    return mlp.experts
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [*(("mixtral", change) for change in CHANGES), ("converted", "order"), ("converted", "keep one")],
+)
+def test_experts_stay_as_they_are_while_they_are_adapted(name: str, change: str, build: Build) -> None:
+    """Factors by expert would stay behind: another expert's, or of an expert that is gone."""
+    model = MODELS[name](build)
+    # Of one mixture of two: the other one must not be changed either.
+    adapters = attach(model, LoRAConfig(r=2, targets=("experts",), blocks=1, train_head=False))
+    noise(adapters.parameters())
+    seen = mixture_statistics(model, [IDS], all_outputs=True, moments=True)
+    before = logits(model)
+    with pytest.raises(ModelError, match="take the adapters off first"):
+        CHANGES[change](model, seen)
+    assert torch.equal(logits(model), before)
+
+
+@pytest.mark.parametrize("name", ["mixtral", "qwen2_moe", "converted"])
+def test_statistics_are_those_of_adapted_experts(name: str, build: Build) -> None:
+    model = MODELS[name](build)
+    adapters = attach(model, ALL)
+    noise(adapters.parameters())
+    adapted = mixture_statistics(model, [IDS], moments=True)
+    adapters.merge()
+    for ours, merged in zip(adapted, mixture_statistics(model, [IDS], moments=True), strict=True):
+        assert torch.equal(ours.counts, merged.counts)
+        torch.testing.assert_close(ours.hidden_square, merged.hidden_square, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(ours.output, merged.output, rtol=1e-5, atol=1e-5)
 
 
 def test_files_from_before_experts_were_adapted_still_load(build: Build, tmp_path) -> None:

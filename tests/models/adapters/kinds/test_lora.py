@@ -185,6 +185,22 @@ def test_dropout_hooks_and_transforms_take_the_plain_path() -> None:
     torch.testing.assert_close(list(loss(weights).values()), list(expected))
 
 
+@pytest.mark.parametrize("rows", [1, 2 * FEW_ROWS])
+def test_whoever_watches_the_layer_below_keeps_what_it_gave(rows: int) -> None:
+    """Also below another adapter, whose output is added to in place, too."""
+    x = draw(rows, IN)
+    inner = layer()
+    outer = layer()
+    outer.base_layer = inner
+    expected = inner.base_layer(x)
+    adapted = outer(x)
+    seen: list[torch.Tensor] = []
+    inner.base_layer.register_forward_hook(lambda module, args, output: seen.append(output))
+    with torch.no_grad():
+        torch.testing.assert_close(outer(x), adapted)
+    torch.testing.assert_close(seen[0], expected)
+
+
 def test_pruned_factors() -> None:
     lora, x = layer(), draw(2 * FEW_ROWS, IN)
     for module in (*lora.lora_A, *lora.lora_B):

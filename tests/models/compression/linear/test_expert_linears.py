@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.compression.linear.expert_linears import linear_maps
@@ -113,3 +114,13 @@ def test_experts_that_nothing_calls_are_refused() -> None:
     anatomy.blocks[0].mlp.experts = dataclasses.replace(anatomy.blocks[0].mlp.experts, module=None)
     with pytest.raises(ModelError, match="not called with"):
         linear_maps(anatomy)
+
+
+def test_a_weight_that_is_made_at_each_call_is_refused(build) -> None:
+    """What is written there would be written over."""
+    model = build("llama")
+    prune.l1_unstructured(model.model.layers[1].mlp.down_proj, "weight", 0.5)
+    with pytest.raises(ModelError, match="made at each call of other tensors"):
+        linear_maps(model, ("ffn",))
+    prune.remove(model.model.layers[1].mlp.down_proj, "weight")
+    assert len(linear_maps(model, ("ffn",))) == 6

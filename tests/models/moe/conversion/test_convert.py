@@ -9,6 +9,7 @@ import peft
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from sparsebench.models.anatomy import describe
 from sparsebench.models.calibration.ffn_samples import Calibration, FFNSample, calibrate
@@ -236,6 +237,10 @@ def _wrap(model: nn.Module) -> None:
     model.model.layers[1].mlp.up_proj = nn.utils.parametrizations.weight_norm(model.model.layers[1].mlp.up_proj)
 
 
+def _prune(model: nn.Module) -> None:
+    prune.l1_unstructured(model.model.layers[1].mlp.up_proj, "weight", 0.5)
+
+
 def _int8(model: nn.Module) -> None:
     linear = model.model.layers[1].mlp.down_proj
     linear.weight = nn.Parameter(linear.weight.to(torch.int8), requires_grad=False)
@@ -258,6 +263,7 @@ NO_GRADIENTS = Calibration(
         ("llama", _nan, MoEConfig(num_shared=1), [IDS], "NaN"),
         ("bert", None, MoEConfig(split="gradient"), NO_GRADIENTS, "gradients=True"),
         ("llama", _wrap, MoEConfig(), None, r"layers\.1\.mlp\.up_proj is a ParametrizedLinear"),
+        ("llama", _prune, MoEConfig(), None, r"weight of model\.layers\.1\.mlp\.up_proj is made at each call"),
         ("llama", _int8, MoEConfig(), None, "conversion needs a plain nn.Linear"),
         ("llama", None, MoEConfig(num_experts=64), None, "fewer than num_experts=64"),
         ("mixtral", None, MoEConfig(), None, "mixture of experts already"),
