@@ -13,7 +13,7 @@ from ..errors import ModelError, optional
 from ..sparsity.masked import PRUNED, Masked
 from .config import AdapterConfig
 from .layer import AdapterLayer, FrozenNorm
-from .wrapping import Wrapped, path_without_wrappers, unwrap, wrap
+from .wrapping import Wrapped, check_unshared, path_without_wrappers, unwrap, wrap
 
 _ATTRIBUTE = "_sparsebench_adapters"
 
@@ -205,13 +205,14 @@ class AdapterSet:
             The model.
 
         Raises:
-            ModelError: a kind that is not linear in its input, layers that are disabled, or sets that are built on this
-                one.
+            ModelError: a kind that is not linear in its input, layers that are disabled, parameters that other layers
+                share, or sets that are built on this one.
         """
         self._check_free()
         layers = [layer for _, layer in self.layers()]
         for layer in layers:
             layer.check_mergeable()
+        check_unshared(self.model, layers)
         if not all(layer.enabled for layer in layers):
             raise ModelError(f"adapters {self.name!r} are disabled: enable() them before merge()")
         for layer in layers:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..anatomy import is_wrapper
+from ..errors import ModelError
 from .layer import AdapterLayer, FrozenNorm
 
 Wrapped = tuple[nn.Module, str, AdapterLayer | FrozenNorm]
@@ -21,6 +22,25 @@ def freeze_norms(model: nn.Module) -> None:
         for name, child in list(parent.named_children()):
             if isinstance(child, _BatchNorm) and not isinstance(parent, FrozenNorm):
                 setattr(parent, name, FrozenNorm(child))
+
+
+def check_unshared(model: nn.Module, layers: Iterable[AdapterLayer]) -> None:
+    """Raise a `ModelError` where a parameter below one of the layers is that of another module, too.
+
+    What is merged into it would change the other module (a head that is tied to the embedding).
+    """
+    owners: dict[int, list[str]] = {}
+    for path, module in model.named_modules():
+        for name, value in module.named_parameters(path, recurse=False):
+            owners.setdefault(id(value), []).append(name)
+    for layer in layers:
+        for value in layer.get_base_layer().parameters(recurse=False):
+            names = owners.get(id(value), [])
+            if len(names) > 1:
+                raise ModelError(
+                    f"{layer.place} shares a parameter with another module ({' and '.join(names)}), which merging "
+                    "would change, too: leave the adapter beside it, or give each one of its own first"
+                )
 
 
 def path_without_wrappers(model: nn.Module, path: str) -> str:

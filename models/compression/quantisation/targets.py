@@ -53,14 +53,18 @@ class Target:
 def targets_of(anatomy: Anatomy, parts: Sequence[Part]) -> list[Target]:
     """The parameters behind the linear maps of these parts, in the order of the blocks.
 
-    Raises `ModelError` where `linear_maps` does, and for weights that are quantised already, are not floating-point, or
-    are NaN or infinite.
+    Raises `ModelError` where `linear_maps` does, and for weights that are quantised already, that several maps share,
+    are not floating-point, or are NaN or infinite.
     """
     _check_not_packed(anatomy.model)
     owners = dict(_owners(anatomy.model))
     maps: dict[tuple[int, str], list[LinearMap]] = {}
     places: dict[tuple[int, str], tuple[str, nn.Module, str]] = {}
+    seen: dict[tuple[int, int], str] = {}
     for one in linear_maps(anatomy, parts):
+        other = seen.setdefault((_memory(one.weight), int(one.weight.storage_offset())), one.name)
+        if other != one.name:
+            raise ModelError(f"{one.name} shares its weights with {other}: give each weights of its own first")
         # Gate and up are parts of one fused parameter, and so are the matrices of all experts: they share memory.
         path, parent, name = owners[_memory(one.weight)]
         key = (id(parent), name)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models import adapters as adapters_package
-from sparsebench.models.adapters import adapter_sets, attach, sparsify
+from sparsebench.models.adapters import adapter_sets, attach, attach_by_name, sparsify
 from sparsebench.models.adapters.config import AdapterConfig, CombinedConfig
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
+from sparsebench.models.adapters.kinds.by_name import ByNameConfig
 from sparsebench.models.adapters.kinds.conv import ConvConfig
 from sparsebench.models.adapters.kinds.fusion import FusionConfig
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
@@ -405,3 +406,15 @@ def test_a_set_prints_in_one_line(build: Build) -> None:
     assert all(name in adapters._repr_html_() for name in adapters.modules())
     report = sparsify(adapters, method="magnitude", sparsity=0.5)
     assert len(repr(report)) < 200 and report.layers[0].name in report._repr_html_()
+
+
+def test_merging_leaves_tied_layers_alone(build: Build) -> None:
+    """A head that has the embedding's weight would change that, too."""
+    model: Any = build("llama")
+    model.lm_head.weight = model.model.embed_tokens.weight
+    adapters = attach_by_name(model, ByNameConfig(modules=("lm_head",), adapter=LoRAConfig(r=2)))
+    weight = model.model.embed_tokens.weight.clone()
+    with pytest.raises(ModelError, match=r"lm_head shares a parameter with another module .*embed_tokens"):
+        adapters.merge()
+    assert torch.equal(model.model.embed_tokens.weight, weight)
+    adapters.check_attached()

@@ -60,3 +60,11 @@ def test_integers_and_broken_weights_are_refused() -> None:
 
     with pytest.raises(ModelError, match=r"holds torch\.int8"):
         _check(experts.down_proj, "down")
+
+
+def test_weights_that_several_maps_share_are_refused(build) -> None:
+    """One of the places alone would get the packed weight."""
+    model = build("llama")
+    model.model.layers[1].mlp.down_proj.weight = model.model.layers[0].mlp.down_proj.weight
+    with pytest.raises(ModelError, match=r"1\.mlp\.down_proj shares its weights with model\.layers\.0\.mlp\.down_proj"):
+        targets_of(describe(model), ("ffn",))
