@@ -44,7 +44,7 @@ def test_csv_holds_unrounded_numbers(make):
 
 
 def test_csv_has_the_ends_that_the_table_prints(make):
-    """Of 18 right of 18, mean and half width alone make an interval up to 118 %."""
+    """Of 18 right of 18, mean and half width alone make an interval up to 113 %."""
     all_right = make.metric(1.0, stderr=0.0, n=18)
     shown = table([make.record("base", score=all_right)])
     (row,) = csv.DictReader(io.StringIO(printing.to_csv(shown)))
