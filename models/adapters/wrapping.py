@@ -27,7 +27,7 @@ def freeze_norms(model: nn.Module) -> None:
 def check_unshared(model: nn.Module, layers: Iterable[AdapterLayer]) -> None:
     """Raise a `ModelError` where a parameter below one of the layers is that of another module, too.
 
-    What is merged into it would change the other module (a head that is tied to the embedding).
+    What is merged into it would change the other module.
     """
     owners: dict[int, list[str]] = {}
     for path, module in model.named_modules():

@@ -79,7 +79,7 @@ def linear_view(module: Any, path: str = "the module", use: str = "this") -> Lin
 
 
 def check_own_weight(module: nn.Module, path: str) -> None:
-    """Raise a `ModelError` for a layer whose weight is no parameter of it: what is written there is soon written over.
+    """Refuse a layer whose weight is no parameter of it: what is written there is soon written over.
 
     So do weight norm and spectral norm, torch's own pruning and parametrizations, which make it of other tensors at
     each call.
@@ -87,6 +87,9 @@ def check_own_weight(module: nn.Module, path: str) -> None:
     Args:
         module: a layer that is to be written to.
         path: its name in the error.
+
+    Raises:
+        ModelError: such a layer.
     """
     if "weight" in module._parameters or not isinstance(getattr(module, "weight", None), Tensor):
         return

@@ -203,6 +203,15 @@ def test_backward_of_adapted_layers_counts_every_product() -> None:
     assert adapters.count() == 2 * 2 * 16 * r
 
 
+def test_layers_of_torch_count_in_evaluation_as_in_training() -> None:
+    layer = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True)
+    x = torch.randn(2, 5, 16)
+    expected = 2 * 10 * (4 * 16 * 16 + 2 * 16 * 32) + 2 * 2 * 2 * 5 * 5 * 16
+    assert flops(layer.train(), x) == expected
+    assert flops(layer.eval(), x) == expected
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 def test_attention_counts_backward_on_the_cpu() -> None:
     q = torch.randn(2, 4, 8, 16, requires_grad=True)
     product = 2 * 2 * 4 * 8 * 8 * 16
@@ -226,15 +235,6 @@ def test_recurrent_layers_of_a_gpu_count() -> None:
     with counted_flops() as reading:
         torch.ops.aten._cudnn_rnn(x, list(lstm.parameters()), 4, None, state, state, *sizes)
     assert reading() == 2 * 15 * 4 * 16 * ((8 + 16) + (16 + 16))
-
-
-def test_layers_of_torch_count_in_evaluation_as_in_training() -> None:
-    layer = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True)
-    x = torch.randn(2, 5, 16)
-    expected = 2 * 10 * (4 * 16 * 16 + 2 * 16 * 32) + 2 * 2 * 2 * 5 * 5 * 16
-    assert flops(layer.train(), x) == expected
-    assert flops(layer.eval(), x) == expected
-    assert torch.backends.mha.get_fastpath_enabled()
 
 
 @pytest.mark.parametrize(
