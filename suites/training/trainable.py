@@ -100,11 +100,19 @@ def _of_mixtures(anatomy: Anatomy, train: Trains) -> Iterator[nn.Parameter]:
         if experts is not None and train == "router":
             yield from experts.router.get().parameters()
         elif experts is not None:
-            yield from (site.tensor() for site in experts.tensors)
+            yield from map(_parameter, experts.tensors)
             if experts.shared is not None:
                 yield from experts.shared.get().parameters()
         if block.attention is not None:
             yield from _of_attention(block.attention.site.get(), train)
+
+
+def _parameter(site: Site) -> nn.Parameter:
+    """What lies there. Raises TypeError while an adapter has put something else in its place."""
+    tensor = site.tensor()
+    if not isinstance(tensor, nn.Parameter):
+        raise TypeError(f"{site.path} is a tensor, not a parameter")
+    return tensor
 
 
 def _of_attention(attention: nn.Module, train: Trains) -> Iterator[nn.Parameter]:

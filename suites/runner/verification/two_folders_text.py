@@ -2,13 +2,65 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Literal, TypedDict
 
 from sparsebench.reports.records.record import Record
 from sparsebench.reports.tables.formatting import number, points, scale
 
-from ..documents import CellOfTwoDocument, CompareFoldersDocument, PairDocument, ScorePairDocument
 from .judgement import ScoreCheck
 from .two_folders import Agreement, OfScore, Pair, TwoFolders, names
+
+
+class CellOfTwoDocument(TypedDict):
+    """A cell as one of two folders has it. `id` names its record, `key` what it is whatever code ran it."""
+
+    id: str
+    key: str
+    suite: str
+    task: str
+    label: str
+    backbone: str
+    further_backbones: list[str]
+    seed: int
+    status: Literal["ok", "n/a", "failed", "oom", "timeout"]
+
+
+class ScorePairDocument(TypedDict):
+    """A score in both folders, in its stored unit; None in the one that lacks it.
+
+    `low` and `high` bound what `second` may be by chance; `basis` says what they rest on, or why there are none.
+    """
+
+    name: str
+    outcome: Literal["exact", "printed", "within", "beyond", "other"]
+    first: float | None
+    second: float | None
+    low: float | None
+    high: float | None
+    basis: str
+
+
+class PairDocument(TypedDict):
+    """A cell that both folders have, with all its scores, the main one first (`runner/verification/two_folders.py`)."""
+
+    first: CellOfTwoDocument
+    second: CellOfTwoDocument
+    outcome: Literal["exact", "printed", "within", "beyond", "status", "no score", "other"]
+    reason: str
+    scores: list[ScorePairDocument]
+
+
+class CompareFoldersDocument(TypedDict):
+    """`sparsebench compare FOLDER OTHER --json`. `counts`: how many cells of both folders have which outcome."""
+
+    schema: Literal["sparsebench/compare-folders/1"]
+    folders: list[str]
+    counts: dict[str, int]
+    pairs: list[PairDocument]
+    only_first: list[CellOfTwoDocument]
+    only_second: list[CellOfTwoDocument]
+    problems: list[str]
+
 
 COUNTED: dict[Agreement, str] = {
     "exact": "to the last digit",

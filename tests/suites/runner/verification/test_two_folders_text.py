@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-from sparsebench.suites.runner.documents import CompareFoldersDocument
 from sparsebench.suites.runner.verification.two_folders import compare_folders
-from sparsebench.suites.runner.verification.two_folders_text import to_document, to_text
+from sparsebench.suites.runner.verification.two_folders_text import CompareFoldersDocument, to_document, to_text
 
 from ..test_documents import check
 from .two import record, two_folders, write
