@@ -102,10 +102,11 @@ def test_columns_and_rows_are_those_of_the_table(cells: dict[str, list[Any]], su
         blocks = printed(paper_tables()[name])
         if plan.kind == "profile" and blocks and name != "idat-abstract":  # one difference, of which there is no column
             with subtests.test(name):
-                tasks = {task for block in blocks for task in block.tasks}
-                methods = {method for block in blocks for method in block.methods}
+                tasks = {task for block in blocks for task, _ in block.columns}
+                named_in = [[line.name for line in block.lines] for block in blocks]
+                methods = {method for names in named_in for method in names}
                 assert set(plan.columns) <= tasks
-                rows = {plan.row_of(label, block.methods) for label in plan.rows for block in blocks}
+                rows = {plan.row_of(label, names) for label in plan.rows for names in named_in}
                 named = {*rows, *plan.checkpoints}
                 if name == "compression-dense":
                     labels = {plan.row_of(cell.info.label) for cell in cells[plan.profile]}
