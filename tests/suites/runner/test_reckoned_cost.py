@@ -1,8 +1,8 @@
 """What `make bench` takes, reckoned by what its cells and speed runs took last: a total that grows has to be noticed.
 
-Seconds are those of the committed records, which one thread each made, two at a time, on an idle machine. One machine was
-seen to take a third longer from one day to the next, so they count in the pace of a cell among them whose work is always
-the same. A row that was never run has no known cost: run the profile and commit its records with the row.
+Seconds are those of the committed records, which one thread each made, two at a time, on an idle machine. One machine
+was seen to take a third longer from one day to the next, so they count in the pace of a cell among them whose work is
+always the same. A row that was never run has no known cost: run the profile and commit its records with the row.
 """
 
 import json
