@@ -148,7 +148,7 @@ def weights(variables: dict[str, str]) -> None:
 @pytest.mark.usefixtures("weights")
 def test_photographs_of_ones_own(visit: Callable[[str], Visit]) -> None:
     folder, printed = visit("own_images")
-    assert "photos: images, 3 classes, 108 train, 36 val, 36 test" in printed
+    assert "photos: images, 3 classes (disc, square, stroke), 108 train, 36 val, 36 test" in printed
     recommended = re.search(r"recommended: (.+?) \((sure|not shown to be worse|cannot tell)", printed)
     assert recommended is not None and "constant" not in recommended[1]
     assert recommended[0] in (folder / "fit-photos" / "recommendation.txt").read_text()
