@@ -11,7 +11,7 @@ other     row, task, backbone and seed have the same names, but the cells are no
           versions, data or weights. Both scores are shown, and not judged.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,10 +28,11 @@ from .judgement import Evidence, ScoreCheck, judge
 from .own_examples import Columns
 
 OfScore = Literal["exact", "printed", "within", "beyond", "other"]
-Agreement = OfScore | Literal["status", "no score"]
+Agreement = Literal[OfScore, "status", "no score"]
 WORST_FIRST: tuple[OfScore, ...] = ("beyond", "within", "printed", "exact")
 """Of several scores."""
-Names = tuple[str, str, str, str, tuple[str, ...], int]
+RowNames = tuple[str, str, str, str, tuple[str, ...]]
+Names = tuple[*RowNames, int]
 
 
 class ScorePair(NamedTuple):
@@ -87,6 +88,9 @@ class _Side:
         if not self.records:
             raise UsageError(f"{folder} holds no readable record of {', '.join(suites)}")
         self.by_key = {record.key: record for record in self.records}
+        self._by_row: dict[RowNames, list[Record]] = defaultdict(list)
+        for record in self.records:
+            self._by_row[row_names(record)].append(record)
 
     def examples(self, record: Record) -> Columns | None:
         """Outcomes by example; a file that cannot be read is a problem."""
@@ -98,8 +102,7 @@ class _Side:
 
     def other_seeds(self, record: Record) -> list[Record]:
         """Records of the same row and task."""
-        row = names(record)[:-1]
-        return [other for other in self.records if names(other)[:-1] == row and other.id != record.id]
+        return [other for other in self._by_row[row_names(record)] if other.id != record.id]
 
 
 def compare_folders(first: Path, second: Path, suites: Collection[str]) -> TwoFolders:
@@ -132,8 +135,13 @@ def compare_folders(first: Path, second: Path, suites: Collection[str]) -> TwoFo
 
 def names(record: Record) -> Names:
     """Suite, task, row, backbones and seed: what a reader calls a cell."""
+    return *row_names(record), record.cell.seed
+
+
+def row_names(record: Record) -> RowNames:
+    """The same of its row: without the seed."""
     cell = record.cell
-    return cell.suite, cell.task, cell.label, cell.backbone, tuple(cell.further_backbones), cell.seed
+    return cell.suite, cell.task, cell.label, cell.backbone, tuple(cell.further_backbones)
 
 
 def _shared(first: _Side, second: _Side) -> Iterator[Record]:

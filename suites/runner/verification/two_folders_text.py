@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Literal, TypedDict
 
-from sparsebench.reports.records.record import Record
+from sparsebench.reports.records.record import Record, Status
 from sparsebench.reports.tables.formatting import number, points, scale
 
 from .judgement import ScoreCheck
-from .two_folders import Agreement, OfScore, Pair, TwoFolders, names
+from .two_folders import Agreement, OfScore, Pair, TwoFolders, names, row_names
 
 
 class CellOfTwoDocument(TypedDict):
@@ -22,7 +22,7 @@ class CellOfTwoDocument(TypedDict):
     backbone: str
     further_backbones: list[str]
     seed: int
-    status: Literal["ok", "n/a", "failed", "oom", "timeout"]
+    status: Status
 
 
 class ScorePairDocument(TypedDict):
@@ -32,7 +32,7 @@ class ScorePairDocument(TypedDict):
     """
 
     name: str
-    outcome: Literal["exact", "printed", "within", "beyond", "other"]
+    outcome: OfScore
     first: float | None
     second: float | None
     low: float | None
@@ -45,7 +45,7 @@ class PairDocument(TypedDict):
 
     first: CellOfTwoDocument
     second: CellOfTwoDocument
-    outcome: Literal["exact", "printed", "within", "beyond", "status", "no score", "other"]
+    outcome: Agreement
     reason: str
     scores: list[ScorePairDocument]
 
@@ -138,7 +138,7 @@ def _score(score: ScoreCheck, pair: Pair) -> str:
 
 def _alone(where: str, records: Iterable[Record]) -> Iterator[str]:
     """A line for each row, with its seeds."""
-    for _, some in groupby(sorted(records, key=names), key=lambda record: names(record)[:-1]):
+    for _, some in groupby(sorted(records, key=names), key=row_names):
         found = list(some)
         yield f"{where}: {_title(found[0])}, {_seeds(found)}"
 
@@ -149,7 +149,7 @@ def _seeds(records: Sequence[Record]) -> str:
 
 
 def _title(record: Record) -> str:
-    suite, task, label, *backbones, further, _ = names(record)
+    suite, task, label, *backbones, further = row_names(record)
     return f"{suite} {task} {label} on {' with '.join([*backbones, *further])}"
 
 
