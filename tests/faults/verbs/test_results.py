@@ -49,7 +49,7 @@ REPORTS = [
 COMPARES = [
     Case("no results to compare", "compare nowhere a b", "no results in nowhere"),
     Case("a row misspelt", "compare {results} a aa", "aa"),
-    Case("one row", "compare {results} a", "Missing argument 'B'"),
+    Case("one row", "compare {results} a", "'a' is no folder: name two rows"),
     Case("rows of another suite", "compare {results} a b -s molecules", "no results for 'a'"),
     Case("a suite misspelt", "compare {results} a b -s vtap", "did you mean vtab?"),
 ]
