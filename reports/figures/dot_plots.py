@@ -6,14 +6,13 @@ each row has its name, its dot with the interval, and a bar for what it costs in
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 from ..statistics import Estimate, Outcome
 from ..tables import formatting
+from .svg import SMALL, Axis, Theme, axis, document, line, text
 
 Kind = Literal["baseline", "control", "ceiling"] | Outcome
 COLUMN = 410
@@ -26,7 +25,6 @@ ROW = 17
 TITLE = 20
 HEAD = 37
 FOOT = 24
-SIZE = 12
 NAME_LENGTH = 34
 TITLE_LENGTH = 56
 LEGEND: tuple[tuple[Kind, str], ...] = (
@@ -41,26 +39,6 @@ LEGEND: tuple[tuple[Kind, str], ...] = (
     ("ceiling", "ceiling"),
 )
 KEY_ROW = 18
-MAX_TICKS = 5
-MARGIN = 0.06
-FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif"
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours of a picture."""
-
-    ink: str
-    soft: str
-    line: str
-    better: str
-    worse: str
-
-
-THEMES = {
-    "light": Theme(ink="#1f2328", soft="#59636e", line="#d1d9e0", better="#0969da", worse="#bc4c00"),
-    "dark": Theme(ink="#f0f6fc", soft="#9198a1", line="#3d444d", better="#4493f8", worse="#f0883e"),
-}
 
 
 @dataclass(frozen=True)
@@ -88,39 +66,6 @@ class DotPlot:
         return HEAD + ROW * len(self.dots) + FOOT
 
 
-@dataclass(frozen=True)
-class Axis:
-    """A horizontal axis on which better lies to the right, from `left` on and `width` points wide."""
-
-    low: float
-    high: float
-    left: float
-    width: float
-    higher_is_better: bool
-
-    def place(self, value: float) -> float:
-        """The x coordinate of a value; one outside the range stands at its end."""
-        fraction = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return self.left + (fraction if self.higher_is_better else 1 - fraction) * self.width
-
-    def ticks(self) -> list[float]:
-        """At most `MAX_TICKS` round numbers within the range."""
-        for exponent in range(math.floor(math.log10(self.high - self.low)) - 1, 400):
-            for factor in (1, 2, 5):
-                step = factor * 10.0**exponent
-                first = math.ceil(self.low / step)
-                last = math.floor(self.high / step)
-                if last - first < MAX_TICKS:
-                    return [round(number * step, 12) for number in range(first, last + 1)]
-        raise AssertionError("unreachable: a step as large as the range leaves two ticks at most")
-
-
-def axis(low: float, high: float, left: float, width: float, higher_is_better: bool) -> Axis:
-    """An axis from `low` to `high`, with a margin at both ends."""
-    room = MARGIN * (high - low) or 0.5
-    return Axis(low - room, high + room, left, width, higher_is_better)
-
-
 def draw_overview(suites: Sequence[tuple[str, Sequence[DotPlot]]], theme: Theme, columns: int) -> str:
     """The picture of several suites, each a title and its plots; a suite stays in one column."""
     heights = [0.0] * columns
@@ -130,33 +75,29 @@ def draw_overview(suites: Sequence[tuple[str, Sequence[DotPlot]]], theme: Theme,
         left = column * (COLUMN + GAP)
         for number, plot in enumerate(plots):
             if number == 0:
-                elements.append(_text(left, heights[column] + 13, title, theme.ink, 'font-weight="600" font-size="14"'))
+                elements.append(text(left, heights[column] + 13, title, theme.ink, 'font-weight="600" font-size="14"'))
                 heights[column] += TITLE
             elements += _plot(plot, left, heights[column], theme)
             heights[column] += plot.height
     width = columns * (COLUMN + GAP) - GAP
     key, key_height = _legend(theme, width, max(heights))
     elements += key
-    size = f'width="{width}" height="{max(heights) + key_height:g}" viewBox="0 0 {width} {max(heights) + key_height:g}"'
-    body = "\n".join(elements)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="{FONT}" font-size="{SIZE}">\n'
-        f"<title>Scores with 95 % intervals and active parameters</title>\n{body}\n</svg>\n"
-    )
+    title = "Scores with 95 % intervals and active parameters"
+    return document(title, width, max(heights) + key_height, elements)
 
 
 def _plot(plot: DotPlot, left: float, top: float, theme: Theme) -> Iterator[str]:
     """Heading, axis, and the rows."""
     scale = _axis(plot, left + NAME)
-    yield _text(left, top + 12, short(plot.found, TITLE_LENGTH), theme.ink, 'font-weight="600"')
-    yield _text(left, top + 28, short(plot.title, TITLE_LENGTH), theme.soft)
-    yield _text(left + COLUMN, top + 28, "active", theme.soft, 'text-anchor="end"')
+    yield text(left, top + 12, short(plot.found, TITLE_LENGTH), theme.ink, 'font-weight="600"')
+    yield text(left, top + 28, short(plot.title, TITLE_LENGTH), theme.soft)
+    yield text(left + COLUMN, top + 28, "active", theme.soft, 'text-anchor="end"')
     bottom = top + HEAD + ROW * len(plot.dots)
     yield from _ticks(scale, top + HEAD, bottom, plot.higher_is_better, theme)
     baselines = [dot for dot in plot.dots if dot.kind == "baseline"]
     if len(baselines) == 1:
         x = scale.place(baselines[0].value.mean)
-        yield _line(x, top + HEAD, x, bottom, theme.ink, 'stroke-dasharray="3 3" stroke-opacity="0.6"')
+        yield line(x, top + HEAD, x, bottom, theme.ink, 'stroke-dasharray="3 3" stroke-opacity="0.6"')
     dearest = max((dot.cost or 0.0 for dot in plot.dots), default=0.0)
     for number, dot in enumerate(plot.dots):
         yield from _row(dot, scale, left, top + HEAD + ROW * (number + 0.5), dearest, theme)
@@ -178,18 +119,18 @@ def _axis(plot: DotPlot, left: float) -> Axis:
 def _ticks(scale: Axis, top: float, bottom: float, higher_is_better: bool, theme: Theme) -> Iterator[str]:
     for tick in scale.ticks():
         x = scale.place(tick)
-        yield _line(x, top, x, bottom, theme.line)
-        yield _text(x, bottom + 12, f"{tick:g}", theme.soft, 'text-anchor="middle" font-size="10.5"')
+        yield line(x, top, x, bottom, theme.line)
+        yield text(x, bottom + 12, f"{tick:g}", theme.soft, f'text-anchor="middle" {SMALL}')
     better = "higher is better →" if higher_is_better else "lower is better →"
-    yield _text(scale.left - 10, bottom + 12, better, theme.soft, 'text-anchor="end" font-size="10.5"')
+    yield text(scale.start - 10, bottom + 12, better, theme.soft, f'text-anchor="end" {SMALL}')
 
 
 def _row(dot: Dot, scale: Axis, left: float, y: float, dearest: float, theme: Theme) -> Iterator[str]:
     colour = theme.soft if dot.kind in ("control", "ceiling") else theme.ink
-    yield _text(left, y + 4, short(dot.name, NAME_LENGTH), colour)
+    yield text(left, y + 4, short(dot.name, NAME_LENGTH), colour)
     if dot.value.low is not None and dot.value.high is not None:
         ends = scale.place(dot.value.low), scale.place(dot.value.high)
-        yield _line(*(ends[0], y, ends[1], y), _stroke(dot.kind, theme), 'stroke-width="1.6"')
+        yield line(*(ends[0], y, ends[1], y), _stroke(dot.kind, theme), 'stroke-width="1.6"')
     yield _mark(dot.kind, scale.place(dot.value.mean), y, theme)
     if dot.cost and dearest:
         right = left + COLUMN
@@ -197,7 +138,7 @@ def _row(dot: Dot, scale: Axis, left: float, y: float, dearest: float, theme: Th
         start = right - 46 - BAR
         place = f'x="{start:.1f}" y="{y - 3:.1f}" width="{width:.1f}" height="6"'
         yield f'<rect {place} fill="{theme.soft}" opacity="0.55"/>'
-        yield _text(right, y + 4, formatting.count(dot.cost), theme.soft, 'text-anchor="end" font-size="10.5"')
+        yield text(right, y + 4, formatting.count(dot.cost), theme.soft, f'text-anchor="end" {SMALL}')
 
 
 def _stroke(kind: Kind, theme: Theme) -> str:
@@ -239,18 +180,9 @@ def _legend(theme: Theme, width: float, top: float) -> tuple[list[str], float]:
             x = 6.0
             y += KEY_ROW
         elements.append(_mark(kind, x, y, theme))
-        elements.append(_text(x + 10, y + 4, words, theme.soft))
+        elements.append(text(x + 10, y + 4, words, theme.soft))
         x += room
     return elements, y + 12 - top
-
-
-def _text(x: float, y: float, words: str, colour: str, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" {more}>{escape(words)}</text>'.replace(" >", ">")
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, more: str = "") -> str:
-    line = f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" {more}/>'
-    return line.replace(" />", "/>")
 
 
 def short(name: str, length: int) -> str:

@@ -61,11 +61,16 @@ def family_name(family: Family) -> str:
 
 def measure(column: Column) -> str:
     """Metric, unit and the direction that is better: "accuracy (%) ↑"."""
-    unit = formatting.shown_unit(column.unit)
-    name = column.metric.replace("_", " ")
-    if unit and unit.replace("/", " per ") != name:
-        name += f" ({unit})"
-    return f"{name} {'↑' if column.higher_is_better else '↓'}"
+    return measure_of(column.metric, column.unit, column.higher_is_better)
+
+
+def measure_of(metric: str, unit: str, higher_is_better: bool) -> str:
+    """The same of a metric that is no column."""
+    shown = formatting.shown_unit(unit)
+    name = metric.replace("_", " ")
+    if shown and shown.replace("/", " per ") != name:
+        name += f" ({shown})"
+    return f"{name} {'↑' if higher_is_better else '↓'}"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 
 from ..tables.brief import Brief
 from ..tables.claims import Finding
@@ -46,17 +47,29 @@ def suites_of(reading: Reading, infos: Mapping[str, SuiteInfo]) -> list[Suite]:
     return suites
 
 
-def section_of(path: str, reading: Reading, suites: Sequence[Suite]) -> str:
+def picture_of(dark: str, light: str, alt: str) -> str:
+    """A picture that follows the page's colours, from its two files."""
+    return f"""<picture>
+  <source media="(prefers-color-scheme: dark)" srcset="{dark}">
+  <img alt="{escape(alt)}" src="{light}">
+</picture>
+"""
+
+
+def section_of(path: str, reading: Reading, suites: Sequence[Suite], curves: Sequence[str] = ()) -> str:
     """Findings, what people read from them, then all that is doubtful.
 
     Args:
         path: the folder as seen from the document.
         reading: what it holds.
         suites: what was found in its suites.
+        curves: files of the picture of its long trainings, dark and light.
     """
     where = f"{path}/claims.md" if reading.findings else path
     lines = [f"## [{path}]({where}){MARK if reading.objection else ''}", ""]
     lines += _study(reading.findings) if reading.findings else _bench(suites)
+    if curves:
+        lines.append(picture_of(*curves, alt="Scores on the validation part over training"))
     if reading.words:
         lines += ["### Reading", "", reading.words.strip(), ""]
     said = [f"- {words}" for suite in suites for words in suite.captions]

@@ -6,10 +6,12 @@ Findings come first and doubt at the end of each section; who reads only a headi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from html import escape
 from itertools import chain
+from pathlib import PurePath
 
-from ..figures.dot_plots import THEMES, DotPlot, draw_overview
+from ..figures.curve_plots import CurvePlot, draw_curves
+from ..figures.dot_plots import DotPlot, draw_overview
+from ..figures.svg import THEMES
 from ..tables.claims import Finding
 from ..tables.claims.document import counts
 from ..tables.formatting import counted
@@ -17,9 +19,10 @@ from ..tables.suite_table import SuiteInfo
 from ..tables.table_formats import LEGEND
 from .headlines import most_telling
 from .holding import all_hold_at
+from .long_trainings import long_trainings
 from .overview import overview
 from .reading import Reading
-from .result_section import Suite, section_of, suites_of
+from .result_section import Suite, picture_of, section_of, suites_of
 
 DOCUMENT = "RESULTS.md"
 COLUMNS = {"wide": 2, "narrow": 1}
@@ -58,7 +61,11 @@ def results_document(readings: Mapping[str, Reading], infos: Mapping[str, SuiteI
     files = _pictures(list(chain.from_iterable(sound.values())))
     studies = [reading.findings for reading in readings.values() if reading.findings]
     parts = ["# Results\n", INTRODUCTION, *_sum(studies), *_three(sound)]
-    parts += [section_of(path, reading, suites[path]) for path, reading in ordered.items()]
+    curves = {path: long_trainings(ordered[path]) for path in sound}
+    for path, reading in ordered.items():
+        drawn = _drawn(path, curves.get(path))
+        files |= drawn
+        parts.append(section_of(path, reading, suites[path], list(drawn)))
     standings = chain.from_iterable(reading.standings for reading in readings.values())
     parts += [EXPLANATION, f"{all_hold_at(list(standings))}\n"]
     files[DOCUMENT] = "\n".join(parts)
@@ -88,6 +95,13 @@ def _pictures(suites: Sequence[Suite]) -> dict[str, str]:
     return files
 
 
+def _drawn(path: str, plot: CurvePlot | None) -> dict[str, str]:
+    """The files of the curves of one folder, dark and light; none without curves."""
+    if plot is None:
+        return {}
+    return {f"curves-{PurePath(path).name}-{name}.svg": draw_curves(plot, THEMES[name]) for name in ("dark", "light")}
+
+
 def _sum(studies: Sequence[Sequence[Finding]]) -> Iterator[str]:
     """The counts of all studies together: what papers claim in a sentence alone."""
     findings = list(chain.from_iterable(studies))
@@ -113,13 +127,5 @@ def _three(sound: Mapping[str, Sequence[Suite]]) -> Iterator[str]:
     if lines:
         names = " and ".join(f"[{path}]({path})" for path in sound)
         yield "\n".join([f"Of {names}, one finding of each suite:", "", *lines, ""])
-        yield PICTURE.format(alt=escape(caption), caption=caption)
-
-
-PICTURE = f"""<picture>
-  <source media="(prefers-color-scheme: dark)" srcset="{picture("wide", "dark")}">
-  <img alt="{{alt}}" src="{picture("wide", "light")}">
-</picture>
-
-**{{caption}}** Scores with 95 % intervals, better to the right; bars: active parameters.
-"""
+        yield picture_of(picture("wide", "dark"), picture("wide", "light"), caption)
+        yield f"**{caption}** Scores with 95 % intervals, better to the right; bars: active parameters.\n"

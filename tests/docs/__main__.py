@@ -87,7 +87,7 @@ def write(folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     (folder / "pages" / "pictures").mkdir()
-    for picture in (ROOT / "reports").glob("overview-*.svg"):
+    for picture in (ROOT / "reports").glob("*.svg"):
         shutil.copy(picture, folder / "pages" / "pictures")
     package = folder / "source" / PACKAGE
     package.mkdir(parents=True)

@@ -28,7 +28,7 @@ PAGES: Mapping[str, str] = {
     f"{NEWCOMERS}/README.md": "tutorials/index.md",
 }
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])+)\]\(([^)\s]+)\)")
-PICTURES = re.compile(r'(src|srcset)="reports/(overview-[\w-]+\.svg)"')
+PICTURES = re.compile(r'(src|srcset)="reports/([\w-]+\.svg)"')
 
 
 def studies() -> Mapping[str, str]:

@@ -1,25 +1,20 @@
 """The picture of all suites: an SVG file that stands alone, in two themes and two shapes, without overlaps."""
 
-import math
 import re
 import xml.etree.ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sparsebench.reports.figures.dot_plots import (
     COLUMN,
     LEGEND,
-    MAX_TICKS,
     NAME,
     NAME_LENGTH,
-    THEMES,
     Dot,
     DotPlot,
-    axis,
     draw_overview,
 )
+from sparsebench.reports.figures.svg import THEMES
 from sparsebench.reports.statistics import Estimate
 
 KINDS = [kind for kind, _ in LEGEND]
@@ -113,37 +108,3 @@ def test_equal_scores_have_a_plot():
 
 def test_no_suites_are_an_empty_picture():
     parse(draw_overview([], THEMES["light"], 2))
-
-
-finite = st.floats(-1e6, 1e6, allow_nan=False)
-
-
-def test_better_lies_to_the_right() -> None:
-    up = axis(0.0, 1.0, 100, 50, higher_is_better=True)
-    down = axis(0.0, 1.0, 100, 50, higher_is_better=False)
-    assert up.place(0.2) < up.place(0.9)
-    assert down.place(0.2) > down.place(0.9)
-    assert up.place(0.5) == pytest.approx(125)
-
-
-def test_what_is_outside_stands_at_the_edge() -> None:
-    scale = axis(0.0, 1.0, 100, 50, higher_is_better=True)
-    assert scale.place(-9) == 100
-    assert scale.place(9) == 150
-
-
-def test_ticks_are_round() -> None:
-    assert axis(0.0, 1.0, 0, 1, True).ticks() == pytest.approx([0, 0.5, 1])
-    assert axis(30.0, 62.0, 0, 1, True).ticks() == [30, 40, 50, 60]
-
-
-@given(finite, finite, st.booleans())
-def test_any_range_has_a_few_ticks_within(one: float, other: float, up: bool) -> None:
-    low = min(one, other)
-    high = max(one, other)
-    scale = axis(low, high, 10, 80, up)
-    ticks = scale.ticks()
-    assert len(ticks) <= MAX_TICKS
-    for value in (low, high, *ticks):
-        assert 10 <= scale.place(value) <= 90
-        assert math.isfinite(scale.place(value))
