@@ -178,8 +178,9 @@ def smi_rows(file: Path) -> tuple[list[str], Iterator[list[str]]]:
 def _words_of_lines(file: Path) -> Iterator[list[str]]:
     with opened(file) as lines:
         for line in lines:
-            words = line.split()
-            if words:
+            # A name may have blanks in it where columns are apart by tabs.
+            words = [word.strip() for word in line.rstrip("\r\n").split("\t")] if "\t" in line else line.split()
+            if any(words):
                 yield words
 
 

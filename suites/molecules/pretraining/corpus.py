@@ -32,6 +32,7 @@ CHUNK = 256
 READ = 4096
 """Rows of a file in memory at once."""
 SOURCE = "source.txt"
+ROWS = "rows.npy"
 """Which molecules a folder holds."""
 NAMES = tuple(sorted(PROPERTIES))
 """The properties in the order of the columns of a condition (`GraphsGPTConfig.property_names`)."""
@@ -94,16 +95,13 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
     molecules = open_store(folder / "molecules")
     _check_readable(molecules.status, stream)
     count = min(conditions, len(molecules))
-    rows = np.arange(count) * (len(molecules) // max(1, count))
+    rows = np.arange(count) * len(molecules) // max(1, count)
     if not (folder / "requests").exists():
         chosen = set(rows.tolist())
         smiles = [text for row, text in enumerate(stream()) if row in chosen]
-        _describe_all(folder / "requests", smiles, workers)
+        _describe_all(folder / "requests", smiles, rows, workers)
     scaffolds = open_store(folder / "requests" / "scaffolds")
-    if len(scaffolds) != len(rows):
-        raise OtherMoleculesError(
-            f"{folder} was prepared for {len(scaffolds)} conditions, not {len(rows)}: remove it or ask for as many"
-        )
+    _check_rows(folder, _rows_then(folder / "requests", len(scaffolds), len(molecules)), rows)
     return Corpus(
         source=source,
         molecules=molecules,
@@ -112,6 +110,21 @@ def build_corpus(folder: Path, stream: Stream, *, conditions: int, workers: int 
         grown=open_store(folder / "requests" / "grown"),
         values=np.load(folder / "requests" / "values.npy"),
     )
+
+
+def _rows_then(requests: Path, count: int, molecules: int) -> np.ndarray:
+    """The rows that a prepared folder has conditions of; before they were written down they had a whole distance."""
+    written = requests / ROWS
+    return np.load(written) if written.exists() else np.arange(count) * (molecules // max(1, count))
+
+
+def _check_rows(folder: Path, then: np.ndarray, rows: np.ndarray) -> None:
+    if len(then) != len(rows):
+        raise OtherMoleculesError(
+            f"{folder} was prepared for {len(then)} conditions, not {len(rows)}: remove it or ask for as many"
+        )
+    if not np.array_equal(then, rows):
+        raise OtherMoleculesError(f"{folder} was prepared for conditions of its first molecules alone: remove it")
 
 
 def _check_readable(status: np.ndarray, stream: Stream) -> None:
@@ -180,7 +193,7 @@ def read_smiles(file: Path, column: str = "") -> Iterator[str]:
                 yield text
 
 
-def _describe_all(folder: Path, smiles: list[str], workers: int) -> None:
+def _describe_all(folder: Path, smiles: list[str], rows: np.ndarray, workers: int) -> None:
     """Scaffolds, molecules that begin with them, and properties; the folder appears when it is complete."""
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(_describe, smiles, chunksize=CHUNK))
@@ -192,6 +205,7 @@ def _describe_all(folder: Path, smiles: list[str], workers: int) -> None:
         with TokenizerPool(Vocabulary.improved(), workers, kind=ScaffoldFirstTokenizer) as pool:
             build_store(made / "grown", zip(smiles, scaffolds, strict=True), pool)
         np.save(made / "values.npy", np.array([row for _, row in found], dtype=np.float32).reshape(-1, len(NAMES)))
+        np.save(made / ROWS, rows)
         (made / "columns.json").write_text(json.dumps(NAMES), encoding="utf-8")
         made.rename(folder)
 

@@ -43,6 +43,9 @@ def test_the_same_rows_in_every_form(tmp_path: Path) -> None:
     (tmp_path / "a.smi").write_text("CCO ethanol 1.5\n\nCC\n")
     columns = {"smiles": ("CCO", "CC"), "column 2": ("ethanol", ""), "column 3": ("1.5", "")}
     assert read_table(tmp_path / "a.smi").columns == columns
+    (tmp_path / "a.smi").write_text("CCO\tethanol\t1.5\nCCN\tcompound 7\t-0.3\n\nCC\t\t2\n")
+    columns = {"smiles": ("CCO", "CCN", "CC"), "column 2": ("ethanol", "compound 7", "")}
+    assert read_table(tmp_path / "a.smi").columns == columns | {"column 3": ("1.5", "-0.3", "2")}
 
 
 def test_a_broken_record_of_an_sdf_file_keeps_its_row(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from sparsebench.data.errors import TableError
 from sparsebench.data.molecules.properties import PROPERTIES, properties
 from sparsebench.data.molecules.scaffold import scaffold_of
 from sparsebench.models.graphsgpt import to_smiles
-from sparsebench.suites.molecules.pretraining.corpus import NAMES, SOURCE, Corpus, build_corpus, read_smiles
+from sparsebench.suites.molecules.pretraining.corpus import NAMES, ROWS, SOURCE, Corpus, build_corpus, read_smiles
 
 
 def test_requests_lie_evenly_and_hold_scaffold_and_properties(corpus: Corpus, smiles: list[str]) -> None:
@@ -37,6 +37,19 @@ def test_a_prepared_folder_is_opened_and_checked(corpus: Corpus, smiles: list[st
     assert np.array_equal(again.values, corpus.values, equal_nan=True) and again.source == corpus.source
     with pytest.raises(ValueError, match="prepared for 15 conditions, not 10"):
         build_corpus(folder, partial(iter, smiles), conditions=10, workers=1)
+
+
+def test_conditions_are_of_all_molecules_where_their_number_does_not_divide(
+    corpus: Corpus, smiles: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "twenty"
+    shutil.copytree(corpus.molecules.folder, folder / "molecules")
+    made = partial(build_corpus, folder, partial(iter, smiles), conditions=20, workers=1)
+    rows = made().rows
+    assert rows.tolist()[:4] == [0, 1, 3, 4] and rows[-1] == 28
+    (folder / "requests" / ROWS).unlink()  # as before, when rows were 0 to 19
+    with pytest.raises(ValueError, match="conditions of its first molecules alone"):
+        made()
 
 
 def test_other_molecules_in_a_prepared_folder_are_refused(corpus: Corpus, smiles: list[str], tmp_path: Path) -> None:
