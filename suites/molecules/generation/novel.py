@@ -27,7 +27,7 @@ def score_new(
     "repaired" is the fraction of molecules in which constraints replaced an edge, "draws per kept" how many were drawn
     for each that was kept, "copies" how much of what came out is in the training set, "core seconds" what training the
     generator took before this cell, where it is known. FCD and some others move with the number of molecules: a row
-    that gives fewer, since some cannot be read, has none of these, and "valid" is its main metric.
+    that gives fewer, since some cannot be read or there are no more, has none of these, and "valid" is its main metric.
 
     Args:
         task: whose training molecules, in canonical form, are the references and what is a copy.
@@ -44,7 +44,7 @@ def score_new(
     smiles = [one.smiles for one in generated]
     known = set(task.training_set())
     metrics = dict(moses_metrics(smiles, training=known, statistics=statistics))
-    if metrics["valid"].value < 1:
+    if len(smiles) < count or metrics["valid"].value < 1:
         metrics = {name: metric for name, metric in metrics.items() if not moves_with_number(name)}
     metrics["repaired"] = repaired_fraction(generated)
     metrics["draws per kept"] = draws_per_kept(generated)

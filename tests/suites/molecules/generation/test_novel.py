@@ -35,13 +35,13 @@ def scored(monkeypatch: pytest.MonkeyPatch, generated: Callable[..., Generated])
         values = {"valid": valid, "FCD/Test": 1.0, "Scaf/Test": 1.0, "logP": 1.0, "SNN/Test": 0.5}
         return {name: Metric(value=value, higher_is_better=True, unit="") for name, value in values.items()}
 
-    def score(*smiles: str, repaired: int = 0, core_seconds: float | None = None) -> Any:
+    def score(*smiles: str, repaired: int = 0, core_seconds: float | None = None, more: int = 0) -> Any:
         def sample(count: int, references: Sequence[str], generator: Any) -> list[Generated]:
-            assert count == len(smiles) and set(references) <= {"CCO", "CCN", "CC"}
+            assert count == len(smiles) + more and set(references) <= {"CCO", "CCN", "CC"}
             return [generated(text, repaired if text else 0) for text in smiles]
 
         subject = SimpleNamespace(sample=sample, core_seconds=core_seconds)
-        context = Context(suite="molecules", task="known", seed=3, budget=Budget(test_examples=len(smiles)))
+        context = Context(suite="molecules", task="known", seed=3, budget=Budget(test_examples=len(smiles) + more))
         return score_new(Known(), subject, context, NOTHING_KNOWN)
 
     monkeypatch.setattr(novel, "moses_metrics", metrics)
@@ -62,3 +62,5 @@ def test_fewer_molecules_have_no_distance(scored: Callable[..., Any]) -> None:
     assert found.main == "valid" and not {"FCD/Test", "Scaf/Test", "logP", "core seconds"} & set(found.metrics)
     assert found.metrics["SNN/Test"].value == 0.5 and found.metrics["copies"].value == 0.5
     assert "copies" not in scored("", "").metrics
+    assert scored("CCF", "CCO").main == "FCD/Test"
+    assert scored("CCF", "CCO", more=1).main == "valid", "a training set has no more than it has"
