@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ....errors import ModelError
+from ....precision import cast
 
 TWINS = {"mixtral": "Mistral", "qwen2_moe": "Qwen2", "qwen3_moe": "Qwen3"}
 """`model_type` of a mixture, and what the classes of its dense twin begin with."""
@@ -49,7 +50,8 @@ def dense_twin(mixture: Any, width: int) -> Any:
     fields = {key: value for key, value in mixture.config.to_dict().items() if key in known and key not in _OWN}
     like = next(mixture.parameters())
     twin = getattr(transformers, f"{name}ForCausalLM")(config_class(**fields, intermediate_size=width))
-    twin = twin.to(like.device, like.dtype).train(mixture.training)
+    cast(twin, like.dtype)
+    twin = twin.to(like.device).train(mixture.training)
     rest = {key: value for key, value in mixture.state_dict().items() if FFN not in key}
     missing, unexpected = twin.load_state_dict(rest, strict=False)
     wrong = [*(key for key in missing if FFN not in key), *unexpected]

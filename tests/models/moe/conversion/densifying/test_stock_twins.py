@@ -10,6 +10,7 @@ from torch import nn
 from sparsebench.models.anatomy import describe
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe.conversion.densifying.stock_twins import TWINS, check_twin, dense_twin
+from sparsebench.models.precision import cast
 
 Build = Callable[[str], nn.Module]
 
@@ -31,6 +32,14 @@ def test_a_twin_computes_what_the_mixture_does_with_its_ffns(name: str, build: B
         twin.model.layers[1].self_attn.o_proj.weight.mul_(1.1)
     with pytest.raises(ModelError, match="does not compute"):
         check_twin(mixture, twin, places(mixture), modules)
+
+
+def test_rotary_frequencies_of_a_twin_in_half_precision_are_those_of_the_mixture(build: Build) -> None:
+    mixture: Any = cast(build("mixtral"), torch.bfloat16)
+    twin = dense_twin(mixture, 40)
+    assert next(twin.parameters()).dtype == torch.bfloat16
+    frequencies = twin.model.rotary_emb.inv_freq
+    assert frequencies.dtype == torch.float32 and torch.equal(frequencies, mixture.model.rotary_emb.inv_freq)
 
 
 @pytest.mark.parametrize("name", ["olmoe", "llama"])
