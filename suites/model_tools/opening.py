@@ -118,13 +118,15 @@ def _from_hub(name: str) -> Path:
     if looks_local or ("/" not in name and not hub.folder_here(name)):
         what = f"{name} is a file, not the folder of a model" if place.is_file() else f"there is no folder {name}"
         raise ModelError(f"{what}{near_path(place)}; a name on the hub is owner/name")
-    if hub.folder_here(name) is None:
+    folder = hub.folder_here(name)
+    if folder is None:
         try:
             hub.fetch(name)
         except DataError as error:
             raise ModelError(f"there is no folder {name}{near_path(place)}, and {error}") from error
-    folder = hub.folder_here(name)
-    assert folder is not None
+        folder = hub.folder_here(name)
+    if folder is None:
+        raise ModelError(f"{name} was fetched from the hub and is not whole in its cache: is the disk full?")
     return folder
 
 
