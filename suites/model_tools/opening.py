@@ -87,12 +87,22 @@ def check_vocabulary(ids: Iterable[int], model: Any) -> None:
 
 
 def size_on_disk(folder: Path) -> int:
-    """Bytes of the files of weights in a folder, those in other formats that transformers reads left out.
+    """Bytes of the files of weights that transformers opens of a folder; of others, such as a second copy of the
+    weights under `consolidated`, none.
 
     Args:
         folder: of a model.
     """
-    return sum(file.stat().st_size for pattern in WEIGHTS for file in folder.glob(pattern))
+    index = folder / "model.safetensors.index.json"
+    whole = folder / "model.safetensors"
+    if whole.is_file():
+        files = [whole]
+    elif index.is_file():
+        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        files = [folder / name for name in set(named)]
+    else:
+        files = [file for pattern in WEIGHTS for file in folder.glob(pattern)]
+    return sum(file.stat().st_size for file in files)
 
 
 def is_stock(model: Any) -> bool:
