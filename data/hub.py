@@ -15,7 +15,8 @@ from .offline import offline
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REMEDY = "mend it with `sparsebench prepare` and the profile that names it"
-FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+WEIGHTS = "*.safetensors"
+FILES = ("*.json", WEIGHTS, "*.model", "*.txt", "*.jinja")
 """What a model and its tokenizer need; other formats of the same weights are not fetched."""
 
 
@@ -26,7 +27,7 @@ def split(argument: str) -> tuple[str, str]:
 
 
 def commit(argument: str) -> str | None:
-    """The commit that `owner/name@revision` means on this machine; None if none of it lies in the hub's cache."""
+    """The commit that `owner/name@revision` means on this machine; None if it is not whole in the hub's cache."""
     _, revision = split(argument)
     if COMMIT.fullmatch(revision):
         return revision
@@ -35,15 +36,24 @@ def commit(argument: str) -> str | None:
 
 
 def folder_here(argument: str) -> Path | None:
-    """The folder of `owner/name@revision` in the hub's cache; None if it is not on this machine."""
+    """The folder of `owner/name@revision` in the hub's cache; None if it is not on this machine, or not whole.
+
+    Where the cache has the hub's listing of the commit, all `FILES` of it must be there; weights must be in any case:
+    other programs keep a tokenizer alone, without a listing.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     name, revision = split(argument)
     try:
-        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+        folder = snapshot_download(name, revision=revision, allow_patterns=list(FILES), local_files_only=True)
     except (LocalEntryNotFoundError, HFValidationError):
         return None
+    return Path(folder) if _has_weights(Path(folder)) else None
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(folder.glob(WEIGHTS))
 
 
 def files(argument: str) -> dict[str, Path]:
@@ -137,7 +147,7 @@ def fetch(argument: str) -> str:
 
     Raises:
         OfflineError: it is not there, and `SPARSEBENCH_OFFLINE` is set.
-        DownloadError: it cannot be fetched.
+        DownloadError: it cannot be fetched, or has no weights in safetensors.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -146,6 +156,9 @@ def fetch(argument: str) -> str:
         raise OfflineError(f"{argument} is not in the hub's cache and SPARSEBENCH_OFFLINE is set")
     name, revision = split(argument)
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES))).name
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         raise DownloadError(f"{argument} cannot be fetched from the hub: {reason_of(error)}") from error
+    if not _has_weights(folder):
+        raise DownloadError(f"{argument} came from the hub without weights in safetensors, the only ones read here")
+    return folder.name

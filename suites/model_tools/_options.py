@@ -10,6 +10,7 @@ from sparsebench.data.manifest import near
 from sparsebench.models.errors import ModelError
 
 from .recipe import KINDS, Named, read_recipe, step
+from .steps.weights import Search
 
 
 class ChangeOptions(TypedDict, total=False):
@@ -70,6 +71,13 @@ _CALLS = {
     "quantise": ("bits",),
 }
 """Any of these options makes the step."""
+_ON_UNROUNDED = {
+    "heal": "quantised weights do not train: heal before the weights are rounded",
+    "quantise": "weights are rounded once, and a step before has rounded them",
+}
+"""Steps that take no rounded weights, and why."""
+_OTHERWISE = {"search": ", or let the search change something else than bits, such as `bytes=0.5,change=experts`"}
+"""By the step that may round, what else there is to do."""
 _DROPS = {"drop_layers": "layers", "drop_attentions": "attentions", "drop_blocks": "blocks"}
 
 
@@ -79,9 +87,12 @@ def steps_of(recipe: str | Path | Sequence[Named] | None, options: Mapping[str, 
     Raises `ModelError` for none, for both, for an option that no step takes, and for an order that cannot be.
     """
     steps = _steps(recipe, options)
-    names = [one.name for one in steps]
-    if "heal" in names and "quantise" in names[: len(names) - names[::-1].index("heal")]:
-        raise ModelError("quantised weights do not train: heal before the weights are rounded")
+    rounding: str | None = None
+    for one in steps:
+        if rounding is not None and one.name in _ON_UNROUNDED:
+            raise ModelError(_ON_UNROUNDED[one.name] + _OTHERWISE.get(rounding, ""))
+        if one.name == "quantise" or (isinstance(one.step, Search) and "bits" in one.step.change):
+            rounding = one.name
     return steps
 
 

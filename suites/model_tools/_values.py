@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,7 +18,7 @@ _FACTORS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 def checked(name: str, values: Mapping[Any, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a step: numbers as numbers, lists as tuples.
+    """The values of a step: numbers as numbers, lists as tuples, one text for a list as a tuple of one.
 
     `hints` has the type of each key. Raises `ModelError` for an unknown key, with near ones, and for a value of another
     type.
@@ -29,6 +29,8 @@ def checked(name: str, values: Mapping[Any, Any], hints: Mapping[str, Any]) -> d
             raise ModelError(f"{name}: unknown key {key!r}{near(str(key), hints)}")
         if key in COUNTS:
             value = count(value)
+        if isinstance(value, str) and get_origin(hints[key]) is tuple:
+            value = (value,)
         if isinstance(value, bool) and hints[key] is not bool:
             raise ModelError(f"{name}: {key}={value} must be no truth value")
         try:

@@ -87,12 +87,22 @@ def check_vocabulary(ids: Iterable[int], model: Any) -> None:
 
 
 def size_on_disk(folder: Path) -> int:
-    """Bytes of the files of weights in a folder, those in other formats that transformers reads left out.
+    """Bytes of the files of weights that transformers opens of a folder; of others, such as a second copy of the
+    weights under `consolidated`, none.
 
     Args:
         folder: of a model.
     """
-    return sum(file.stat().st_size for pattern in WEIGHTS for file in folder.glob(pattern))
+    index = folder / "model.safetensors.index.json"
+    whole = folder / "model.safetensors"
+    if whole.is_file():
+        files = [whole]
+    elif index.is_file():
+        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        files = [folder / name for name in set(named)]
+    else:
+        files = [file for pattern in WEIGHTS for file in folder.glob(pattern)]
+    return sum(file.stat().st_size for file in files)
 
 
 def is_stock(model: Any) -> bool:
@@ -118,13 +128,15 @@ def _from_hub(name: str) -> Path:
     if looks_local or ("/" not in name and not hub.folder_here(name)):
         what = f"{name} is a file, not the folder of a model" if place.is_file() else f"there is no folder {name}"
         raise ModelError(f"{what}{near_path(place)}; a name on the hub is owner/name")
-    if hub.folder_here(name) is None:
+    folder = hub.folder_here(name)
+    if folder is None:
         try:
             hub.fetch(name)
         except DataError as error:
             raise ModelError(f"there is no folder {name}{near_path(place)}, and {error}") from error
-    folder = hub.folder_here(name)
-    assert folder is not None
+        folder = hub.folder_here(name)
+    if folder is None:
+        raise ModelError(f"{name} was fetched from the hub and is not whole in its cache: is the disk full?")
     return folder
 
 

@@ -19,6 +19,8 @@ from sparsebench.models.hub.comparison import check_outputs
 from sparsebench.models.moe.stock_export import stock_model
 from sparsebench.models.precision import cast
 
+from ._dtypes import dtypes_of, restore_dtypes
+
 INSTEAD = "convert and export before you quantise (`export --engine compressed-tensors`, then `compress --bits`)"
 
 # Shapes: N experts (there may be no such dimension), O outputs, I inputs, G groups.
@@ -41,6 +43,7 @@ def packed_stock_model(model: Any, architecture: str | None = None) -> Any:
             `models.moe.export` refuses.
     """
     grid = _one_grid(model)
+    dtypes = dtypes_of(stock_model(model, engine="compressed-tensors", architecture=architecture))
     weights, scales = (_in_float32(model, part) for part in ("weight", "scale"))
     stock = stock_model(weights, engine="compressed-tensors", architecture=architecture)
     spread = stock_model(scales, engine="compressed-tensors", architecture=architecture).state_dict()
@@ -49,7 +52,7 @@ def packed_stock_model(model: Any, architecture: str | None = None) -> Any:
     for name, value in stock.named_parameters():
         if not torch.equal(value, spread[name]):
             packed[name] = _packed(name, value.detach(), spread[name], grid, dtype)
-    cast(stock, dtype)
+    restore_dtypes(stock, dtypes)
     stock.config.dtype = dtype
     for name, value in packed.items():
         place, _, leaf = name.rpartition(".")

@@ -20,7 +20,6 @@ from sparsebench.models.compression.trimming.experts.remapped import RemappedExp
 from sparsebench.models.errors import ModelError, check_choice
 from sparsebench.models.hub.atomic_folder import written
 from sparsebench.models.hub.comparison import check_outputs
-from sparsebench.models.moe import MoEFFN
 from sparsebench.models.moe import export as export_mixture
 from sparsebench.models.moe.stock_export import architectures
 from sparsebench.models.moe.stock_export.stock import Engine
@@ -92,15 +91,11 @@ def write_stock(opened: Opened, out: Path, engine: Engine, architecture: str | N
 
 
 def _unsayable(model: Any) -> str | None:
-    """What was done to a model that no stock architecture says, of whatever family it is; None if there is nothing.
-
-    A converted model without a layer is judged by the export of mixtures, which knows those that say it.
-    """
+    """What was done to a model that no stock architecture says, of whatever family it is; None if there is nothing."""
     modules = list(model.modules())
     if any(isinstance(module, RemappedExperts) for module in modules):
         return REMAPPED
-    converted = any(isinstance(module, MoEFFN) for module in modules)
-    if not converted and any(isinstance(module, RemovedAttention | RemovedMLP) for module in modules):
+    if any(isinstance(module, RemovedAttention | RemovedMLP) for module in modules):
         return REMOVED
     return None
 

@@ -1,6 +1,7 @@
 """The commit that a name of the hub stands for on this machine."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,27 @@ from sparsebench.data.errors import ChecksumError, DownloadError, OfflineError
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+def listing(repository: Path, *names: str) -> Path:
+    """What the hub's client notes of a commit: all files of the repository, whether they were asked for or not."""
+    file = repository / "trees" / f"{COMMIT}.json"
+    file.parent.mkdir()
+    entries = {name: {"size": 2, "blob_id": "0" * 40} for name in names}
+    file.write_text(json.dumps({"format_version": 1, "files": entries}))
+    return file
+
+
 @pytest.fixture
 def cached(tmp_path: Path, monkeypatch) -> Path:
-    """A hub's cache with one repository, of which the branch main and the tag v1 are known."""
+    """A hub's cache with one repository, of which the branch main and the tag v1 are known.
+
+    Its README and its pickle are listed and not there, as `fetch` takes neither.
+    """
     repository = tmp_path / "models--owner--name"
     snapshot = repository / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text("{}")
+    (snapshot / "model.safetensors").write_bytes(b"weights")
+    listing(repository, ".gitattributes", "README.md", "config.json", "model.safetensors", "pytorch_model.bin")
     (repository / "refs").mkdir()
     for name in ("main", "v1"):
         (repository / "refs" / name).write_text(COMMIT)
@@ -41,7 +56,22 @@ def test_a_commit_is_itself_whether_or_not_it_is_here(cached: Path) -> None:
 def test_a_moved_branch_is_another_commit(cached: Path) -> None:
     (cached / "refs" / "main").write_text("e" * 40)
     (cached / "snapshots" / ("e" * 40)).mkdir()
+    (cached / "snapshots" / ("e" * 40) / "model.safetensors").write_bytes(b"weights")
     assert hub.commit("owner/name") == "e" * 40
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_is_here_in_part_is_fetched(cached: Path, monkeypatch, listed: bool) -> None:
+    """Other programs keep a tokenizer or a configuration alone, and note no listing."""
+    if not listed:
+        (cached / "trees" / f"{COMMIT}.json").unlink()
+    assert hub.folder_here("owner/name") == cached / "snapshots" / COMMIT
+    (cached / "snapshots" / COMMIT / "model.safetensors").unlink()
+    assert hub.folder_here("owner/name") is None and hub.commit("owner/name") is None
+    monkeypatch.delenv("SPARSEBENCH_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DownloadError, match="cannot be fetched" if listed else "without weights in safetensors"):
+        hub.fetch("owner/name")
 
 
 def test_what_cannot_be_fetched_says_so_in_one_line(cached: Path, monkeypatch) -> None:
@@ -66,7 +96,8 @@ def blobs(cached: Path) -> Path:
     """The snapshot as the hub's client lays it out: links to content that is named by its digests."""
     snapshot = cached / "snapshots" / COMMIT
     (cached / "blobs").mkdir()
-    (snapshot / "config.json").unlink()
+    for file in snapshot.iterdir():
+        file.unlink()
     weights = b"weights"
     for name, content, digest in (
         ("model.safetensors", weights, hashlib.sha256(weights).hexdigest()),
@@ -87,6 +118,12 @@ def test_files_are_what_the_hub_calls_them(blobs: Path) -> None:
         hub.files("owner/other")
 
 
+def test_content_that_is_gone_is_not_here_where_it_is_listed(blobs: Path) -> None:
+    assert hub.folder_here("owner/name") == blobs
+    (blobs / "config.json").resolve().unlink()
+    assert hub.folder_here("owner/name") is None
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 @pytest.mark.parametrize("how", ["cut", "gone"])
 def test_a_broken_file_is_refused_and_fetched_again(blobs: Path, monkeypatch, name: str, how: str) -> None:
@@ -95,6 +132,7 @@ def test_a_broken_file_is_refused_and_fetched_again(blobs: Path, monkeypatch, na
     if how == "cut":
         blob.write_bytes(content[:1])
     else:
+        (blobs.parent.parent / "trees" / f"{COMMIT}.json").unlink()  # with it, the name counts as not here
         blob.unlink()
     problem = "has changed in" if how == "cut" else "is gone from"
     with pytest.raises(ChecksumError, match=f"hf:owner/name: {name} {problem} the hub's cache; mend it with"):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from sparsebench.models.compression.quantisation import packed_weights
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import aux_loss
-from sparsebench.models.precision import cast
 
 from ...contracts.context import Context, Target
 from ...contracts.method import NotApplicable
@@ -24,6 +23,7 @@ from ...training.kept_zeros import KeptZeros
 from ...training.loop import train
 from ...training.settings import TrainSettings
 from ...training.trainable import train_only
+from .._dtypes import dtypes_of, restore_dtypes
 from .._work import Say, Work
 
 LENGTH = 512
@@ -62,7 +62,7 @@ class Heal:
             raise ModelError("quantised weights do not train: heal before the weights are rounded")
         rows = work.rows(LENGTH, self.tokens)
         batches = [{"input_ids": part, "labels": part} for part in rows.split(BATCH)]
-        dtype = work.model.dtype
+        dtypes = dtypes_of(work.model)
         context = Context(suite="llm", task="heal", seed=work.seed, target=Target("next-token", len(work.tokenizer)))
         try:
             train_only(work.model, self.train, context)
@@ -77,7 +77,7 @@ class Heal:
             tokens=lambda batch: batch["input_ids"].numel(),
             callbacks=[BalanceBias(), KeptZeros(), _Lines(work.say, self.tokens)],
         )
-        cast(work.model, dtype)
+        restore_dtypes(work.model, dtypes)
         work.model.requires_grad_(True)
         losses = [value for _, value in result.curves["train loss"]]
         passes = (result.tokens or 0) / rows.numel()

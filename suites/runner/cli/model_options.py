@@ -66,7 +66,9 @@ PatternOption = Annotated[
 BudgetOption = Annotated[
     str | None,
     typer.Option(
-        "--budget", help="Search experts, widths, layers and bits: bytes=0.5 or active=0.5.", rich_help_panel=WEIGHTS
+        "--budget",
+        help="Search experts, widths, layers and bits: bytes=0.5 or active=0.5[,change=experts].",
+        rich_help_panel=WEIGHTS,
     ),
 ]
 HealOption = Annotated[

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, dequantise, packed_weights, quantise
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig
+from sparsebench.models.moe.routing.choice_bias import ChoiceBias
 from sparsebench.models.moe.stock_export import stock_model
 from sparsebench.suites.model_tools._work import Work
 from sparsebench.suites.model_tools.packed_stock import packed_stock_model
@@ -50,6 +51,21 @@ def test_half_precision_has_the_same_codes(work: Callable[..., Work]) -> None:
     assert stock.dtype == torch.bfloat16 and stock.config.dtype == torch.bfloat16
     (found, *_) = [value.quantised().codes for _, value in packed_weights(stock)]
     assert torch.equal(found, codes)
+
+
+def test_what_is_in_single_precision_stays_in_it(work: Callable[..., Work]) -> None:
+    model = work(MoEConfig(num_experts=4, num_shared=1, top_k=2, score="sigmoid", balance="bias")).model
+    model.to(torch.bfloat16)
+    biases = [module for module in model.modules() if isinstance(module, ChoiceBias)]
+    for each in biases:
+        each.value += 1 / 3
+    quantise(model, QuantiseConfig(method="rtn", grid=Grid(bits=4, group_size=32)))
+    stock = packed_stock_model(model)
+    found = [value for name, value in stock.named_buffers() if name.endswith("e_score_correction_bias")]
+    assert len(found) == len(biases) == 2
+    for value, each in zip(found, biases, strict=True):
+        assert value.dtype == torch.float32 and torch.equal(value, each.value)
+    assert stock.dtype == torch.bfloat16
 
 
 def test_what_the_format_cannot_say(work: Callable[..., Work]) -> None:

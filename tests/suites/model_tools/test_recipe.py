@@ -11,7 +11,7 @@ from sparsebench.suites.model_tools._values import count
 from sparsebench.suites.model_tools.recipe import KINDS, read_recipe, step
 from sparsebench.suites.model_tools.steps.healing import Heal
 from sparsebench.suites.model_tools.steps.trimming import Drop, Experts
-from sparsebench.suites.model_tools.steps.weights import Prune, Quantise
+from sparsebench.suites.model_tools.steps.weights import Prune, Quantise, Search
 
 RECIPE = """
 steps:
@@ -64,6 +64,16 @@ def test_options_are_carried_out_in_one_order() -> None:
         Heal(tokens=1500, train="norms"),
         Quantise(bits=4, group_size=32, ignore=ignore),
     ]
+
+
+@pytest.mark.parametrize("after", [{"heal": "tokens=200k"}, {"bits": 4}])
+def test_a_search_that_may_round_is_the_last_that_does(after: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="or let the search change something else than bits") as refused:
+        steps_of(None, {"budget": "bytes=0.5", **after})
+    assert "\n" not in str(refused.value)
+    steps = steps_of(None, {"budget": "bytes=0.5,change=experts", **after})
+    assert steps[0].step == Search(bytes=0.5, change=("experts",)) and len(steps) == 2
+    assert [one.name for one in steps_of([step("heal", {"tokens": 9}), step("search", {"bytes": 0.5})], {})]
 
 
 def test_a_recipe_says_all() -> None:

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, MixtralConfig, MixtralForCausalLM
 
 from sparsebench.models.calibration.mixture_statistics import mixture_statistics
 from sparsebench.models.compression.quantisation import Grid, QuantiseConfig, quantise
-from sparsebench.models.compression.trimming import drop_attentions
+from sparsebench.models.compression.trimming import drop_attentions, drop_layers
 from sparsebench.models.compression.trimming.experts.merging import merge_similar
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig
@@ -79,7 +79,7 @@ def test_what_is_refused(work: Callable[..., Work], tmp_path: Path) -> None:
         assert not out.exists()
 
 
-def test_what_no_stock_architecture_says(dense: Path, tmp_path: Path) -> None:
+def test_what_no_stock_architecture_says(dense: Path, work: Callable[..., Work], tmp_path: Path) -> None:
     """The reason is what was done, not the family, and it is said whole."""
     model = open_model(dense).model
     drop_attentions(model, [0])
@@ -87,6 +87,13 @@ def test_what_no_stock_architecture_says(dense: Path, tmp_path: Path) -> None:
         assert reason in ("opens it", REMOVED)
     with pytest.raises(ModelError, match="drop whole blocks in their place"):
         write_stock(Opened(model, None, dense), tmp_path / "stock", "transformers", None, dense=False)
+    converted = work(MoEConfig(num_experts=4)).model, work(MoEConfig(num_experts=4)).model
+    drop_attentions(converted[0], [0])
+    drop_layers(converted[1], [1])
+    for without in converted:
+        assert set(engines_of(without).values()) == {"opens it", REMOVED}
+        with pytest.raises(ModelError, match="drop whole blocks in their place"):
+            write_stock(Opened(without, None, dense), tmp_path / "stock", "transformers", None, dense=False)
     sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "vocab_size": 50}
     heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
     mixture = MixtralForCausalLM(MixtralConfig(**sizes, **heads, num_local_experts=4)).eval()

@@ -1,9 +1,11 @@
 """A model trains on, zeros and dtype stay, and packed weights are refused."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from transformers import Glm4MoeConfig, Glm4MoeForCausalLM
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig
@@ -29,6 +31,36 @@ def test_the_loss_falls_and_zeros_stay(work: Callable[..., Work]) -> None:
     for name in before:
         if ".experts." in name:
             assert torch.equal(before[name] == 0, after[name] == 0), name
+
+
+def test_each_tensor_keeps_its_dtype(work: Callable[..., Work], tmp_path: Path) -> None:
+    """Routers of GLM-4-MoE are in float32 in a model of bfloat16, and so is the bias of ours."""
+    ours = work(MoEConfig(num_experts=4, score="sigmoid", balance="bias"))
+    ours.model.to(torch.bfloat16)
+    stock = work()
+    config = Glm4MoeConfig(
+        vocab_size=len(stock.tokenizer),
+        hidden_size=32,
+        intermediate_size=32,
+        moe_intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=16,
+        n_routed_experts=4,
+        num_experts_per_tok=2,
+        max_position_embeddings=64,
+    )
+    Glm4MoeForCausalLM(config).to(torch.bfloat16).save_pretrained(tmp_path / "glm")
+    stock.model = Glm4MoeForCausalLM.from_pretrained(tmp_path / "glm", dtype="auto").eval()
+    for one, kept in ((ours, "router.choice_bias.value"), (stock, "mlp.gate.weight")):
+        before = {name: (value.dtype, value.clone()) for name, value in one.model.state_dict().items()}
+        assert {dtype for dtype, _ in before.values()} >= {torch.bfloat16, torch.float32}
+        Heal(tokens=200, learning_rate=1e-2).apply(one)
+        after = one.model.state_dict()
+        assert {name: value.dtype for name, value in after.items()} == {name: old for name, (old, _) in before.items()}
+        (name,) = [name for name in after if name.endswith(kept) and ".1." in name]
+        assert after[name].dtype == torch.float32 and not torch.equal(after[name], before[name][1])
 
 
 def test_what_trains_is_named(work: Callable[..., Work]) -> None:
