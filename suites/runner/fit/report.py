@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 
 from rich.table import Table
 
+from sparsebench.reports.records.record import Record
 from sparsebench.reports.statistics import Difference, difference
 from sparsebench.reports.tables import formatting
 from sparsebench.reports.tables.comparison import contrasts
 from sparsebench.reports.tables.matrix import Matrix, Row
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
+from ...prediction.several_columns import BY_COLUMN, OF_COLUMNS
 from .recommendation import Candidate, Recommendation
 from .sources import OwnData
 
@@ -63,7 +66,7 @@ def to_rich(lines: Sequence[Line], matrix: Matrix, chosen: str) -> Table:
     """The lines for a terminal; the recommended row is bold."""
     column = matrix.columns[0]
     unit = formatting.shown_unit(column.unit)
-    score = f"{column.metric} {unit}".strip()
+    score = f"{column.metric} in {unit}" if column.unit == OF_COLUMNS else f"{column.metric} {unit}".strip()
     compared = "paired with the baseline on the same backbone, on the test part"
     caption = f"{score}; outcome and difference: {compared}; operations for an example"
     table = Table(caption=caption)
@@ -109,6 +112,8 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
         if name == found.best.name or name.startswith("constant")
     ]
     said.append("; ".join([test_line, *others]))
+    if column.unit == OF_COLUMNS:
+        said.append(_by_column(matrix.cells[row, column], column.metric))
     if found.sureness == "cannot tell":
         examples = "conversations" if own.kind == "conversations" else "labelled examples"
         more = "more seeds (--seeds)" if found.lacks_seeds else f"more {examples}"
@@ -116,6 +121,16 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
             f"cannot tell which row is best: of those that may be, the recommended one is cheapest; {more} would decide"
         )
     return said
+
+
+def _by_column(records: Sequence[Record], metric: str) -> str:
+    """The unit of several columns in words, and the mean over seeds of each column's RMSE in its own unit."""
+    alone = []
+    for name in records[0].details[BY_COLUMN]:
+        found = [record.details[BY_COLUMN][name]["rmse"] for record in records]
+        known = [value for value in found if value is not None]
+        alone.append(f"{name} {formatting.number(fmean(known)) if known else 'unknown'}")
+    return f"{metric} is in {OF_COLUMNS}; on the test part, each in its own unit: {', '.join(alone)}"
 
 
 def about_data(own: OwnData) -> list[str]:
