@@ -14,6 +14,7 @@ from sparsebench.reports.tables.matrix import Matrix, Row
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
 from ...prediction.several_columns import BY_COLUMN, OF_COLUMNS
+from .about_table import about_one_class
 from .recommendation import Candidate, Recommendation
 from .sources import OwnData
 
@@ -149,6 +150,8 @@ def about_data(own: OwnData) -> list[str]:
         several = "1 molecule stands" if len(own.conflicting) == 1 else f"{len(own.conflicting)} molecules stand"
         kept = "all of them are used, those of one molecule in one part"
         said.append(f"{several} in several rows with different values; {kept}: {_first(own.conflicting)}")
+    if own.table is not None:
+        said += about_one_class(own.table)
     return said
 
 
