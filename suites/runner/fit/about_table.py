@@ -1,9 +1,46 @@
 """What a score of a table does not say by itself, in words."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sparsebench.data.labelled.dealt import PARTS
 from sparsebench.data.own.labelled import OwnTable
+from sparsebench.data.own.stereo import stereo_of
+
+from ...contracts.traits import GRAPH_WORDS
+from ..discovery.registry import find
+
+MOST_NAMED = 5
+"""Rows, molecules or classes of a kind that a line names."""
+WITHOUT_STEREO = ("ecfp4",)
+"""Backbones of molecules that have no stereo in their features, beside those that give graph words."""
+
+
+def first(texts: Sequence[str]) -> str:
+    """The first ones, and whether there are more."""
+    more = "; ..." if len(texts) > MOST_NAMED else ""
+    return "; ".join(texts[:MOST_NAMED]) + more
+
+
+def about_stereo(table: OwnTable, backbones: Sequence[str]) -> list[str]:
+    """How many molecules have stereo that rows on these backbones do not see, and where it alone makes a difference."""
+    blind = [name for name in backbones if _is_blind(name)]
+    found = stereo_of(table)
+    if not blind or not found.rows:
+        return []
+    who = "no row sees" if len(blind) == len(backbones) else "the rows on these do not see"
+    said = f"{found.rows} of {len(table.inputs)} molecules have stereo (of a centre or a double bond), which {who}"
+    groups = "1 group" if len(found.decisive) == 1 else f"{len(found.decisive)} groups"
+    decisive = f"{groups} of molecules that differ in it alone have different values"
+    if found.decisive:
+        decisive += f": {first(found.decisive)}"
+    return [f"{said} ({', '.join(blind)}); {decisive}"]
+
+
+def _is_blind(backbone: str) -> bool:
+    entry = find("backbone", backbone, "molecules")
+    return entry.name in WITHOUT_STEREO or GRAPH_WORDS in (entry.traits or ())
 
 
 def about_one_class(table: OwnTable) -> list[str]:

@@ -14,12 +14,9 @@ from sparsebench.reports.tables.matrix import Matrix, Row
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
 from ...prediction.several_columns import BY_COLUMN, OF_COLUMNS
-from .about_table import about_one_class
+from .about_table import MOST_NAMED, about_one_class, about_stereo, first
 from .recommendation import Candidate, Recommendation
 from .sources import OwnData
-
-MOST_NAMED = 5
-"""Rejected rows that are named on the terminal, all of which are in a file; conflicts and classes that are named."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +131,8 @@ def _by_column(records: Sequence[Record], metric: str) -> str:
     return f"{metric} is in {OF_COLUMNS}; on the test part, each in its own unit: {', '.join(alone)}"
 
 
-def about_data(own: OwnData) -> list[str]:
-    """What the data are, and what was left out of them."""
+def about_data(own: OwnData, backbones: Sequence[str] = ()) -> list[str]:
+    """What the data are, what was left out of them, and what rows on these backbones do not see of them."""
     counts = ", ".join(f"{count} {part}" for part, count in own.counts.items())
     what = f"{own.goal} of {', '.join(own.columns.targets)}" if own.columns.targets else own.goal
     if own.classes:
@@ -144,20 +141,17 @@ def about_data(own: OwnData) -> list[str]:
         what = f"{len(own.classes)} classes ({names}{', ...' if len(own.classes) > MOST_NAMED else ''})"
     said = [f"{own.place}: {own.kind}, {what}, {counts}"]
     if own.rejected:
-        first = _first([f"{one.row}: {one.reason}" for one in own.rejected])
-        said.append(f"{len(own.rejected)} rows are in no part: {first}")
+        named = first([f"{one.row}: {one.reason}" for one in own.rejected])
+        said.append(f"{len(own.rejected)} rows are in no part: {named}")
     if own.conflicting:
         several = "1 molecule stands" if len(own.conflicting) == 1 else f"{len(own.conflicting)} molecules stand"
         kept = "all of them are used, those of one molecule in one part"
-        said.append(f"{several} in several rows with different values; {kept}: {_first(own.conflicting)}")
+        said.append(f"{several} in several rows with different values; {kept}: {first(own.conflicting)}")
     if own.table is not None:
         said += about_one_class(own.table)
+        if own.kind == "molecules":
+            said += about_stereo(own.table, backbones)
     return said
-
-
-def _first(texts: Sequence[str]) -> str:
-    more = "; ..." if len(texts) > MOST_NAMED else ""
-    return "; ".join(texts[:MOST_NAMED]) + more
 
 
 def _seeds(found: Recommendation, seeds: int) -> str:

@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+import torch
+
 from sparsebench.data.own.columns import Columns
+from sparsebench.suites.runner.discovery.loading import backbone_loader
+from sparsebench.suites.runner.discovery.registry import find
 from sparsebench.suites.runner.fit.report import about_data
 from sparsebench.suites.runner.fit.sources import OwnData, look_at
 
@@ -27,3 +32,29 @@ def test_a_column_of_one_class_in_a_part_is_named_with_the_part(tmp_path: Path) 
     )
     whole = looked_at(tmp_path, "SMILES,active,toxic,rare,split", lines, ("active",))
     assert len(about_data(whole)) == 1
+
+
+STEREO = ["C[C@H](N)C(=O)O,1", "C[C@@H](N)C(=O)O,2", "nonsense,3", "C/C=C/C,3", "C/C=C\\C,3", "CC=CC,", "C[C@H](C)C,4"]
+
+
+def test_stereo_that_no_row_sees_is_counted_with_what_hangs_on_it(tmp_path: Path) -> None:
+    lines = [*STEREO, *(f"{'C' * (number + 5)}O,{number}" for number in range(12))]
+    parts = [*PARTS, *PARTS][: len(lines)]
+    table = [f"{line},{part}" for line, part in zip(lines, parts, strict=True)]
+    own = looked_at(tmp_path, "SMILES,y,split", table, ("y",))
+    said = about_data(own, ("ecfp4", "graph2seq:mean"))[-1]
+    assert said == (
+        "4 of 17 molecules have stereo (of a centre or a double bond), which no row sees (ecfp4, graph2seq:mean); "
+        "1 group of molecules that differ in it alone have different values: rows 1, 2 (CC(N)C(=O)O)"
+    )
+    some = about_data(own, ("gin", "ecfp4:counts"))[-1]
+    assert "which the rows on these do not see (ecfp4:counts)" in some
+    assert len(about_data(own, ("gin",))) == 2, "it sees stereo"
+
+
+@pytest.mark.parametrize("name", ["ecfp4", "ecfp4:counts", "tiny_encoder"])
+def test_these_backbones_do_not_see_stereo(name: str) -> None:
+    body = backbone_loader(find("backbone", name, "molecules"), name)(torch.Generator().manual_seed(0))
+    for pair in (["C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"], ["C/C=C/C", "C/C=C\\C"]):
+        one, other = body.encode(pair)
+        assert torch.equal(one, other)
