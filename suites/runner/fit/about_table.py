@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from sparsebench.data.labelled.dealt import PARTS
 from sparsebench.data.own.labelled import OwnTable
 from sparsebench.data.own.stereo import stereo_of
 
-from ...contracts.traits import GRAPH_WORDS
+from ...contracts.traits import FEATURES, GRAPH_WORDS
+from ..discovery.loading import backbone_loader
 from ..discovery.registry import find
 
 MOST_NAMED = 5
 """Rows, molecules or classes of a kind that a line names."""
+LONGEST = 60
+"""Characters of a molecule in a line: those with too many atoms are named, too."""
 WITHOUT_STEREO = ("ecfp4",)
 """Backbones of molecules that have no stereo in their features, beside those that give graph words."""
 
@@ -36,6 +40,35 @@ def about_stereo(table: OwnTable, backbones: Sequence[str]) -> list[str]:
     if found.decisive:
         decisive += f": {first(found.decisive)}"
     return [f"{said} ({', '.join(blind)}); {decisive}"]
+
+
+def about_refused(table: OwnTable, backbones: Sequence[str]) -> list[str]:
+    """For each of these backbones that gives graph words, the molecules that are none to it.
+
+    A backbone that cannot be loaded says so itself, in the reason of its cells.
+    """
+    from ...molecules.features.graph2seq import Graph2SeqBody
+    from ...molecules.refused import refused
+
+    said = []
+    for name in backbones:
+        entry = find("backbone", name, "molecules")
+        if not {GRAPH_WORDS, FEATURES} <= (entry.traits or set()):
+            continue
+        try:
+            body = backbone_loader(entry, name)(torch.Generator().manual_seed(0))
+        except ValueError:
+            continue
+        found = refused(body, table.inputs) if isinstance(body, Graph2SeqBody) else {}
+        if found:
+            rows = [f"row {table.places[row] + 1} ({_short(table.inputs[row])}): {why}" for row, why in found.items()]
+            what = "to its rows, trained and scored, each is the molecule without atoms, and `predict` will refuse it"
+            said.append(f"{name} refuses {len(found)} of {len(table.inputs)} molecules; {what}: {first(rows)}")
+    return said
+
+
+def _short(smiles: str) -> str:
+    return smiles if len(smiles) <= LONGEST else f"{smiles[:LONGEST]}..."
 
 
 def _is_blind(backbone: str) -> bool:

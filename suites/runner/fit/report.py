@@ -14,7 +14,7 @@ from sparsebench.reports.tables.matrix import Matrix, Row
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
 from ...prediction.several_columns import BY_COLUMN, OF_COLUMNS
-from .about_table import MOST_NAMED, about_one_class, about_stereo, first
+from .about_table import MOST_NAMED, about_one_class, about_refused, about_stereo, first
 from .recommendation import Candidate, Recommendation
 from .sources import OwnData
 
@@ -151,6 +151,7 @@ def about_data(own: OwnData, backbones: Sequence[str] = ()) -> list[str]:
         said += about_one_class(own.table)
         if own.kind == "molecules":
             said += about_stereo(own.table, backbones)
+            said += about_refused(own.table, backbones)
     return said
 
 

@@ -58,3 +58,17 @@ def test_these_backbones_do_not_see_stereo(name: str) -> None:
     for pair in (["C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"], ["C/C=C/C", "C/C=C\\C"]):
         one, other = body.encode(pair)
         assert torch.equal(one, other)
+
+
+def test_molecules_that_an_encoder_refuses_are_counted_and_named_with_it(tmp_path: Path) -> None:
+    odd = ["[2H]CC,1", "C[CH]C,2", "nonsense,3", f"{'C' * 129},4"]
+    lines = [*odd, *(f"{'C' * (number + 2)}O,{number}" for number in range(12))]
+    table = [f"{line},{part}" for line, part in zip(lines, ["train", *PARTS, "val", "test", "train"], strict=True)]
+    own = looked_at(tmp_path, "SMILES,y,split", table, ("y",))
+    (said,) = (line for line in about_data(own, ("ecfp4", "tiny_encoder")) if "refuses" in line)
+    assert said.startswith("tiny_encoder refuses 3 of 15 molecules; to its rows, trained and scored, each is the ")
+    assert "row 1 ([2H]CC): " in said and "row 2 (C[CH]C): " in said and "; row 4 (CCC" in said
+    assert f"({'C' * 60}...)" in said
+    assert not any("refuses" in line for line in about_data(own, ("ecfp4",)))
+    folder = f"graph2seq_folder:{tmp_path / 'none'}"
+    assert len(about_data(own, (folder,))) == 2, "the reason of its cells says what is wrong"
