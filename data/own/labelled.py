@@ -44,6 +44,8 @@ class OwnTable:
     rejected: tuple[Rejected, ...]
     conflicting: tuple[str, ...]
     """Molecules that stand in several rows of one part with different values, with these rows from 1; all are used."""
+    places: tuple[int, ...]
+    """Where in the table each usable row stands, from 0."""
 
     @property
     def outputs(self) -> int:
@@ -154,6 +156,7 @@ def learnable(table: Table, kind: Kind, given: Columns) -> OwnTable:
         parts=tuple(parts),
         rejected=rejected,
         conflicting=conflicting_molecules(used, inputs, targets),
+        places=tuple(kept),
     )
     _check_parts(found, where)
     return found

@@ -1,10 +1,14 @@
 """Inputs that stand in several rows of a table: which rows stay, and what is to be said of those that disagree."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ..labelled.dealt import PARTS, Part
 from ..labelled.table import normal_form
 from .values import Targets
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_NAMED = 5
 """Rows of one input that a message names."""
@@ -27,9 +31,9 @@ def repeated_texts(
     import numpy as np
 
     found = {}
-    for rows in _alike({row: normal_form(inputs[row]) for row in _others(inputs, known)}):
+    for rows in alike({row: normal_form(inputs[row]) for row in _others(inputs, known)}):
         if len(np.unique(targets.values[rows])) > 1:
-            found |= dict.fromkeys(rows, f"{_listed(rows)} are one text, two labels")
+            found |= dict.fromkeys(rows, f"{listed(rows)} are one text, two labels")
             continue
         if named is not None:
             rows = sorted(rows, key=lambda row: -PARTS.index(named[row]))
@@ -49,7 +53,7 @@ def same_molecules(inputs: Sequence[str], known: Iterable[int]) -> list[list[int
     """
     from rdkit.Chem import CanonSmiles
 
-    return _alike({row: CanonSmiles(inputs[row]) for row in _others(inputs, known)})
+    return alike({row: CanonSmiles(inputs[row]) for row in _others(inputs, known)})
 
 
 def in_a_later_part(same: Sequence[Sequence[int]], named: Sequence[Part]) -> dict[int, str]:
@@ -100,28 +104,30 @@ def conflicting_molecules(same: Sequence[Sequence[int]], inputs: Sequence[str], 
     Returns:
         Rows and SMILES of each such molecule, as texts.
     """
+    return tuple(f"{listed(rows)} ({inputs[rows[0]]})" for rows in same if disagree(targets.values[rows]))
+
+
+def disagree(values: "np.ndarray") -> bool:
+    """Whether rows (N,) or (N, T) differ in a value that both know: one that is unknown in a row is no conflict."""
     import numpy as np
 
-    found = []
-    for rows in same:
-        values = targets.values[rows].reshape(len(rows), -1).astype(np.float64)
-        # A value that is unknown in one row and known in another is no conflict.
-        if any(len(np.unique(column[~np.isnan(column)])) > 1 for column in values.T):
-            found.append(f"{_listed(rows)} ({inputs[rows[0]]})")
-    return tuple(found)
+    columns = values.reshape(len(values), -1).astype(np.float64).T
+    return any(len(np.unique(column[~np.isnan(column)])) > 1 for column in columns)
 
 
 def _others(inputs: Sequence[str], known: Iterable[int]) -> list[int]:
     return [row for row in range(len(inputs)) if row not in known]
 
 
-def _alike(forms: dict[int, str]) -> list[list[int]]:
+def alike(forms: dict[int, str]) -> list[list[int]]:
+    """Rows of each form that several have, in order, by the form of each row."""
     same: dict[str, list[int]] = {}
     for row, form in forms.items():
         same.setdefault(form, []).append(row)
     return [rows for rows in same.values() if len(rows) > 1]
 
 
-def _listed(rows: Sequence[int]) -> str:
+def listed(rows: Sequence[int]) -> str:
+    """The first rows, given from 0, as a reader counts them."""
     more = ", ..." if len(rows) > MOST_NAMED else ""
     return f"rows {', '.join(str(row + 1) for row in rows[:MOST_NAMED])}{more}"

@@ -38,7 +38,7 @@ RATIOS = {
 class ExampleScores:
     """Contributions of N examples (N,), the number of each one's stratum, and the weight of each stratum.
 
-    `same` (N,) is what two rows share if they were scored on the same examples: their targets, or their sizes.
+    `same` (N,) or (N, T) is what two rows share if they were scored on the same examples: their targets, or sizes.
     `clusters` (N,) numbers what each example was cut from; None where every example stands for itself.
     """
 
@@ -150,13 +150,32 @@ def _only(columns: Columns, part: str) -> Columns:
 
 
 def _root_mean_square(columns: Columns) -> ExampleScores:
+    """Over all known values of an example: the root of a ratio of sums, squares over how many values there are."""
     import numpy as np
 
-    prediction_N, target_N = _one_output(columns, "prediction")
-    squares_N = (prediction_N - target_N) ** 2
-    rmse = math.sqrt(squares_N.mean())
-    values_N = rmse + (squares_N - squares_N.mean()) / (2 * rmse)
-    return ExampleScores(values_N, np.zeros(len(values_N), dtype=int), (1.0,), target_N)
+    prediction_NT = _by_example(columns["prediction"])
+    target_NT = _by_example(columns["target"])
+    if len(target_NT) < 2 or prediction_NT.shape != target_NT.shape:
+        raise ValueError("not the same outputs and targets for each example")
+    known_NT = ~np.isnan(target_NT)
+    if target_NT.shape[1] == 1 and not known_NT.all():
+        raise ValueError("an example without a target")
+    squares_N = np.where(known_NT, (prediction_NT - target_NT) ** 2, 0.0).sum(axis=1)
+    counts_N = known_NT.sum(axis=1)
+    mean = squares_N.sum() / counts_N.sum()
+    rmse = math.sqrt(mean)
+    values_N = rmse + (squares_N - mean * counts_N) / counts_N.mean() / (2 * rmse)
+    # What nobody knows is the same in both rows, too; NaN would equal nothing.
+    same_NT = np.where(known_NT, target_NT, np.inf)
+    return ExampleScores(values_N, np.zeros(len(values_N), dtype=int), (1.0,), same_NT)
+
+
+def _by_example(values: Sequence[Any]) -> NDArray[np.floating]:
+    """Numbers (N, T), NaN for None, from one number or one list for each example."""
+    import numpy as np
+
+    found = np.asarray(values, dtype=float)
+    return found.reshape(len(found), -1)
 
 
 def _correlation(columns: Columns) -> ExampleScores:

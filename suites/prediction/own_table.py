@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+import torch
+from torch import Tensor
+
 from sparsebench.data.labelled.dealt import PARTS, Part
 from sparsebench.data.own.columns import Kind
 from sparsebench.data.own.labelled import SOURCES, OwnTable, own_table
@@ -11,9 +14,11 @@ from sparsebench.data.own.named_folders import not_named
 
 from ..contracts.context import Context, LoadBackbone, Target
 from ..contracts.method import Method, NotApplicable
+from ..contracts.metrics import Scores
 from ..contracts.task import Outcome
 from .chosen import ChosenOnValidation
 from .data import Examples, Splits
+from .several_columns import deviations, of_columns
 from .task import MAIN_METRICS
 
 
@@ -22,6 +27,9 @@ class OwnTableTask(ChosenOnValidation):
 
     The content of the folder is in the key of each cell. `details["own data"]` says how many rows each part has,
     how many rows of the table are in none, and how many inputs stand in several rows with different values.
+
+    Several columns of numbers are scored in standard deviations of each column over the training and validation rows
+    (`several_columns.py`): in one RMSE of their own units, that with the largest numbers would be all that counts.
     """
 
     kind: ClassVar[Kind]
@@ -69,6 +77,19 @@ class OwnTableTask(ChosenOnValidation):
             return Examples([table.inputs[row] for row in rows], table.values[rows])
 
         return Splits(part("train"), part("val"), part("test"))
+
+    def score(self, outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Scores:
+        """As every prediction task; of several columns of numbers, each divided by its standard deviation.
+
+        All splits of one table have the divisors of the first one, so that scores of several seeds are of one unit.
+        """
+        table = self.table()
+        if table.goal != "regression" or table.outputs == 1:
+            return super().score(outputs, targets, generator)
+        divisors = deviations(table.values[[*table.rows("train"), *table.rows("val")]])
+        scale = torch.tensor(divisors, dtype=outputs.dtype)
+        scores = super().score(outputs / scale, targets / scale, generator)
+        return of_columns(scores, outputs, targets, table.columns.targets, divisors.tolist())
 
     def load_shared(self) -> None:
         """The table; RDKit takes seconds to find the scaffolds of thousands of molecules."""

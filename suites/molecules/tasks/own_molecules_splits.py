@@ -23,7 +23,7 @@ class OwnMoleculesSplits(OwnMolecules):
     A table that names its parts has no other split: not applicable.
     """
 
-    version = "1"
+    version = "2"
     group = "own"
     sources = ("own-molecules",)
     splits_by_seed: ClassVar[bool] = True

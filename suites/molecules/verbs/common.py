@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from rdkit import Chem, rdBase
 from transformers.utils import logging
 
 from sparsebench.data.own.molecule_files import MoleculePart
 from sparsebench.models import load
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTPipeline, TokenStatus
+from sparsebench.models.graphsgpt.model.configuration import own_vocabulary
+from sparsebench.models.graphsgpt.tokens.faithful import read
 
 from ..graphsgpt_small import load_small
 
@@ -20,14 +23,25 @@ Progress = Callable[[int], None]
 """Is told how many rows are done."""
 FIRST = 5
 """So many rows that are not ok are named in the end."""
+_LOST: dict[str, Callable[[Chem.Atom], bool]] = {
+    "formal charges": lambda atom: atom.GetFormalCharge() != 0,
+    "isotopes": lambda atom: atom.GetIsotope() != 0,
+    "radicals": lambda atom: atom.GetNumRadicalElectrons() != 0,
+    "lone atoms, as counter-ions": lambda atom: atom.GetDegree() == 0,
+}
+"""What the tokens of a published model drop (`faithful.walk`), by the atoms that have it."""
 
 
 @dataclass
 class Summary:
-    """How many rows have each status, how many molecules have stereo that was dropped, and the first bad rows."""
+    """How many rows have each status, how many molecules have what was dropped, and the first bad rows."""
 
+    faithful: bool = False
+    """Whether the model has the vocabulary of the published ones, which holds elements and bonds alone."""
     counts: Counter[str] = field(default_factory=Counter)
     stereo: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    """In the faithful mode: molecules by what was dropped of them but stereo."""
     bad: list[str] = field(default_factory=list)
 
     def add(self, row: int, smiles: str, status: str, reason: str) -> None:
@@ -37,6 +51,15 @@ class Summary:
             self.bad.append(f"row {row}: {status}: {reason}")
         if status == "ok" and any(sign in smiles for sign in "@/\\"):
             self.stereo += 1
+        if status == "ok" and self.faithful:
+            self.lost.update(lost_by_faithful(smiles))
+
+
+def lost_by_faithful(smiles: str) -> list[str]:
+    """What the tokens of a published model do not hold of a molecule that has tokens, but stereo."""
+    with rdBase.BlockLogs():
+        atoms = read(smiles).GetAtoms()
+    return [kind for kind, has in _LOST.items() if any(has(atom) for atom in atoms)]
 
 
 def pipeline_of(folder: Path | None, batch_size: int) -> GraphsGPTPipeline:
@@ -61,6 +84,11 @@ def pipeline_of(folder: Path | None, batch_size: int) -> GraphsGPTPipeline:
     if not isinstance(model, GraphsGPT):
         raise ModelError(f"{folder} holds a {type(model).__name__}, not a GraphsGPT")
     return GraphsGPTPipeline(model.float(), batch_size=batch_size)
+
+
+def is_faithful(pipeline: GraphsGPTPipeline) -> bool:
+    """Whether a model has the vocabulary of the published ones."""
+    return own_vocabulary(pipeline.model.config).mode == "faithful"
 
 
 def weights_digest(model: GraphsGPT) -> str:

@@ -14,7 +14,7 @@ from sparsebench.models.errors import check_choice
 from sparsebench.models.graphsgpt import GraphsGPTPipeline
 from sparsebench.models.graphsgpt.features import Pool, pooled
 
-from .common import Progress, Summary, pipeline_of, statuses, weights_digest
+from .common import Progress, Summary, is_faithful, pipeline_of, statuses, weights_digest
 from .outputs import Parts, check_new
 
 PART = 4096
@@ -83,7 +83,7 @@ def encode_file(
             parts.write(count - 1, _encoded(pipeline, part, first, pool, json.dumps(plan, sort_keys=True)))
         if progress is not None:
             progress(first + len(part.smiles))
-    summary = Summary()
+    summary = Summary(faithful=is_faithful(pipeline))
     for rows in parts.join(count):
         said = rows.select(["row", "smiles", "status", "reason"]).to_pydict()
         for row in zip(*said.values(), strict=True):

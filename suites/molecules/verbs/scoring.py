@@ -5,7 +5,7 @@ from pathlib import Path
 from sparsebench.data.molecules.table import parse_failure
 from sparsebench.data.own.molecule_files import open_molecules
 
-from .common import Progress, Summary, pipeline_of, statuses
+from .common import Progress, Summary, is_faithful, pipeline_of, statuses
 from .outputs import check_new, csv_rows
 
 COLUMNS = ("row", "smiles", "status", "reason", "valid", "log_likelihood")
@@ -45,7 +45,7 @@ def score_file(
     check_new(out, ".csv")
     molecules = open_molecules(file, smiles)
     pipeline = pipeline_of(model, batch_size)
-    summary = Summary()
+    summary = Summary(faithful=is_faithful(pipeline))
     done = 0
     with csv_rows(out, COLUMNS) as writer:
         for part in molecules.parts(PART):

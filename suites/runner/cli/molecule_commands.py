@@ -38,7 +38,8 @@ def encode(
     Rows come in the order of the file and none is dropped; one without words says why. Memory holds a few thousand
     molecules, whatever the file. The same command goes on where it was stopped (parts in OUT.parts until the end, so
     that the disk needs the size of OUT twice: 4 kB a molecule, 0.5 kB with --pool mean or first). Words hold no stereo,
-    and molecules of at most 128 atoms. Exit code 1 if no row has words.
+    and molecules of at most 128 atoms; those of a published model hold no charges, isotopes, radicals and lone atoms
+    either, which is said. Exit code 1 if no row has words.
     """
     announce(f"reading {file}", err=True)
     from sparsebench.suites.molecules.verbs.encoding import encode_file
@@ -158,6 +159,9 @@ def _tell(summary: "Summary", out: Path) -> None:
         say(line)
     if summary.stereo:
         say(f"{summary.stereo:,} molecules have stereo, which graph words do not hold")
+    if summary.lost:
+        kinds = ", ".join(f"{count:,} molecules with {kind}" for kind, count in summary.lost.items())
+        say(f"the vocabulary of this model holds elements and bonds alone, and drops the rest of {kinds}")
     if not summary.counts["ok"]:
         raise typer.Exit(1)
 

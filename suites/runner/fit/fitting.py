@@ -118,7 +118,8 @@ def fit(
     own = look_at(place, columns, kind)
     console = console or Console(markup=False, emoji=False, highlight=False)
     profile, notes = choose_rows(own, seeds, backbones)
-    for line in [*about_data(own), *notes]:
+    (plan,) = profile.plans
+    for line in [*about_data(own, plan.backbones), *notes]:
         console.print(line, soft_wrap=True)
     stage = folder.with_name(f".{folder.name}.partial")
     with _staged(stage, folder), as_source(own, stage):

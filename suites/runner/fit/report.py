@@ -2,20 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 
 from rich.table import Table
 
+from sparsebench.reports.records.record import Record
 from sparsebench.reports.statistics import Difference, difference
 from sparsebench.reports.tables import formatting
 from sparsebench.reports.tables.comparison import contrasts
 from sparsebench.reports.tables.matrix import Matrix, Row
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
+from ...prediction.several_columns import BY_COLUMN, OF_COLUMNS
+from .about_table import MOST_NAMED, about_one_class, about_refused, about_stereo, first
 from .recommendation import Candidate, Recommendation
 from .sources import OwnData
-
-MOST_NAMED = 5
-"""Rejected rows that are named on the terminal, all of which are in a file; conflicts and classes that are named."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def to_rich(lines: Sequence[Line], matrix: Matrix, chosen: str) -> Table:
     """The lines for a terminal; the recommended row is bold."""
     column = matrix.columns[0]
     unit = formatting.shown_unit(column.unit)
-    score = f"{column.metric} {unit}".strip()
+    score = f"{column.metric} in {unit}" if column.unit == OF_COLUMNS else f"{column.metric} {unit}".strip()
     compared = "paired with the baseline on the same backbone, on the test part"
     caption = f"{score}; outcome and difference: {compared}; operations for an example"
     table = Table(caption=caption)
@@ -109,6 +110,8 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
         if name == found.best.name or name.startswith("constant")
     ]
     said.append("; ".join([test_line, *others]))
+    if column.unit == OF_COLUMNS:
+        said.append(_by_column(matrix.cells[row, column], column.metric))
     if found.sureness == "cannot tell":
         examples = "conversations" if own.kind == "conversations" else "labelled examples"
         more = "more seeds (--seeds)" if found.lacks_seeds else f"more {examples}"
@@ -118,8 +121,18 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
     return said
 
 
-def about_data(own: OwnData) -> list[str]:
-    """What the data are, and what was left out of them."""
+def _by_column(records: Sequence[Record], metric: str) -> str:
+    """The unit of several columns in words, and the mean over seeds of each column's RMSE in its own unit."""
+    alone = []
+    for name in records[0].details[BY_COLUMN]:
+        found = [record.details[BY_COLUMN][name]["rmse"] for record in records]
+        known = [value for value in found if value is not None]
+        alone.append(f"{name} {formatting.number(fmean(known)) if known else 'unknown'}")
+    return f"{metric} is in {OF_COLUMNS}; on the test part, each in its own unit: {', '.join(alone)}"
+
+
+def about_data(own: OwnData, backbones: Sequence[str] = ()) -> list[str]:
+    """What the data are, what was left out of them, and what rows on these backbones do not see of them."""
     counts = ", ".join(f"{count} {part}" for part, count in own.counts.items())
     what = f"{own.goal} of {', '.join(own.columns.targets)}" if own.columns.targets else own.goal
     if own.classes:
@@ -128,18 +141,18 @@ def about_data(own: OwnData) -> list[str]:
         what = f"{len(own.classes)} classes ({names}{', ...' if len(own.classes) > MOST_NAMED else ''})"
     said = [f"{own.place}: {own.kind}, {what}, {counts}"]
     if own.rejected:
-        first = _first([f"{one.row}: {one.reason}" for one in own.rejected])
-        said.append(f"{len(own.rejected)} rows are in no part: {first}")
+        named = first([f"{one.row}: {one.reason}" for one in own.rejected])
+        said.append(f"{len(own.rejected)} rows are in no part: {named}")
     if own.conflicting:
         several = "1 molecule stands" if len(own.conflicting) == 1 else f"{len(own.conflicting)} molecules stand"
         kept = "all of them are used, those of one molecule in one part"
-        said.append(f"{several} in several rows with different values; {kept}: {_first(own.conflicting)}")
+        said.append(f"{several} in several rows with different values; {kept}: {first(own.conflicting)}")
+    if own.table is not None:
+        said += about_one_class(own.table)
+        if own.kind == "molecules":
+            said += about_stereo(own.table, backbones)
+            said += about_refused(own.table, backbones)
     return said
-
-
-def _first(texts: Sequence[str]) -> str:
-    more = "; ..." if len(texts) > MOST_NAMED else ""
-    return "; ".join(texts[:MOST_NAMED]) + more
 
 
 def _seeds(found: Recommendation, seeds: int) -> str:

@@ -54,6 +54,8 @@ class OwnData:
     rejected: tuple[Rejected, ...]
     conflicting: tuple[str, ...] = ()
     """As in `OwnTable`."""
+    table: OwnTable | None = None
+    """Of texts and molecules: what was read."""
     side: int = 0
     """Of images: the median of their longer sides, in pixels."""
 
@@ -162,6 +164,7 @@ def _table(file: Path, kind: Kind, table: OwnTable) -> OwnData:
         columns=table.columns,
         rejected=table.rejected,
         conflicting=table.conflicting,
+        table=table,
     )
 
 

@@ -44,6 +44,25 @@ def test_the_examples_of_the_suites_scores_give_score_and_standard_error_back(ki
     assert example_scores("roc_auc", 1.0, two_of_each) is not None
 
 
+def test_several_columns_with_unknown_values_give_their_score_back() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(N, 3, generator=generator)
+    targets = outputs + torch.randn(N, 3, generator=generator)
+    targets[torch.rand(N, 3, generator=generator) < 0.3] = torch.nan
+    targets[0] = torch.nan
+    found = score(outputs, targets, Target("regression", 3), generator)
+    examples = example_scores("rmse", found.metrics["rmse"].value, found.examples)
+    assert examples is not None and len(examples.values) == N
+    part = examples_part([examples], with_seeds=False)
+    assert part.variance**0.5 == pytest.approx(found.metrics["rmse"].stderr, rel=0.1)
+    assert subtract(examples, examples).total() == 0
+    other = example_scores(
+        "rmse", (1.5 / 3) ** 0.5, {"prediction": [[1, 0], [0, 0]], "target": [[0, None], [0.5, 0.5]]}
+    )
+    moved = example_scores("rmse", 0.5**0.5, {"prediction": [[1, 0], [0, 0]], "target": [[None, 1], [0.5, 0.5]]})
+    assert other is not None and moved is not None and subtract(other, moved) is None, "other values are known"
+
+
 def test_a_correlation() -> None:
     found, (outputs, targets, generator) = outcomes("regression")
     metric = correlations(outputs, targets, generator)["pearson"]

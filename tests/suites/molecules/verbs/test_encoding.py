@@ -12,6 +12,7 @@ from sparsebench.models.errors import ModelError
 from sparsebench.suites.molecules.verbs import encoding
 from sparsebench.suites.molecules.verbs.common import pipeline_of
 from sparsebench.suites.molecules.verbs.encoding import encode_file
+from sparsebench.suites.molecules.verbs.scoring import score_file
 
 from .conftest import LINES
 
@@ -30,6 +31,21 @@ def test_every_row_has_words_or_a_reason(table: Path, model_folder: Path, tmp_pa
     np.testing.assert_array_equal(np.stack(frame["words"][good]), expected)
     stored = json.loads(parquet.read_schema(out).metadata[b"sparsebench"])
     assert (stored["words"], stored["width"]) == (2, 16)
+
+
+def test_what_the_vocabulary_of_a_published_model_drops_is_counted(
+    model_folder: Path, published_folder: Path, tmp_path: Path
+) -> None:
+    """Such a row has words, those of another molecule."""
+    file = tmp_path / "salts.smi"
+    lines = ["CCO", "CC(=O)[O-].[Na+]", "C[N+](C)(C)C", "[2H]CC", "C[CH]C", "CC.O", "C[C@H](N)C(=O)O"]
+    file.write_text("\n".join(lines) + "\n")
+    summary = encode_file(file, tmp_path / "out.parquet", model=published_folder)
+    assert summary.counts == {"ok": 7} and summary.stereo == 1
+    assert summary.lost == {"formal charges": 2, "isotopes": 1, "radicals": 1, "lone atoms, as counter-ions": 2}
+    ours = encode_file(file, tmp_path / "ours.parquet", model=model_folder)
+    assert not ours.lost and ours.counts == {"ok": 5, "isotope": 1, "radical": 1}, "it keeps or refuses them"
+    assert score_file(file, tmp_path / "out.csv", model=published_folder).lost == summary.lost
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(

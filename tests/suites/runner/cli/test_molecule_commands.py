@@ -4,6 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from sparsebench.suites.molecules.verbs.common import Summary
+from sparsebench.suites.runner.cli.molecule_commands import _tell
+
 TABLE = "id,SMILES\n1,CCO\n2,C1CC\n"
 
 
@@ -18,6 +23,15 @@ def test_what_is_told(sparsebench, tmp_path: Path) -> None:
     assert code == 0 and "note: logp=50 is outside of what this model was trained on" in err
     (tmp_path / "bad.smi").write_text("C1CC\n")
     assert sparsebench("molecules", "encode", "bad.smi", "bad.parquet")[0] == 1
+
+
+def test_what_a_published_model_drops_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = Summary(faithful=True)
+    for row, smiles in enumerate(["CCO", "CC(=O)[O-].[Na+]", "C[N+](C)(C)C"], start=1):
+        summary.add(row, smiles, "ok", "")
+    _tell(summary, Path("words.parquet"))
+    kinds = "2 molecules with formal charges, 1 molecules with lone atoms, as counter-ions"
+    assert f"bonds alone, and drops the rest of {kinds}" in capsys.readouterr().out
 
 
 def test_help_imports_no_torch() -> None:
