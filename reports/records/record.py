@@ -113,8 +113,8 @@ class Costs(_Strict):
 
     `bytes_trained` is the part of the size that training changed: what one more task adds to a shared backbone.
 
-    `flops` and `latency_ms` (CPU time, one thread) are per `unit`: "token", "image" or "molecule".
-    None means not measured.
+    `flops` and `latency_ms` (CPU time, one thread; on an accelerator the time until the work is done) are per `unit`:
+    "token", "image" or "molecule". None means not measured.
     """
 
     params_total: int | None = None

@@ -22,7 +22,8 @@ def measure_costs(model: nn.Module, call: Callable[[nn.Module], object], units: 
     """Costs of a call of a model.
 
     Latency is the median CPU time of this process, so another cell on the machine disturbs it little; with more than
-    one thread it counts the work of all of them.
+    one thread it counts the work of all of them. On an accelerator it is the wall time until the work is done: the CPU
+    time there is that of launching it.
 
     Args:
         model: the model, in eval mode.
@@ -52,18 +53,43 @@ def measure_costs(model: nn.Module, call: Callable[[nn.Module], object], units: 
 def _latency(call: Callable[[nn.Module], object], model: nn.Module) -> float:
     """In the forms that are fastest here, as a user of the model has them; scores are computed by rules."""
     with by_rules(False):
+        return call_seconds(call, model)
+
+
+def call_seconds(call: Callable[[nn.Module], object], model: nn.Module) -> float:
+    """Median seconds of a call of a model, after one warm-up: of the CPU, or of the accelerator where it lies."""
+    first = next(model.parameters(), None)
+    if first is None or first.device.type == "cpu":
         return cpu_seconds(lambda: call(model))
+    return _median_seconds(lambda: call(model), clock(first.device))
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
     """Median CPU seconds of one run of `work`, after one warm-up."""
+    return _median_seconds(work, process_time)
+
+
+def _median_seconds(work: Callable[[], object], now: Callable[[], float]) -> float:
     work()
     samples = []
     for _ in range(REPEATS):
-        start = process_time()
+        start = now()
         work()
-        samples.append(process_time() - start)
+        samples.append(now() - start)
     return statistics.median(samples)
+
+
+def clock(device: torch.device) -> Callable[[], float]:
+    """Wall seconds; on an accelerator, of work that is done."""
+    if device.type == "cpu":
+        return perf_counter
+    backend = torch.get_device_module(device)
+
+    def seconds() -> float:
+        backend.synchronize(device)
+        return perf_counter()
+
+    return seconds
 
 
 def reset_peak_rss() -> None:

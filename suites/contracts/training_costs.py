@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from sparsebench.reports.records.record import TeacherCosts, TrainingCosts
 
@@ -17,7 +17,7 @@ class TrainingLedger:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[int, weakref.ref[nn.Parameter]] = {}
+        self._seen: dict[int, weakref.ref[Tensor]] = {}
         self._params = 0
         self._flops: float | None = 0.0
         self._seconds = 0.0
@@ -35,11 +35,21 @@ class TrainingLedger:
     def count(self, parameters: Iterable[nn.Parameter]) -> None:
         """Note parameters that are trained."""
         for parameter in parameters:
-            known = self._seen.get(id(parameter))
-            # The id of a parameter that is gone may come back as that of another.
-            if known is None or known() is not parameter:
-                self._seen[id(parameter)] = weakref.ref(parameter)
-                self._params += parameter.numel()
+            self._note(parameter, parameter.numel())
+
+    def count_part(self, parameter: Tensor, entries: int) -> None:
+        """Note a parameter that is to be trained and of which an output depends on so many entries alone.
+
+        `count` passes over it afterwards; one that an earlier stage has trained as a whole stays counted as a whole.
+        """
+        self._note(parameter, entries)
+
+    def _note(self, parameter: Tensor, entries: int) -> None:
+        known = self._seen.get(id(parameter))
+        # The id of a parameter that is gone may come back as that of another.
+        if known is None or known() is not parameter:
+            self._seen[id(parameter)] = weakref.ref(parameter)
+            self._params += entries
 
     def add(
         self,
@@ -105,6 +115,11 @@ class TeacherLedger(TrainingLedger):
         members = list(parameters)
         super().count(members)
         self._whole.count(members)
+
+    def count_part(self, parameter: Tensor, entries: int) -> None:
+        """As of the whole, which has it, too."""
+        super().count_part(parameter, entries)
+        self._whole.count_part(parameter, entries)
 
     def add(self, **taken: Any) -> None:
         """Note a stage of the teacher alone; the arguments are those of `TrainingLedger.add`."""

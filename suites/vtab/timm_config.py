@@ -1,18 +1,25 @@
-"""`config.json` beside a file of weights, as timm writes it: how the images of that network were prepared.
+"""`config.json` beside a file of weights, as timm writes it: with what the network was built, how images were prepared.
 
-timm's `save_for_hf` and its hub have the fields under `pretrained_cfg`; files before timm 0.9 have them at the top.
+timm's `save_for_hf` and its hub have the fields of images under `pretrained_cfg`; files before timm 0.9 have them at
+the top. `model_args` are what the network was built with; older files have its `global_pool` alone, at the top.
 """
 
+import inspect
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import timm
+from timm.models import build_model_with_cfg
+
 from sparsebench.data.errors import WeightsError
 
 CONFIG = "config.json"
 INTERPOLATIONS = ("bilinear", "bicubic")
+FIXED = ("num_classes", "in_chans", "img_size")
+"""Arguments that the backbone settles itself: the head goes, images have three channels, and the size may be given."""
 
 
 class Beside(NamedTuple):
@@ -22,15 +29,17 @@ class Beside(NamedTuple):
         fields: `mean`, `std`, `interpolation` and `input_size`, those of them that count.
         said: what the record says of it; empty where no file of timm is there.
         size: the side of the images that the weights were trained on, in pixels.
+        arguments: what `timm.create_model` needs beside the name.
     """
 
     fields: Mapping[str, Any] = {}
     said: str = ""
     size: int | None = None
+    arguments: Mapping[str, Any] = {}
 
 
 def config_beside(weights: Path, name: str, given: int | None) -> Beside:
-    """What timm's `config.json` in the folder of the weights says of the images.
+    """What timm's `config.json` in the folder of the weights says of the network and the images.
 
     Args:
         weights: the file.
@@ -38,10 +47,11 @@ def config_beside(weights: Path, name: str, given: int | None) -> Beside:
         given: the side of the images that the user gave; it counts, and not the file's.
 
     Returns:
-        The fields to take in place of the network's own.
+        The fields to take in place of the network's own, and the arguments to build it with.
 
     Raises:
-        WeightsError: the file is no JSON, or one of its fields cannot be what it is called.
+        WeightsError: the file is no JSON, one of its fields cannot be what it is called, or an argument is none of a
+            network.
     """
     place = weights.parent / CONFIG
     if not place.is_file():
@@ -59,10 +69,22 @@ def config_beside(weights: Path, name: str, given: int | None) -> Beside:
         wrong.append("input_size, since images here are square")
     if wrong:
         raise WeightsError(f"{place} says of images what cannot be: {', '.join(wrong)}")
-    return _with_size(fields, given)
+    return _with_size(fields, given, _arguments(written, place))
 
 
-def _with_size(fields: dict[str, Any], given: int | None) -> Beside:
+def _arguments(written: dict[str, Any], place: Path) -> dict[str, Any]:
+    found = written.get("model_args", {})
+    if not isinstance(found, dict):
+        raise WeightsError(f"{place} says of the network what cannot be: model_args")
+    others = {*inspect.signature(timm.create_model).parameters, *inspect.signature(build_model_with_cfg).parameters}
+    wrong = sorted(name for name in found if name in others | {"features_only"})
+    if wrong:
+        raise WeightsError(f"{place} has in model_args what is no argument of a network: {', '.join(wrong)}")
+    pooling = {"global_pool": written["global_pool"]} if written.get("global_pool") else {}
+    return pooling | {name: value for name, value in found.items() if name not in FIXED}
+
+
+def _with_size(fields: dict[str, Any], given: int | None, arguments: dict[str, Any]) -> Beside:
     size = fields["input_size"][-1] if "input_size" in fields else None
     kept = fields
     conflict = ""
@@ -71,7 +93,8 @@ def _with_size(fields: dict[str, Any], given: int | None) -> Beside:
     if given is not None and size not in (None, given):
         conflict = f"size as given, where {CONFIG} says {size}"
     taken = f"{_listed(kept)} of {CONFIG} beside the weights" if kept else ""
-    return Beside(kept, ", ".join(filter(None, (taken, conflict))), size)
+    built = f"built with {', '.join(arguments)} as {CONFIG} says" if arguments else ""
+    return Beside(kept, ", ".join(filter(None, (taken, conflict, built))), size, arguments)
 
 
 def _listed(fields: Mapping[str, Any]) -> str:

@@ -3,8 +3,8 @@
 To decode and resize an image takes a processor some milliseconds, and a table asks for the same test images with every
 row and seed. `decode` writes what `resized` makes of them, one after another, into a file of the cache; `find_decoded`
 maps that file into memory, so that a batch is copied from it and nothing is computed. What is found is what decoding
-would give, to the bit: other images (their sizes and times), another size or interpolation, and another version of a
-library that decodes or resizes are another content, and are decoded again.
+would give, to the bit: other images (their sizes and times), another size or interpolation, another version of a
+library that decodes or resizes, and other code of ours for it are another content, and are decoded again.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from ...cache.digests import remember_digest, sha256_of
 from ...cache.folders import build_once, cache_root, is_complete
 from ...cache.ledger import FileRead, note
 from ...cache.seal import read_seal
+from ...derived import made_from
 from .checks import mark_read, state_of
 from .checksums import check_sums, read_sums
 from .images import ImageList, read_rgb
@@ -41,6 +42,8 @@ Run = Callable[..., Iterable[Any]]
 """`map`, by whoever it is."""
 LIBRARIES = ("pillow", "torch", "torchvision")
 """What decodes and resizes."""
+CODE = tuple(Path(__file__).with_name(name) for name in ("images.py", "pixels.py", "resizing.py"))
+"""What of ours does so with them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +174,7 @@ def _folder(part: ImageList, form: Form) -> Path:
 def _identity(part: ImageList, form: Form) -> dict[str, str]:
     about = {"images": state_of(part), "upright": str(part.upright), "size": str(form.size)}
     about["interpolation"] = form.interpolation
+    about["code"] = made_from(CODE, ())
     return about | {name: version(name) for name in LIBRARIES}
 
 

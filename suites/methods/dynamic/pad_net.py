@@ -29,6 +29,7 @@ from ...training.trainable import Trains
 from ..shared._balance_bias import BalanceBias
 from ..shared._tuned import TunedMethod
 from ._dynamic import DYNAMIC, ODCONV_ATTENTIONS, Annealing, check_attentions, check_dynamic, in_float32, mode_curves
+from ._used_entries import used_entries
 
 CONTROLS = ({"criterion": "random"}, {"criterion": "magnitude"}, {"criterion": "inverted"}, {"scale": "pruned"})
 """Configurations that are controls: the dynamic weights are drawn, the largest, the wrong ones, or all there is."""
@@ -149,7 +150,13 @@ class PadNet(FromScratch, TunedMethod):
         return (*super().callbacks(context), BalanceBias(), Annealing(self.temperature, self.annealing))
 
     def fit(self, model: nn.Module, data: Any, context: Context) -> Curves:
-        """Train as the task says, and say what became of the modes and their factors."""
+        """Train as the task says, and say what became of the modes and their factors.
+
+        Entries of a bank or a static weight that are not used are none of those that trained.
+        """
+        for parameter, entries in used_entries(model):
+            if context.trains and parameter.requires_grad:
+                context.ledger.count_part(parameter, entries)
         curves = super().fit(model, data, context)
         return {**curves, **mode_curves(model)}
 

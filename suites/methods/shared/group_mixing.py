@@ -3,7 +3,8 @@
 The mixtures of `data_mixing` for tasks that predict: images, molecules, texts. A task's training part is cut into
 `groups` by what is to be predicted, which needs no further label: classes in blocks of neighbouring numbers, or, where
 values are regressed, equally many examples from the smallest to the largest (of the first column). A strategy sees the
-same cut of the validation part, so a row that moves its weights looks at that part, as early stopping would.
+same cut of the validation part, so a row that moves its weights looks at that part, as early stopping would, and is n/a
+where that part is training data in the end.
 """
 
 from collections.abc import Sequence
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 
 from ...contracts.context import Context
 from ...contracts.method import NotApplicable
-from ...contracts.traits import EXPERTS, FEATURE_VECTORS
+from ...contracts.traits import EXPERTS, FEATURE_VECTORS, VALIDATION_PART
 from ...prediction.data import PredictionData, targets_of
 from ...training.callbacks import Callback
 from ...training.mixing.held_out import HeldOut
-from ...training.mixing.options import MixingOptions
+from ...training.mixing.options import MixingOptions, kind
 from ...training.mixing.rows import DataSets, in_steps
 from ...training.processes import Processes
 from ...training.result import TrainResult
@@ -44,9 +45,10 @@ class GroupMixing(MixingOptions, Tune):
 
     @property
     def needs(self) -> frozenset[str]:
-        """A task that predicts, and experts where the strategy looks at their loads."""
+        """A task that predicts, experts for their loads, and where rows are looked at a part that never trains."""
         loads = frozenset({EXPERTS}) if self.needs_loads else frozenset()
-        return super().needs | {FEATURE_VECTORS} | loads
+        held_out = frozenset({VALIDATION_PART}) if self.watch or kind(self.strategy).needs else frozenset()
+        return super().needs | {FEATURE_VECTORS} | loads | held_out
 
     def train_stage(
         self,

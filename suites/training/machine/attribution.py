@@ -8,13 +8,13 @@ that is at work.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ...contracts.costs import clock
 from ..groups import Group
 
 
@@ -112,16 +112,3 @@ def stopwatch(
         owner = owners[id(group.members()[0])]
         of_model[owner].append(optimizer)
     return Attribution(models, clock(device), of_model)
-
-
-def clock(device: torch.device) -> Callable[[], float]:
-    """Wall seconds; on an accelerator, of work that is done."""
-    if device.type == "cpu":
-        return perf_counter
-    backend = torch.get_device_module(device)
-
-    def seconds() -> float:
-        backend.synchronize(device)
-        return perf_counter()
-
-    return seconds

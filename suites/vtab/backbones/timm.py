@@ -2,8 +2,8 @@
 
 timm:NAME:SIZE, timm:NAME@FILE:SIZE and timm:NAME:SIZE@FILE set the side of the images in pixels, where it is not the
 network's own: position embeddings are interpolated, or those of the file, where it was trained at this size. Mean,
-standard deviation and size are those of the `config.json` that timm writes beside FILE; without one, those of the
-network's timm config.
+standard deviation, size and the arguments that the network is built with (`model_args`) are those of the `config.json`
+that timm writes beside FILE; without one, those of the network in timm.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from sparsebench.data.state_files import read_state
 from ..body import VisionBody
 from ..efficientnet import image_size
 from ..official_npz import read_npz
-from ..timm_config import Beside, config_beside
+from ..timm_config import CONFIG, Beside, config_beside
 
 SOURCES = ()
 DESCRIBERS = ("timm_*",)
@@ -28,13 +28,15 @@ SIZES = {"large": "small", "base": "small", "small": "tiny"}
 """The smaller of a pair, by the word that names of networks have for a size."""
 LETTERS = {"small": "S", "tiny": "Ti"}
 """As the names of the official files say it."""
+NOT_BUILT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What constructors of timm raise for arguments that they do not take."""
 
 
 def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
     """The network at its own image size, or the given one.
 
-    Raises ValueError for an unknown name, a file that does not fit, one beside it that cannot be read, and a size that
-    the network cannot have.
+    Raises ValueError for an unknown name, a file that does not fit, one beside it that cannot be read or says what timm
+    cannot build, and a size that the network cannot have.
     """
     if not argument:
         raise ValueError("backbone 'timm' needs a network: write timm:NAME, for instance timm:vit_small_patch16_224")
@@ -42,13 +44,12 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.partition('.')[0][:12]}*")[:3]
         raise ValueError(f"unknown timm network {name!r}" + (f"; near: {', '.join(near)}" if near else ""))
+    pixels = image_size(size) if size else None
+    beside = config_beside(Path(file), name, pixels) if file else Beside()
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(torch.randint(2**62, (), generator=generator).item())
-        network: Any = timm.create_model(name)
-    pixels = image_size(size) if size else None
-    beside = Beside()
+        network = _build(name, beside)
     if file:
-        beside = config_beside(Path(file), name, pixels)
         _read_at(network, name, Path(file), beside.size or pixels)
         pixels = pixels or beside.size
     network.reset_classifier(0)
@@ -56,6 +57,20 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
         _resize(network, name, pixels)
     network.pretrained_cfg = {**network.pretrained_cfg, **beside.fields}
     return VisionBody(network, pixels, beside.said)
+
+
+def _build(name: str, beside: Beside) -> Any:
+    """With random weights. Raises `WeightsError` for arguments that the installed timm does not take."""
+    try:
+        return timm.create_model(name, **beside.arguments)
+    except NOT_BUILT as error:
+        if not beside.arguments:
+            raise
+        asked = ", ".join(f"{key}={value!r}" for key, value in beside.arguments.items())
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise WeightsError(
+            f"timm cannot build {name} as {CONFIG} beside the weights says, with {asked}: {reason}"
+        ) from error
 
 
 def smaller(argument: str) -> str:

@@ -7,7 +7,16 @@ import torch
 from torch import nn
 
 from sparsebench.suites.contracts import costs
-from sparsebench.suites.contracts.costs import Clock, cpu_seconds, measure_costs, memory, peak_rss, reset_peak_rss
+from sparsebench.suites.contracts.costs import (
+    Clock,
+    call_seconds,
+    clock,
+    cpu_seconds,
+    measure_costs,
+    memory,
+    peak_rss,
+    reset_peak_rss,
+)
 
 
 def test_costs_of_a_linear_layer_by_hand() -> None:
@@ -28,6 +37,41 @@ def test_time_is_the_median_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(calls) == 4
 
 
+class Accelerator:
+    """Work is launched at once and done, three seconds later each, by the time that somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.wall = 0.0
+        self.launched = 0
+
+    def launch(self) -> None:
+        self.launched += 1
+
+    def synchronize(self, device: torch.device) -> None:
+        assert device.type == "meta"
+        self.wall += 3.0 * self.launched
+        self.launched = 0
+
+
+def test_on_an_accelerator_the_work_is_timed_and_not_its_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Accelerator()
+    monkeypatch.setattr(torch, "get_device_module", lambda device: there)
+    monkeypatch.setattr(costs, "perf_counter", lambda: there.wall)
+    model = nn.Linear(2, 2, device="meta")
+    assert call_seconds(lambda _: there.launch(), model) == 3.0
+
+
+def test_a_model_without_parameters_is_timed_as_one_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    for model in (nn.ReLU(), nn.Linear(1, 1)):
+        ticks = iter([0.0, 1.0, 1.0, 2.0, 2.0, 3.0])
+        monkeypatch.setattr(costs, "process_time", lambda ticks=ticks: next(ticks))
+        assert call_seconds(lambda _: None, model) == 1.0
+
+
+def test_the_clock_of_a_processor_is_wall_time() -> None:
+    assert clock(torch.device("cpu")) is time.perf_counter
+
+
 def test_the_peak_is_that_since_the_reset() -> None:
     reset_peak_rss()
     before = peak_rss()
@@ -37,12 +81,12 @@ def test_the_peak_is_that_since_the_reset() -> None:
 
 
 def test_each_phase_begins_where_the_one_before_ended() -> None:
-    clock = Clock()
+    phases = Clock()
     time.sleep(0.02)
-    clock.stop("load")
-    clock.stop("fit")
-    assert list(clock.seconds) == ["load", "fit"]
-    assert clock.seconds["load"] >= 0.02 > clock.seconds["fit"] >= 0
+    phases.stop("load")
+    phases.stop("fit")
+    assert list(phases.seconds) == ["load", "fit"]
+    assert phases.seconds["load"] >= 0.02 > phases.seconds["fit"] >= 0
 
 
 def test_memory_is_read_by_its_name_where_the_system_says_it() -> None:

@@ -25,6 +25,19 @@ def test_stages_add_up_and_a_parameter_counts_once() -> None:
     assert (costs.seconds, costs.flops, costs.steps, costs.tokens, costs.peak_memory) == (1.5, 11.0, 3, 5, 7)
 
 
+def test_of_a_parameter_that_is_used_in_part_the_part_counts_once() -> None:
+    """Unless an earlier stage has trained all of it."""
+    ledger, student, teacher = TrainingLedger(), nn.Linear(3, 2), nn.Linear(4, 2)
+    ledger.count_part(student.weight, 2)
+    ledger.count(student.parameters())
+    ledger.of_teacher().count_part(teacher.weight, 5)
+    ledger.count(teacher.parameters())
+    ledger.count_part(teacher.bias, 1)
+    costs = ledger.costs()
+    assert costs is not None and costs.teacher is not None
+    assert costs.params == 2 + 2 + 5 + 2 and costs.teacher.params == 5
+
+
 def test_operations_that_one_stage_did_not_count_are_not_known() -> None:
     ledger = TrainingLedger()
     ledger.count([nn.Parameter(torch.zeros(2))])

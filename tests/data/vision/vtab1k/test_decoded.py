@@ -77,11 +77,25 @@ def _cut(part: ImageList) -> None:
     pixels.write_bytes(pixels.read_bytes()[:-1])
 
 
+def _change_code(part: ImageList, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mend of what reads pixels."""
+    pixels = next(file for file in decoded.CODE if file.name == "pixels.py")
+    mended = part.root / pixels.name
+    mended.write_bytes(pixels.read_bytes() + b"# mended")
+    others = tuple(file for file in decoded.CODE if file != pixels)
+    monkeypatch.setattr(decoded, "CODE", (*others, mended))
+
+
 def test_other_images_forms_and_files_are_decoded_again(part: ImageList, monkeypatch: pytest.MonkeyPatch):
     decode(part, FORM)
     assert not is_decoded(part, Form(size=7, interpolation="bilinear"))
     assert not is_decoded(part, Form(size=8, interpolation="bicubic"))
-    for change in (_touch, _cut, lambda _: monkeypatch.setattr(decoded, "version", lambda name: "9")):
+    for change in (
+        _touch,
+        _cut,
+        lambda _: monkeypatch.setattr(decoded, "version", lambda name: "9"),
+        lambda part: _change_code(part, monkeypatch),
+    ):
         change(part)
         assert find_decoded(part, FORM, range(COUNT)) is None
         assert decode(part, FORM).images == COUNT

@@ -1,6 +1,7 @@
 """Images of every depth and kind that users have: read by their meaning, or refused."""
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,30 @@ def test_each_mode_that_pillow_has_had_for_sixteen_bits(mode: str):
     assert np.array_equal(grey(image), EIGHT_BITS)
 
 
-def test_twelve_bits_of_a_tiff_are_a_range_of_their_own():
-    image: Any = Image.fromarray((RAMP >> 4).astype(np.uint16))
-    image.tag_v2 = {258: (12,)}
-    assert np.array_equal(grey(image), np.rint((RAMP >> 4) / 4095 * 255))
+def tiff(tag: int, before: int, after: int, pixels: bytes) -> Image.Image:
+    """RAMP with other pixels and another value of a tag of one 16-bit number; Pillow writes neither kind itself."""
+    buffer = io.BytesIO()
+    Image.fromarray(RAMP).save(buffer, "TIFF")
+    entry = struct.pack("<HHI", tag, 3, 1)
+    content = buffer.getvalue().replace(entry + struct.pack("<H", before), entry + struct.pack("<H", after))
+    written = RAMP.tobytes()
+    return Image.open(io.BytesIO(content.replace(written, pixels.ljust(len(written), b"\0"))))
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_twelve_bits_of_a_tiff_are_a_range_of_their_own(upright: bool):
+    """Upright they were a sixteenth as bright."""
+    levels = RAMP >> 4
+    first, second = levels.reshape(-1, 2).T
+    three_bytes = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1)
+    image = tiff(258, 16, 12, three_bytes.astype(np.uint8).tobytes())
+    assert np.array_equal(grey(image, upright=upright), np.rint(levels / 4095 * 255))
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_where_white_is_zero_sixteen_bits_are_no_negative(upright: bool):
+    image = tiff(262, 1, 0, RAMP.tobytes())
+    assert np.array_equal(grey(image, upright=upright), np.rint((65535 - RAMP) / 257))
 
 
 @pytest.mark.parametrize(("kind", "words"), [(np.float32, "floating-point numbers"), (np.int32, "integers of 32 bits")])

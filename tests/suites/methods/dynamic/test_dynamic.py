@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from sparsebench.models.counting import stored_bytes
+from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.models.dynamic.partitioning.parts import attention_vectors, dynamic_layers
 from sparsebench.models.dynamic.temperature import HasTemperature
 from sparsebench.suites.contracts.applicability import reason_against
@@ -58,6 +58,38 @@ def test_pad_net_trains_and_deploys_what_its_ratio_says():
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
     assert stored_bytes(deployed) < full and mode_curves(deployed) == {}
     assert all(layer.compact is not None for layer in dynamic_layers(deployed).values())
+
+
+def trained_and_stored(options: dict[str, Any]) -> tuple[int, int]:
+    """Parameters trained as a record has them, and numbers of the deployed form with a gradient."""
+    setup = images(tiny_cnn.load, budget=FEW_STEPS)
+    method = PadNet(criterion="random", warmup_steps=0, **options)
+    kinds: dict[str, Any] = {"kernels": {}, "both": {"kind": "od_conv", "kernels": 2}}
+    model = method.prepare(dynamic(setup, **kinds[method.of]), setup.context)
+    method.fit(model, setup.data, setup.context)
+    costs = setup.context.ledger.costs()
+    assert costs is not None and costs.params is not None
+    partitions = [layer.partition for layer in dynamic_layers(model).values()]
+    folded = sum(partition.phi.requires_grad for partition in partitions)
+    return costs.params, count_parameters(method.deploy(model)).trainable + folded
+
+
+@pytest.mark.parametrize("of", ["kernels", "both"])
+def test_parameters_trained_are_those_that_the_ratio_uses(of):
+    """They were the same number at every ratio, more than the fully dynamic network has."""
+    found = {}
+    for ratio in (0.4, 1.0):
+        found[ratio], stored = trained_and_stored({"of": of, "ratio": ratio, "scope": "local"})
+        assert found[ratio] == stored, ratio
+    assert found[0.4] < found[1.0]
+
+
+@pytest.mark.parametrize(
+    "options", [{"ratio": 0.0}, {"ratio": 0.3, "scale": "pruned"}, {"ratio": 0.3, "train": "norms"}]
+)
+def test_what_is_frozen_as_a_whole_is_not_counted(options):
+    trained, stored = trained_and_stored(options)
+    assert trained == stored
 
 
 @pytest.mark.parametrize("of", ["attentions", "both"])

@@ -8,12 +8,14 @@ import torch
 from sparsebench.suites.contracts.budget import Budget
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.contracts.method import NotApplicable
+from sparsebench.suites.contracts.traits import TASK_REASONS, VALIDATION_PART
 from sparsebench.suites.llm.tasks.synthetic.synthetic_mixture import SyntheticMixture
 from sparsebench.suites.methods.moe.moe_random import RandomSplit
 from sparsebench.suites.methods.shared.group_mixing import GroupMixing, by_class, by_value, data_sets
 from sparsebench.suites.molecules.backbones import tiny_encoder
 from sparsebench.suites.molecules.tasks.synthetic import Synthetic
 from sparsebench.suites.vtab.backbones import tiny
+from sparsebench.suites.vtab.mini_suite import MiniTask
 from sparsebench.suites.vtab.tasks.synthetic import Blobs
 
 from ...reasons import reason
@@ -64,8 +66,20 @@ def test_groups_by_hand() -> None:
 
 def test_where_it_does_not_apply() -> None:
     assert reason(Blobs, "vtab", "tiny", GroupMixing(strategy="uniform")) is None
-    assert reason(SyntheticMixture, "llm", "tiny_mixture", GroupMixing()) == "this task has no feature vectors"
+    assert (
+        reason(SyntheticMixture, "llm", "tiny_mixture", GroupMixing(strategy="uniform"))
+        == "this task has no feature vectors"
+    )
     assert str(reason(Synthetic, "molecules", "tiny_encoder", GroupMixing())).endswith("it has no experts")
+
+
+@pytest.mark.parametrize("options", [{}, {"strategy": "uniform", "watch": True}])
+def test_held_out_rows_are_none_that_train_in_the_end(options: dict[str, Any]) -> None:
+    """It moved its weights by losses and loads of rows that it was trained on."""
+    chosen = reason(MiniTask, "vtab", "tiny", MOE, GroupMixing(**options))
+    assert str(chosen).endswith(TASK_REASONS[VALIDATION_PART])
+    assert reason(Blobs, "vtab", "tiny", MOE, GroupMixing(**options)) is None
+    assert reason(MiniTask, "vtab", "tiny", GroupMixing(strategy="uniform")) is None
 
 
 @pytest.mark.parametrize(

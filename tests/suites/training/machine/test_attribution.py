@@ -1,6 +1,5 @@
 """Who of several models takes how much of a reading that rises."""
 
-from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from sparsebench.models.counting import counted_flops, training_flops
 from sparsebench.suites.training.groups import Group
 from sparsebench.suites.training.loop import train
-from sparsebench.suites.training.machine.attribution import Attribution, clock, stopwatch
+from sparsebench.suites.training.machine.attribution import Attribution, stopwatch
 from sparsebench.suites.training.settings import TrainSettings
 
 from ..toy import Numbers
@@ -198,7 +197,3 @@ def test_seconds_before_a_stop_count(tmp_path: Any) -> None:
     first = training(3)
     again = training(3)
     assert again.model_seconds == first.model_seconds and again.model_flops == first.model_flops
-
-
-def test_the_clock_of_a_processor_is_wall_time() -> None:
-    assert clock(torch.device("cpu")) is perf_counter
