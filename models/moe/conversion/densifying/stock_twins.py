@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from ....errors import ModelError
-from ....precision import cast
 
 TWINS = {"mixtral": "Mistral", "qwen2_moe": "Qwen2", "qwen3_moe": "Qwen3"}
 """`model_type` of a mixture, and what the classes of its dense twin begin with."""
@@ -49,8 +48,9 @@ def dense_twin(mixture: Any, width: int) -> Any:
     known = config_class().to_dict()
     fields = {key: value for key, value in mixture.config.to_dict().items() if key in known and key not in _OWN}
     like = next(mixture.parameters())
-    twin = getattr(transformers, f"{name}ForCausalLM")(config_class(**fields, intermediate_size=width))
-    cast(twin, like.dtype)
+    config = config_class(**fields, intermediate_size=width)
+    # Built in its dtype: a cast afterwards would round the frequencies of rotary positions, which stay in float32.
+    twin = transformers.AutoModelForCausalLM.from_config(config, dtype=like.dtype)
     twin = twin.to(like.device).train(mixture.training)
     rest = {key: value for key, value in mixture.state_dict().items() if FFN not in key}
     missing, unexpected = twin.load_state_dict(rest, strict=False)
