@@ -58,7 +58,7 @@ DATA = [
     Case(
         "no column of molecules",
         "predict {fitted} new.csv",
-        "new.csv: which column has the SMILES",
+        "new.csv has no column 'SMILES', on which the row was fitted",
         {"new.csv": "a,b\n1,2\n"},
     ),
     Case("a header alone", "predict {fitted} new.csv", "new.csv has no row", {"new.csv": "SMILES\n"}),
