@@ -1,7 +1,6 @@
 """One picture of several small dot plots, as an SVG file for a light or a dark page.
 
-Written by hand, not by a plotting library, so that the file is small, the same on every machine, and free of overlaps:
-each row has its name, its dot with the interval, and a bar for what it costs in columns of their own.
+Each row has its name, its dot with the interval, and a bar for what it costs in columns of their own.
 """
 
 from __future__ import annotations
