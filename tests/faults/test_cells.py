@@ -27,8 +27,8 @@ ENDS = {
     "segmentation_fault": ("failed", "SIGSEGV"),
     "system_exit": ("failed", r"^SystemExit: usage: train \[-h\] --data DATA$"),
     "interrupt": ("failed", r"^KeyboardInterrupt: somebody \[else\] wants to stop$"),
-    "brackets": ("failed", r"^OSError: cannot open \[/data/x.csv\]$"),
-    "half_a_character": ("failed", r"^ValueError: name \\udce9 of a file$"),
+    "brackets": ("failed", r"^OSError: cannot open \[/data/x.csv\] \(faults.py:\d+\)$"),
+    "half_a_character": ("failed", r"^ValueError: name \\udce9 of a file \(faults.py:\d+\)$"),
     "mute": ("failed", "^MuteError: its text cannot be had"),
     "recursion": ("failed", "^RecursionError: maximum recursion depth exceeded"),
 }

@@ -96,7 +96,7 @@ def test_a_model_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         run(load_profile("study.yaml"), tmp_path / "results", options, "only", Console(file=output, width=200))
         return output.getvalue()
 
-    says = "hf:models/mien: there is no folder models/mien; did you mean mine\\?, and .*SPARSEBENCH_OFFLINE"
+    says = "hf:models/mien: there is no folder models/mien; did you mean models/mine\\?, and .*SPARSEBENCH_OFFLINE"
     with pytest.raises(OfflineError, match=says):
         ran()
     assert not (tmp_path / "results").exists()
