@@ -196,15 +196,18 @@ def _spread(name: str, found: Spread) -> dict[str, float]:
 
 
 def _layers(values: Sequence[Mapping[str, float | str]], title: str) -> Spec:
-    """Worst expert, entropy and dead experts by layer; a colour for each part of the model.
+    """Worst expert, entropy and, where there are some, dead experts by layer; a colour for each part of the model.
 
     The band behind a line goes from the lowest to the highest domain; the dashed line is an even load.
     """
     x = {"field": "layer", "type": "ordinal", "title": "layer", "axis": {"labelAngle": 0, "labelOverlap": True}}
     colour = {"field": "part", "type": "nominal", "title": None, "legend": {"orient": "top"}}
-    dead = {"field": "dead", "type": "quantitative", "title": "dead"}
-    below = {"height": 50, "width": LAYERS_WIDTH, "mark": "bar", "encoding": {"x": x, "y": dead, "color": colour}}
-    charts = [_band("worst", "worst ÷ mean", 1.0, x, colour), _band("entropy", "entropy, %", 100.0, x, colour), below]
+    charts = [_band("worst", "worst ÷ mean", 1.0, x, colour), _band("entropy", "entropy, %", 100.0, x, colour)]
+    if any(value["dead"] for value in values):
+        whole = {"tickMinStep": 1, "format": "d"}
+        dead = {"field": "dead", "type": "quantitative", "title": "dead", "axis": whole}
+        encoding = {"x": x, "y": dead, "color": colour}
+        charts.append({"height": 50, "width": LAYERS_WIDTH, "mark": "bar", "encoding": encoding})
     return plots.composed(title, data={"values": values}, vconcat=charts)
 
 

@@ -153,6 +153,11 @@ def test_layers_are_means_over_domains() -> None:
     assert figure.caption.endswith("Training: 1.23 k tokens per second, 12.5 % of the product rate.")
 
 
+def test_dead_experts_have_a_chart_where_there_are_some() -> None:
+    assert len(by_layer(line()).spec["vconcat"]) == 3
+    assert len(by_layer(line(health=health(domains=("code",)))).spec["vconcat"]) == 2
+
+
 def test_curves_are_by_task_and_bounded() -> None:
     curves: dict[str, Curve] = {"router cv2": [(1, 0.5), (2, 0.4)], "2. router balance loss": [(1, 0.1), (2, 0.2)]}
     lines = [line(number, task, curves=curves) for number in (1, 2) for task in ("t", "u", "v")]
