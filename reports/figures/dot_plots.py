@@ -108,10 +108,10 @@ def _axis(plot: DotPlot, left: float) -> Axis:
     spread = max(means) - min(means)
     low = min(means)
     high = max(means)
-    for dot in plot.dots:
-        below, above = (min(side, spread) for side in dot.value.sides or (0.0, 0.0))
-        high = max(high, dot.value.mean + above)
-        low = min(low, dot.value.mean - below)
+    for value in (dot.value for dot in plot.dots):
+        if value.low is not None and value.high is not None:
+            low = min(low, max(value.low, value.mean - spread))
+            high = max(high, min(value.high, value.mean + spread))
     return axis(low, high, left, PLOT, plot.higher_is_better)
 
 

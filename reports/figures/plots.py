@@ -160,6 +160,14 @@ def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: st
     return chart(title, height=200, data={"values": values}, mark={"type": "line", "point": True}, encoding=encoding)
 
 
+def thinned(items: Sequence[Value], most: int) -> list[Value]:
+    """At most so many of the items, evenly spaced, both ends among them."""
+    import numpy as np
+
+    places = np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int)
+    return [items[place] for place in places]
+
+
 def targets(lines: Sequence[tuple[str, Sequence[Aim]]], title: str, unit: str) -> Spec:
     """Achieved against wanted, one line per row with its quartiles as rules; on the dashed line they are equal."""
     values = []

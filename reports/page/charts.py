@@ -31,15 +31,15 @@ RIVALS = {"filter": "datum.role == 'method' || datum.role == 'baseline'"}
 OTHERS = {"filter": "datum.role == 'control' || datum.role == 'ceiling'"}
 
 
-def forest(values: Values, axis: str, margin: float | None = None, small: bool = False, data: bool = True) -> Spec:
+def forest(values: Values, axis: str, margin: float | None = None, small: bool = False) -> Spec:
     """Effects against the baseline with their intervals, in the order of the values.
 
     Args:
         values: a row each: `name`, `role`, `effect`, `low`, `high`, `kind` (role or outcome), `text`.
         axis: what the axis says; better lies to the right.
         margin: what counts as no difference: a band around the baseline.
-        small: without names and axis titles, for a row of such charts.
-        data: whether the specification holds the values, else they are given to its data set "rows".
+        small: without names and axis titles, for a row of such charts, and with the values in the specification; a
+            large one is given them in the page, as its data set "rows".
 
     Returns:
         The baseline is the dashed line at 0; controls and ceilings are lines of their own colour.
@@ -59,35 +59,31 @@ def forest(values: Values, axis: str, margin: float | None = None, small: bool =
         layer("point", dot, [RIVALS], filled=True, opacity=1, size=30 if small else 60),
     ]
     height: Any = SMALL_HEIGHT if small else {"step": 20}
-    rows_data = {"name": "rows", "values": list(values) if data else []}
+    rows_data = {"name": "rows", "values": list(values) if small else []}
     return chart(axis, height=height, data=rows_data, layer=layers)
 
 
-def scatter(values: Values, x: tuple[str, str], y: tuple[str, str], higher_is_better: bool, log: bool = False) -> Spec:
+def scatter(higher_is_better: bool) -> Spec:
     """Quality against cost, with the Pareto front of baselines and methods.
 
+    The values of its data set "rows": `name`, `role`, `kind`, cost `x` and quality `y`. The page has the titles.
+
     Args:
-        values: a row each: `name`, `role`, `kind` and the two fields.
-        x: field and title of the cost.
-        y: field and title of the quality.
         higher_is_better: of the quality.
-        log: whether the axis of the cost is logarithmic.
 
     Returns:
         The front is made of the rows that none beats at the same or a lower cost; controls and ceilings have no part.
     """
-    across = quantity(x[0], x[1], scale={"type": "log" if log else "linear"}, axis={"format": "~s", "tickCount": 5})
-    up = quantity(y[0], y[1])
+    across = quantity("x", "{x}", scale={"type": "linear"}, axis={"format": "~s", "tickCount": 5})
+    up = quantity("y", "{y}")
     hover = [{"field": "name", "title": "row"}, {"field": "kind"}]
-    hover += [{"field": field, "title": title} for field, title in (y, x)]
+    hover += [{"field": "y", "title": "{y}"}, {"field": "x", "title": "{x}"}]
     marks = {"x": across, "y": up, "color": _kind(0), "shape": _kind(1), "tooltip": hover}
     points = layer("point", marks, filled=True, opacity=1, size=70, cursor="pointer")
     layers = [steps(across, up, higher_is_better, RIVALS), points]
-    known = {"filter": f"isValid(datum['{x[0]}']) && isValid(datum['{y[0]}'])"}
-    positive = [{"filter": f"datum['{x[0]}'] > 0"}] if log else []
-    data = {"name": "rows", "values": list(values)}
-    title = f"{y[1]} against {x[1]}"
-    return chart(title, height=260, data=data, transform=[known, *positive], layer=layers)
+    known = {"filter": "isValid(datum['x']) && isValid(datum['y'])"}
+    data = {"name": "rows", "values": []}
+    return chart("{y} against {x}", height=260, data=data, transform=[known], layer=layers)
 
 
 def seeds() -> Spec:

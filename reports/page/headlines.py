@@ -130,7 +130,7 @@ def claims_bar(claims: Sequence[Finding]) -> dict[str, Any] | None:
     """The verdicts on what papers claim as one bar, our own statements apart; None without claims."""
     if not claims:
         return None
-    published = Counter(finding.verdict for finding in claims if finding.claim.published)
-    own = [finding for finding in claims if not finding.claim.published]
+    published = Counter(finding.verdict for finding in claims if not finding.claim.ours)
+    own = [finding for finding in claims if finding.claim.ours]
     parts = [{"verdict": verdict, "count": published[verdict]} for verdict in VERDICTS]
     return {"total": published.total(), "parts": parts, "own": len(own), "own_words": counts(own)}

@@ -1,4 +1,7 @@
-"""The one self-contained HTML page: its data, charts and scripts in one file, nothing fetched, readable on a phone."""
+"""The one self-contained HTML page: its data, charts and scripts in one file, nothing fetched, readable on a phone.
+
+And the front page of a site: what the pages of several result folders found, each with its link.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,21 @@ import base64
 import gzip
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ..records.record import Record
 from ..tables import formatting
+from ..tables.claims import VERDICTS
 from . import charts, headlines
-from .provenance import Provenance, provenance
+from .provenance import Provenance, commits_note, provenance
 from .reading import Reading
 from .rows import columns_of, rows_of
 from .section import Section
 from .sheets import claims_sheet, provenance_sheet, speed_sheet, suite_sheets
-from .speed import SpeedReport
+from .speed import speed_or_reason
 from .tracks import tracks
 
 HERE = Path(__file__).parent
@@ -39,30 +42,22 @@ FOOTER = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """What stands on the page: one section per suite, and what concerns all of them."""
+def to_document(
+    reading: Reading, records: Sequence[Record], sections: Iterable[Section] = (), holds: str = ""
+) -> dict[str, Any]:
+    """All that the page shows as one JSON value.
 
-    reading: Reading
-    records: Sequence[Record]
-    """The newest of each cell."""
-    sections: Sequence[Section] = ()
-    speed: SpeedReport | None = None
-    speed_error: str | None = None
-    holds: str = ""
-    """What made the records, and where they hold."""
-    commits: str = ""
-    """What is not right with the commits that the records name."""
-
-
-def to_document(page: Page) -> dict[str, Any]:
-    """All that the page shows as one JSON value."""
-    reading = page.reading
+    Args:
+        reading: what is reported.
+        records: the newest of each cell.
+        sections: of the suites.
+        holds: what made the records, and where they hold.
+    """
     found = []
     told = []
     suites = {}
     sheets = []
-    for one in page.sections:
+    for one in sections:
         found += tracks(one)
         told += one.headlines
         suites[one.anchor] = {
@@ -73,13 +68,13 @@ def to_document(page: Page) -> dict[str, Any]:
         sheets += suite_sheets(one, reading.whole)
     if reading.findings:
         sheets.append(claims_sheet(reading.findings))
-    sheets += speed_sheet(page.speed, page.speed_error)
-    behind = provenance(page.records) if page.records else None
+    sheets += speed_sheet(*speed_or_reason(reading.speed))
+    behind = provenance(records) if records else None
     if behind is not None:
         sheets.append(provenance_sheet(behind))
     return {
         "title": reading.title,
-        "about": _about(page, behind),
+        "about": _about(reading, records, behind, holds),
         "findings": headlines.findings(told, reading.findings),
         "claims": headlines.claims_bar(reading.findings),
         "tracks": found,
@@ -90,48 +85,78 @@ def to_document(page: Page) -> dict[str, Any]:
     }
 
 
-def _about(page: Page, behind: Provenance | None) -> dict[str, Any]:
-    records = len(page.records)
-    counts = Counter(record.status for record in page.records)
+def _about(reading: Reading, records: Sequence[Record], behind: Provenance | None, holds: str) -> dict[str, Any]:
+    counts = Counter(record.status for record in records)
     # What went well comes first, whatever happened first.
     ordered = sorted(counts.items(), key=lambda item: item[0] != "ok")
     statuses = ", ".join(f"{count} {status}" for status, count in ordered)
-    parts = [formatting.counted(records, "record") + (f": {statuses}" if statuses else "")]
+    parts = [formatting.counted(len(records), "record") + (f": {statuses}" if statuses else "")]
     if behind is not None:
         took = formatting.duration(behind.seconds)
         parts += [f"last finished {formatting.moment(behind.finished)}", f"{took} inside cells"]
-    superseded = len(page.reading.records) - records
+    superseded = len(reading.records) - len(records)
     if superseded:
         parts.append(f"{superseded} of older code not shown")
     return {
         "line": " · ".join(parts),
-        "holds": f"{page.holds}." if page.holds else "",
-        "words": from_markdown(page.reading.words),
-        "warnings": _warnings(page),
-        "problems": [f"{problem.path}: {problem.reason}" for problem in page.reading.problems[:MOST_PROBLEMS]],
+        "holds": f"{holds}." if holds else "",
+        "words": from_markdown(reading.words),
+        "warnings": _warnings(reading, records),
+        "problems": [f"{problem.path}: {problem.reason}" for problem in reading.problems[:MOST_PROBLEMS]],
     }
 
 
-def _warnings(page: Page) -> list[str]:
+def _warnings(reading: Reading, records: Sequence[Record]) -> list[str]:
     """What a reader must know before any result."""
-    found = [page.reading.objection]
-    if page.commits:
-        found.append(f"Commits: {page.commits}.")
-    if page.reading.problems:
-        found.append(f"{formatting.counted(len(page.reading.problems), 'file')} skipped")
+    found = [reading.objection]
+    commits = commits_note(records, reading.unknown_commits)
+    if commits:
+        found.append(f"Commits: {commits}.")
+    if reading.problems:
+        found.append(f"{formatting.counted(len(reading.problems), 'file')} skipped")
     return [words for words in found if words]
 
 
-def render_html(page: Page) -> str:
-    """The page as text."""
+def render_html(reading: Reading, records: Sequence[Record], sections: Iterable[Section], holds: str) -> str:
+    """The page as text, of what `to_document` takes."""
     return from_template(
         "page.html.jinja",
-        title=page.reading.title,
+        title=reading.title,
         styles=[_text(path) for path in STYLES],
         scripts=[_text(VENDOR / name) for name in SCRIPTS] + [_text(WEB / name) for name in OWN_SCRIPTS],
-        data=pack(to_document(page)),
+        data=pack(to_document(reading, records, sections, holds)),
         version=version("sparsebench"),
     )
+
+
+def render_site(title: str, studies: Mapping[str, Mapping[str, Any]]) -> str:
+    """The front page of a site as text; any server of files, or none, shows it.
+
+    Args:
+        title: of the site.
+        studies: folder of a page, below the front page, to the data that it shows (`unpack`), in order.
+    """
+    cards = []
+    for path, document in studies.items():
+        shown = {name: document["about"][name] for name in ("line", "holds", "warnings")}
+        cards.append({**shown, "path": path, "title": document["title"], "findings": document["findings"]})
+    return from_template(
+        "site.html.jinja",
+        title=title,
+        style=(WEB / "style.css").read_text(encoding="utf-8"),
+        studies=cards,
+        verdicts=_verdicts(studies.values()),
+        footer=FOOTER,
+    )
+
+
+def _verdicts(documents: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Verdict to the claims of papers that have it, over all studies; empty without claims."""
+    found: Counter[str] = Counter()
+    for document in documents:
+        for part in document["claims"]["parts"] if document["claims"] else ():
+            found[part["verdict"]] += part["count"]
+    return {verdict: found[verdict] for verdict in VERDICTS} if found else {}
 
 
 def from_template(name: str, **values: Any) -> str:

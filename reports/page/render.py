@@ -16,12 +16,10 @@ from ..tables.claims import document
 from ..tables.dataframe import newest, write_csv
 from ..tables.matrix import Matrix, matrices
 from ..tables.suite_table import SuiteInfo
-from .holding import made_by, these_hold_at
-from .html import Page, render_html
-from .provenance import commits_note
+from .html import render_html
+from .provenance import commits_note, made_by, these_hold_at
 from .reading import Reading
 from .section import Section, section
-from .speed import speed_or_reason
 
 
 def render(
@@ -54,23 +52,13 @@ def render(
         if show is not None:
             show(made)
         sections.append(made)
-    report, error = speed_or_reason(reading.speed)
     note = f"Records {made_by(current)}; {these_hold_at(reading.standings)}" if current else ""
-    commits = commits_note(current, reading.unknown_commits)
-    page = Page(
-        reading=reading,
-        records=current,
-        sections=sections,
-        speed=report,
-        speed_error=error,
-        holds=note,
-        commits=commits,
-    )
-    files = {"index.html": render_html(page)}
+    files = {"index.html": render_html(reading, current, sections, note)}
     for part in sections:
         files |= _tables(part, note)
     if reading.findings:
-        files["claims.md"] = document.to_markdown(reading.findings, (note, commits), reading.objection)
+        notes = (note, commits_note(current, reading.unknown_commits))
+        files["claims.md"] = document.to_markdown(reading.findings, notes, reading.objection)
     scores = io.StringIO(newline="")
     write_csv(current, scores)
     with _writing(out):

@@ -17,8 +17,7 @@ from ..tables.matrix import matrices
 from ..tables.suite_table import SuiteInfo, suite_table
 from ..tables.table_formats import captions
 from .headlines import Headline, headlines, measure
-from .holding import made_by, these_hold_at
-from .provenance import commits_note, provenance
+from .provenance import commits_note, made_by, provenance, these_hold_at
 from .reading import Reading
 
 MARK = ": set-up objected to, see the end of this section"
@@ -134,7 +133,7 @@ def _rows(name: str, brief: Brief) -> Iterator[Sequence[str]]:
 def _study(findings: Sequence[Finding]) -> Iterator[str]:
     """The counts, what is decided of papers' claims and stands of ours, place by place; the others by name."""
     yield from (count_verdicts(findings), "")
-    told = [one for one in surest_first(findings) if one.verdict in DECIDED and (one.claim.published or one.stands)]
+    told = [one for one in surest_first(findings) if one.verdict in DECIDED and (one.stands or not one.claim.ours)]
     for place in dict.fromkeys(finding.claim.place for finding in told):
         if place:
             yield from (f"{place[:1].upper()}{place[1:]}:", "")
@@ -157,7 +156,7 @@ def _claims(findings: Iterable[Finding]) -> Iterator[str]:
     """A row for each statement and verdict, with the effect of each claim that tests it."""
     rows: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        statement = finding.claim.statement if finding.claim.published else f"{finding.claim.statement} (ours)"
+        statement = f"{finding.claim.statement} (ours)" if finding.claim.ours else finding.claim.statement
         rows.setdefault((statement, f"{finding.verdict}{mark(finding)}"), []).append(finding)
     for (statement, verdict), members in rows.items():
         ids = ", ".join(map(_id, members))

@@ -18,9 +18,8 @@ from ..tables.formatting import counted
 from ..tables.suite_table import SuiteInfo
 from ..tables.table_formats import LEGEND
 from .headlines import most_telling
-from .holding import all_hold_at
-from .long_trainings import long_trainings
-from .overview import overview
+from .pictures import long_trainings, overview
+from .provenance import all_hold_at
 from .reading import Reading
 from .result_section import Suite, picture_of, section_of, suites_of
 
@@ -105,8 +104,8 @@ def _drawn(path: str, plot: CurvePlot | None) -> dict[str, str]:
 def _sum(studies: Sequence[Sequence[Finding]]) -> Iterator[str]:
     """The counts of all studies together: what papers claim in a sentence alone."""
     findings = list(chain.from_iterable(studies))
-    published = [finding for finding in findings if finding.claim.published]
-    own = [finding for finding in findings if not finding.claim.published]
+    published = [finding for finding in findings if not finding.claim.ours]
+    own = [finding for finding in findings if finding.claim.ours]
     if published:
         where = counted(len(studies), "study")
         yield f"**Of {counted(len(published), 'claim')} of papers in {where}, {counts(published)}.**\n"

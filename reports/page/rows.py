@@ -1,15 +1,25 @@
-"""What the drawer shows of a row: its seeds, configuration, curves, outcomes by example and records, as JSON values."""
+"""What the drawer shows of a row, and of two that are picked, as JSON values.
+
+Of a row: its seeds, configuration, curves, outcomes by example and records. Pairs are compared as `sparsebench compare`
+does, so that the page shows them without computing. Of a track with many rows only those with a baseline and with the
+best row are made: the page says so of the others, and names the command.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, islice
 from typing import TYPE_CHECKING, Any
 
+from ..figures.plots import thinned
 from ..records.index.slim import Whole
 from ..records.record import Record
 from ..tables import formatting
+from ..tables.brief import Brief
+from ..tables.comparison import between
 from ..tables.dataframe import canonical, seconds
 from ..tables.matrix import Column, Matrix, Row, setting
+from ..tables.summary import best_line
 from .headlines import spoken_column
 from .reading import Where
 
@@ -24,6 +34,12 @@ MOST_CURVES = 200
 MOST_POINTS = 40
 MOST_EXAMPLES = 1000
 """Outcomes of the first examples of a cell."""
+MOST_ROWS = 48
+"""Rows of a track up to which all pairs are made: 1,128 of them."""
+MOST_PAIRS = 3000
+"""Pairs of a track, whatever its rows."""
+Pairs = dict[str, list[list[str]]]
+"""Two numbers of rows ("0-3", the lower one first) to a line for each task: task, effect, over, p, pairs, outcome."""
 
 
 def rows_of(section: Section, whole: Whole, where: Where) -> list[dict[str, Any]]:
@@ -107,11 +123,7 @@ def _examples(matrix: Matrix, row: Row, column: Column) -> list[float] | None:
 
 def _thin(points: Sequence[tuple[float, float]]) -> list[list[float]]:
     """At most `MOST_POINTS` points of a curve, its ends among them."""
-    places: Sequence[int] = range(len(points))
-    if len(points) > MOST_POINTS:
-        last = len(points) - 1
-        places = sorted({round(number * last / (MOST_POINTS - 1)) for number in range(MOST_POINTS)})
-    return [[points[place][0], float(f"{points[place][1]:.4g}")] for place in places]
+    return [[step, float(f"{value:.4g}")] for step, value in thinned(points, MOST_POINTS)]
 
 
 def columns_of(section: Section) -> list[Mapping[str, str]]:
@@ -120,3 +132,40 @@ def columns_of(section: Section) -> list[Mapping[str, str]]:
         {"task": column.task, "name": spoken_column(column), "metric": column.metric}
         for column in section.matrix.columns
     ]
+
+
+def pairs_of(section: Section, brief: Brief, numbers: Mapping[Row, int]) -> Pairs:
+    """The pairs of a track, the row with the lower number first.
+
+    Args:
+        section: of the suite.
+        brief: the track.
+        numbers: of the rows of the suite.
+    """
+    found: Pairs = {}
+    for ours, theirs in islice(_chosen(section, brief, numbers), MOST_PAIRS):
+        lines = []
+        for column in brief.family.columns:
+            if section.matrix.scores(ours, column) and section.matrix.scores(theirs, column):
+                line = between(section.matrix, ours, theirs, column, section.info.margins)
+                _, _, *texts = line.texts()
+                lines.append([spoken_column(column), *texts])
+        if lines:
+            found[f"{numbers[ours]}-{numbers[theirs]}"] = lines
+    return found
+
+
+def _chosen(section: Section, brief: Brief, numbers: Mapping[Row, int]) -> Iterator[tuple[Row, Row]]:
+    """All pairs, or of many rows those with a baseline or the best row; the lower number first."""
+    rows = sorted((line.line.row for line in brief.lines), key=numbers.__getitem__)
+    if len(rows) <= MOST_ROWS:
+        yield from combinations(rows, 2)
+        return
+    anchors = [line.line.row for line in brief.lines if line.line.role == "baseline"]
+    best = best_line(section.matrix, brief)
+    if best is not None and best.line.row not in anchors:
+        anchors.append(best.line.row)
+    for place, anchor in enumerate(anchors):
+        for row in rows:
+            if row not in anchors[: place + 1]:
+                yield (anchor, row) if numbers[anchor] < numbers[row] else (row, anchor)

@@ -18,7 +18,7 @@ from ..tables.suite_entries import RIVALS, entry_text
 from ..tables.summary import best_line
 from . import charts
 from .headlines import Headline, measure, spoken, spoken_column
-from .pairs import pairs_of
+from .rows import pairs_of
 
 if TYPE_CHECKING:
     from .section import Section
@@ -55,9 +55,6 @@ def _track(section: Section, told: Headline, numbers: Mapping[Row, int]) -> dict
         "others": found.others,
         "counts": found.counts,
         "measure": measure(brief.first),
-        "higher": brief.first.higher_is_better,
-        "baseline": family.baseline,
-        "axis": axis,
         "best": None if best is None else numbers[best.line.row],
         "columns": [section.matrix.columns.index(column) for column in family.columns],
         "tasks": [{"name": spoken_column(column), "measure": measure(column)} for column in family.columns],
@@ -67,8 +64,8 @@ def _track(section: Section, told: Headline, numbers: Mapping[Row, int]) -> dict
         "training": list(section.table.training_titles),
         "rows": rows,
         "small": charts.forest(small_rows(rows), axis, shown_margin, small=True),
-        "forest": charts.forest(rows, axis, shown_margin, data=False),
-        "scatter": charts.scatter((), ("x", "{x}"), ("y", "{y}"), brief.first.higher_is_better),
+        "forest": charts.forest(rows, axis, shown_margin),
+        "scatter": charts.scatter(brief.first.higher_is_better),
         "pairs": pairs_of(section, brief, numbers),
     }
 
@@ -109,7 +106,7 @@ def _row(section: Section, brief: Brief, one: BriefLine, numbers: Mapping[Row, i
     seeds = [len(section.matrix.scores(line.row, column)) for column in brief.family.columns]
     kind = line.role if line.role != "method" else "not comparable"
     if line.role == "method" and one.contrast is not None:
-        kind = one.contrast.outcome
+        kind = one.contrast.difference.outcome
     return {
         "i": numbers[line.row],
         "name": brief.name(line),
@@ -129,15 +126,13 @@ def _row(section: Section, brief: Brief, one: BriefLine, numbers: Mapping[Row, i
 
 
 def _score(one: BriefLine, unit: str) -> JsonRow:
-    mean, low, high = _ends(one.score.estimate, unit)
-    scores = {
+    mean, _, _ = _ends(one.score.estimate, unit)
+    return {
         "score": None if one.tasks else mean,
-        "slow": low,
-        "shigh": high,
         "stext": entry_text(one.score, unit, {}),
+        "alone": f"{' and '.join(map(spoken, one.tasks))} alone" if one.tasks else "",
+        "why": one.score.reason or "",
     }
-    alone = f"{' and '.join(map(spoken, one.tasks))} alone" if one.tasks else ""
-    return {**scores, "alone": alone, "why": one.score.reason or ""}
 
 
 def _ends(found: Estimate | None, unit: str) -> tuple[float | None, float | None, float | None]:
@@ -170,8 +165,8 @@ def _effect(contrast: Contrast | None, role: str) -> JsonRow:
         "low": low,
         "high": high,
         "text": text,
-        "outcome": formatting.outcome(contrast.outcome, found.margin, contrast.unit),
-        "p": formatting.p_value(contrast.p),
+        "outcome": formatting.outcome(found.outcome, found.margin, contrast.unit),
+        "p": formatting.p_value(found.p),
         "covers": f"{found.reason or found.test}; over {found.estimate.covers}; {pairs}",
         "baseline": contrast.baseline,
     }

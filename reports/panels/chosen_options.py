@@ -46,11 +46,6 @@ class Protocol:
         if not 0 <= self.head <= self.trained:
             raise RecordError(f"a head of {self.head} parameters is no part of {self.trained}")
 
-    @property
-    def without_head(self) -> int:
-        """Parameters that were trained in addition to the head."""
-        return self.trained - self.head
-
 
 def to_details(protocol: Protocol) -> dict[str, Any]:
     """The entry of a record's details."""
@@ -95,7 +90,7 @@ def _options(chosen: Mapping[str, Any]) -> str:
 
 def _without_head(entries: Sequence[Entry[Protocol]]) -> float:
     """Mean over the tasks."""
-    return fmean(entry.value.without_head for entry in entries)
+    return fmean(entry.value.trained - entry.value.head for entry in entries)
 
 
 PANEL = ChosenOptionsPanel()

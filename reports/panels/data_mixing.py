@@ -13,7 +13,7 @@ from statistics import StatisticsError, correlation
 from typing import Any
 
 from ..figures import Figure, Words, plots
-from ..figures.plots import MAX_MARKS
+from ..figures.plots import MAX_MARKS, thinned
 from ..mixing.curves import Curve, Mixing, from_curves, is_of_mixing
 from ..records.record import Metric, Record
 from ..tables import formatting
@@ -120,19 +120,12 @@ def _loads(line: Line) -> Figure:
     panels: dict[str, list[list[float]]] = {}
     for name, by_expert in line.value.mixing.load.items():
         curves = [by_expert[expert] for expert in sorted(by_expert)]
-        chosen = _chosen(len(curves[0]))
-        panels[name] = [[points[place][1] for points in curves] for place in chosen]
-        steps = [round(curves[0][place][0]) for place in chosen]
+        rounds = thinned(list(zip(*curves, strict=True)), MAX_ROUNDS)
+        panels[name] = [[value for _, value in points] for points in rounds]
+        steps = [round(points[0][0]) for points in rounds]
     title = f"{line.title}: load of the last layer by step"
     caption = "Share of the choices of each expert against an even one; a round in each line, named by its step."
     return Figure(title, plots.heat_maps(panels, steps, title, down="step"), caption)
-
-
-def _chosen(rounds: int) -> list[int]:
-    """At most `MAX_ROUNDS` places, the first and the last among them."""
-    if rounds <= MAX_ROUNDS:
-        return list(range(rounds))
-    return [round(number * (rounds - 1) / (MAX_ROUNDS - 1)) for number in range(MAX_ROUNDS)]
 
 
 def cv2_against_quality(lines: Sequence[Line]) -> list[Figure]:

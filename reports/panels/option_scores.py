@@ -50,7 +50,9 @@ class OptionScores:
 
     def gold_nll(self) -> NDArray[np.floating]:
         """Negative log-probability of the right option of each question, in nats."""
-        return self._by_question(lambda options, gold: _log_sum(options) - options[gold])
+        import numpy as np
+
+        return self._by_question(lambda options, gold: np.logaddexp.reduce(options) - options[gold])
 
     def margins(self) -> NDArray[np.floating]:
         """Score of the right option less that of the best other one, in nats."""
@@ -62,7 +64,7 @@ class OptionScores:
 
         found = []
         for mine, theirs in zip(self.scores, other.scores, strict=True):
-            own_O, their_O = (np.asarray(options) - _log_sum(options) for options in (mine, theirs))
+            own_O, their_O = (np.asarray(options) - np.logaddexp.reduce(options) for options in (mine, theirs))
             found.append(max(0.0, float((np.exp(their_O) * (their_O - own_O)).sum())))
         return np.asarray(found)
 
@@ -131,12 +133,6 @@ def _mean(values_N: NDArray[np.floating]) -> str:
 def _error(values_N: NDArray[np.floating]) -> float | None:
     """Standard error of the mean; None of one question."""
     return None if len(values_N) < 2 else float(values_N.std(ddof=1)) / math.sqrt(len(values_N))
-
-
-def _log_sum(scores: Sequence[float]) -> float:
-    """Logarithm of the sum of exponentials."""
-    most = max(scores)
-    return most + math.log(math.fsum(math.exp(score - most) for score in scores))
 
 
 PANEL = OptionScoresPanel()

@@ -84,16 +84,12 @@ class RestPanel(TaskPanel[Rest]):
     def figures(self, task: str, entries: Sequence[Entry[Rest]]) -> Iterator[Figure]:
         """The curves of its rows."""
         first = entries[0].value
-        lines = [(entry.name, _points(entry.value)) for entry in entries]
+        lines = [(entry.name, [(one.length, one.score) for one in entry.value.trainings]) for entry in entries]
         rows = tuple((entry.title, _scores(entry.value), entry.value.words) for entry in entries)
         title = f"{task}: validation {first.metric} by length of training"
         drawn = plots.curves(lines, title, f"{first.metric} by {first.unit}")
         words = Words(("row", "by length", "at the end"), rows)
         yield Figure(title, drawn, f"Margin: {first.margin:g}.", words)
-
-
-def _points(rest: Rest) -> list[tuple[float, float]]:
-    return [(float(training.length), training.score) for training in rest.trainings]
 
 
 def _scores(rest: Rest) -> str:

@@ -7,7 +7,7 @@ nobody has read is in none of them, so it cannot be printed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -35,7 +35,6 @@ class PaperTable:
         read_in: where the figures were read.
         official_command: the command of the paper's own code.
         hardware: of the paper.
-        public: what its authors published, by kind.
         note: what one should know of it.
     """
 
@@ -54,19 +53,11 @@ class PaperTable:
     read_in: str = ""
     official_command: str = ""
     hardware: str = ""
-    public: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.figures) == bool(self.unknown):
             raise ValueError(f"table {self.id!r} needs either `figures` or the reason why they are `unknown`")
-
-
-@dataclass(frozen=True)
-class _Index:
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
-
-    tables: tuple[PaperTable, ...]
 
 
 @cache
@@ -91,10 +82,10 @@ def read_index(path: Path) -> Mapping[str, PaperTable]:
     import yaml
     from pydantic import TypeAdapter
 
-    index = TypeAdapter(_Index).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    tables = TypeAdapter(tuple[PaperTable, ...]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     sources = {figure.source for figure in published()}
     found: dict[str, PaperTable] = {}
-    for table in index.tables:
+    for table in tables:
         if table.id in found:
             raise ValueError(f"{path.name}: two tables are called {table.id!r}")
         absent = sorted(set(table.figures) - sources)

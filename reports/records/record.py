@@ -7,26 +7,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar, Literal
 
-from . import earlier_curves
 from .html_table import html_table
 from .record_limits import RecordError, counts, finite, is_finite
 
 SCHEMA_VERSION = 4
 """1 knew one method and one backbone of a cell, and no training costs; 2 knew no costs of a teacher apart; up to 3,
-what methods found stood among the curves (`earlier_curves.py`), and scores and costs had one hash of code. Such records
-still load."""
+what methods found stood among the curves, and scores and costs had one hash of code. Such records still load."""
 Status = Literal["ok", "failed", "oom", "timeout", "n/a"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "oom", "timeout", "n/a")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_COUNTED = (
-    "params_total",
-    "params_trainable",
-    "params_active",
-    "params_nonzero",
-    "bytes",
-    "bytes_trained",
-    "peak_rss",
-)
+_NOT_COUNTED = ("flops", "latency_ms", "unit")
+"""Fields of `Costs`."""
 
 
 class _Strict:
@@ -130,7 +121,7 @@ class Costs(_Strict):
 
     def __post_init__(self) -> None:
         finite("costs", flops=self.flops, latency_ms=self.latency_ms)
-        counts("costs", **{name: getattr(self, name) for name in _COUNTED})
+        counts("costs", **{name: value for name, value in vars(self).items() if name not in _NOT_COUNTED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,8 +322,6 @@ def from_json(text: str | bytes) -> Record:
     for old, new in RENAMED_BUDGET_KEYS.items():
         if old in budget:
             budget[new] = budget.pop(old)
-    if record.schema_version <= earlier_curves.LAST_SCHEMA:
-        record.details.update(earlier_curves.take_notes(record.curves))
     return record
 
 

@@ -1,13 +1,11 @@
-"""Means with intervals, paired differences with their test, and the averages over tasks."""
+"""Means with intervals, and paired differences with their test."""
 
 from .differences import Difference, Outcome, difference
-from .estimates import ALPHA, Estimate, at_chance, estimate, estimate_mean, vtab_averages, wilson
+from .estimates import ALPHA, Estimate, at_chance, estimate, estimate_mean, wilson
 from .examples import ExampleScores, example_scores
-from .joining import change, mean_score
-from .looks import level_at
-from .pairing import Pairing, Score, Side, pair
+from .levels import holm, level_at
+from .pairing import Pairing, Score, Side, change, mean_score, pair
 from .power import chance_to_settle, seeds_to_settle
-from .stepping import holm
 
 __all__ = [
     "ALPHA",
@@ -30,6 +28,5 @@ __all__ = [
     "mean_score",
     "pair",
     "seeds_to_settle",
-    "vtab_averages",
     "wilson",
 ]

@@ -22,8 +22,9 @@ variance has a floor (`Score.variance`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Literal
 
 from .intervals import Part, average, half_width
@@ -59,15 +60,6 @@ class Estimate:
         if self.ends is not None:
             return self.ends[1]
         return None if self.half_width is None else self.mean + self.half_width
-
-    @property
-    def sides(self) -> tuple[float, float] | None:
-        """How far the ends are below and above the mean."""
-        if self.ends is not None:
-            return self.mean - self.ends[0], self.ends[1] - self.mean
-        if self.half_width is None:
-            return None
-        return self.half_width, self.half_width
 
     def scaled(self, factor: float) -> Estimate:
         """In another unit; `factor` is positive."""
@@ -125,7 +117,7 @@ def _stratum(scores: Sequence[Score]) -> Stratum:
     examples = splits_part(scores, seeds)
     if examples is None and len(known) == len(scores):
         # The mean of the seeds' variances, not that over their number: all seeds were scored on the same examples.
-        examples = Part(mean_of(known), math.inf)
+        examples = Part(fmean(known), math.inf)
     return Stratum(mean, len(scores), seeds, examples)
 
 
@@ -166,10 +158,11 @@ def seeds_part(values: Sequence[float]) -> tuple[float, Part | None]:
     Seeds that agree to the last digit are one deterministic result: then only the examples measure the spread.
     """
     n = len(values)
-    mean = mean_of(values)
-    spread = mean_of([square(value - mean) for value in values])
+    mean = fmean(values)
+    offsets = [value - mean for value in values]
+    spread = fmean(offset * offset for offset in offsets)
     # Squares of the last digits of a float64: what is below them is the rounding of the mean, not a spread.
-    if n == 1 or not spread > 1e-24 * max(1.0, square(mean)) / n:
+    if n == 1 or not spread > 1e-24 * max(1.0, mean * mean) / n:
         return mean, None
     return mean, Part(spread / (n - 1), n - 1)
 
@@ -187,13 +180,13 @@ def splits_part(scores: Sequence[Score], seeds: Part | None) -> Part | None:
     overlaps = [score.overlap for score in scores if score.overlap is not None]
     if seeds is None or len(overlaps) < len(scores):
         return None
-    return Part(mean_of(overlaps) * len(scores) * seeds.variance, seeds.df)
+    return Part(fmean(overlaps) * len(scores) * seeds.variance, seeds.df)
 
 
 def combine(strata: Sequence[Stratum]) -> Combined:
     """The mean of the strata, which weigh the same."""
     k = len(strata)
-    mean = mean_of([stratum.mean for stratum in strata])
+    mean = fmean(stratum.mean for stratum in strata)
     n = sum(stratum.n for stratum in strata)
     seeds = [stratum.seeds for stratum in strata if stratum.seeds is not None]
     examples = [stratum.examples for stratum in strata if stratum.examples is not None]
@@ -210,34 +203,6 @@ def _covers(seeds: int, examples: int, strata: int) -> Covers:
     if examples < strata:
         return "seeds"
     return "seeds and examples" if seeds else "examples"
-
-
-def mean_of(values: Sequence[float]) -> float:
-    """The mean, without the overflow of a sum."""
-    n = len(values)
-    largest = max(map(abs, values))
-    if largest < 1e300:
-        return math.fsum(values) / n
-    return sum(value / n for value in values)
-
-
-def square(value: float) -> float:
-    """The square, infinite where it is too large for a float, for which `value**2` would raise."""
-    return value * value
-
-
-def vtab_averages(scores: Mapping[str, float], groups: Mapping[str, str]) -> tuple[float, float]:
-    """The two averages in use: the mean over tasks, and the mean of the group means.
-
-    Args:
-        scores: task to score.
-        groups: task to group; every task of `scores` needs one.
-    """
-    by_group: dict[str, list[float]] = {}
-    for task, score in scores.items():
-        by_group.setdefault(groups[task], []).append(score)
-    means = [math.fsum(members) / len(members) for members in by_group.values()]
-    return math.fsum(scores.values()) / len(scores), math.fsum(means) / len(means)
 
 
 def at_chance(score: Estimate, chance: float | None, higher_is_better: bool) -> bool:

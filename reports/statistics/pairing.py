@@ -1,12 +1,14 @@
-"""Which score is compared with which: decided by the plan, never by which seeds went well."""
+"""Scores: which is compared with which, decided by the plan and never by which seeds went well; several as one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
+from statistics import fmean
 
-from .examples import ExampleScores
+from .examples import ExampleScores, subtract
 
 
 @dataclass(frozen=True)
@@ -98,3 +100,60 @@ def _with_one(many: Side, one: Side, swap: bool) -> Pairing:
     for (_, score), fixed in product(sorted(many.scores.items()), list(one.scores.values())[:1]):
         found.append((fixed, score) if swap else (score, fixed))
     return Pairing(tuple(found), many.planned, many.stochastic)
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """The mean of scores on the same examples.
+
+    Args:
+        scores: one or more.
+
+    Returns:
+        Their mean; its standard error is the mean of theirs, since they share the examples.
+    """
+    if len(scores) == 1:
+        return scores[0]
+    errors = [score.stderr for score in scores if score.stderr is not None]
+    stderr = fmean(errors) if len(errors) == len(scores) else None
+    return Score(
+        fmean(score.value for score in scores),
+        stderr,
+        read=partial(_mean_examples, scores),
+        overlap=scores[0].overlap,
+    )
+
+
+def change(score: Score, base: Score) -> Score:
+    """A score minus another one, by example where these are known.
+
+    Args:
+        score: the score.
+        base: what it is counted from.
+
+    Returns:
+        The difference; without examples its standard error is the sum of the two, which errs on the safe side.
+    """
+    stderr = None
+    if score.stderr is not None and base.stderr is not None:
+        stderr = score.stderr + base.stderr
+    return Score(
+        score.value - base.value,
+        stderr,
+        read=lambda: subtract(score.examples(), base.examples()),
+        overlap=score.overlap,
+    )
+
+
+def _mean_examples(scores: Sequence[Score]) -> ExampleScores | None:
+    """None where the examples of one are not known, or are others."""
+    found = [score.examples() for score in scores]
+    first = found[0]
+    if first is None:
+        return None
+    total = first.values
+    for other in found[1:]:
+        difference = subtract(first, other)
+        if difference is None:
+            return None
+        total = total + (first.values - difference.values)
+    return replace(first, values=total / len(found))

@@ -149,7 +149,7 @@ def to_terminal(brief: Brief, most: int) -> Table:
     rows = []
     for one, (name, score, outcome, *costs) in zip(brief.lines[:most], brief.texts()[:most], strict=True):
         style = "bold" if one.score.best else "" if one.score.kind == "value" else "red"
-        decided = "" if one.contrast is None else OUTCOME_STYLES.get(one.contrast.outcome, "")
+        decided = "" if one.contrast is None else OUTCOME_STYLES.get(one.contrast.difference.outcome, "")
         rows.append([name, (score, style), (outcome, decided), *costs])
     left = len(brief.lines) - most
     return plain_table(
@@ -174,7 +174,7 @@ def _outcome(one: BriefLine) -> str:
     contrast = one.contrast
     if contrast is None:
         return one.line.role if one.line.role == "baseline" else "–"
-    return formatting.outcome(contrast.outcome, contrast.difference.margin, contrast.unit)
+    return formatting.outcome(contrast.difference.outcome, contrast.difference.margin, contrast.unit)
 
 
 def to_document(brief: Brief) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _row_document(one: BriefLine) -> dict[str, Any]:
         "covers": one.score.estimate and one.score.estimate.covers,
         "best": one.score.best,
         "baseline": contrast and contrast.baseline,
-        "outcome": contrast and contrast.outcome,
+        "outcome": contrast and contrast.difference.outcome,
         "difference": difference,
         "difference_low": difference_low,
         "difference_high": difference_high,

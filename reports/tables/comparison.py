@@ -76,7 +76,6 @@ class Contrast:
     """A row against the baseline over the tasks of one family; interval and p are corrected over the family's rows."""
 
     row: Row
-    name: str
     family: str
     unit: str
     difference: Difference
@@ -84,21 +83,6 @@ class Contrast:
     baseline: str
     """Label of the baseline, with its backbone where that is another one than the row's."""
     baseline_row: Row
-
-    @property
-    def p(self) -> float | None:
-        """Corrected over the rows of the family."""
-        return self.difference.p
-
-    @property
-    def outcome(self) -> Outcome:
-        """What the corrected test says."""
-        return self.difference.outcome
-
-    @property
-    def other_backbone(self) -> bool:
-        """Whether the baseline ran on another backbone."""
-        return self.row.backbone != self.baseline_row.backbone
 
 
 def compare(
@@ -191,7 +175,6 @@ def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[C
             name += f" · {baseline.backbone}"
         contrast = Contrast(
             row=row,
-            name=row_name(matrix, row),
             family=family.name,
             unit=first.unit,
             difference=difference(pairings, first.higher_is_better, info.margins.get(first.unit)),
@@ -201,7 +184,7 @@ def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[C
         )
         found.append(contrast)
     # Only now is it known for how many tests each of them is to be corrected.
-    tested = sum(contrast.p is not None for contrast in found)
+    tested = sum(contrast.difference.p is not None for contrast in found)
     return [replace(contrast, difference=contrast.difference.corrected(tested)) for contrast in found]
 
 

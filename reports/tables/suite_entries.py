@@ -48,7 +48,6 @@ class Entry:
     at_chance: bool = False
     lost: int = 0
     reason: str | None = None
-    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

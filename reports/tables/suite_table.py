@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any, cast
 
 from ..records.record import Link, Record
-from ..statistics import Estimate, Outcome, at_chance, difference, estimate, vtab_averages
+from ..statistics import Estimate, Outcome, at_chance, difference, estimate
 from .cost_columns import cost_titles, costs_of, training_columns, training_of
 from .matrix import Column, Matrix, Row
 from .random_features import random_feature_captions
@@ -187,16 +188,14 @@ def _entry(matrix: Matrix, row: Row, column: Column) -> Entry:
     scores = matrix.scores(row, column)
     reasons = [record.reason for record in records if record.status != "ok"]
     reason = next(iter(reasons), None)
-    ids = tuple(record.id for record in records)
     if not scores:
-        return Entry(kind=_kind(records), reason=reason, ids=ids)
+        return Entry(kind=_kind(records), reason=reason)
     value = estimate(list(scores.values()))
     return Entry(
         kind="value",
         estimate=value,
         at_chance=at_chance(value, column.chance, column.higher_is_better),
         lost=len(reasons),
-        ids=ids,
         reason=reason,
     )
 
@@ -228,24 +227,17 @@ def _average_entry(matrix: Matrix, row: Row, average: Average) -> Entry:
     """An average needs every task: one over fewer tasks would be of another thing."""
     if not matrix.complete(row, average.columns):
         return Entry(kind="missing", reason="not all tasks have a score")
-    ids: list[str] = []
-    for column in average.columns:
-        ids += [record.id for record in matrix.cells[row, column]]
     mean = matrix.mean(row, average.columns)
     if average.of_groups:
         mean = _mean_of_groups(matrix, row, average.columns)
-    return Entry(kind="value", estimate=mean, ids=tuple(ids))
+    return Entry(kind="value", estimate=mean)
 
 
 def _mean_of_groups(matrix: Matrix, row: Row, columns: Sequence[Column]) -> Estimate:
-    means = {}
-    groups = {}
+    groups: dict[str, list[float]] = {}
     for column in columns:
-        key = f"{column.task}@{column.version}"
-        means[key] = matrix.mean(row, [column]).mean
-        groups[key] = column.group
-    _, of_groups = vtab_averages(means, groups)
-    return Estimate(of_groups, None, len(means), "none")
+        groups.setdefault(column.group, []).append(matrix.mean(row, [column]).mean)
+    return Estimate(fmean(map(fmean, groups.values())), None, len(columns), "none")
 
 
 def _best(matrix: Matrix, rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:

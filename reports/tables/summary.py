@@ -60,7 +60,7 @@ def summary(matrix: Matrix, brief: Brief) -> Summary:
     if first is None:
         return _alone(matrix, brief, best, others)
     contrast = _contrast(first)
-    counts = dict(Counter(_contrast(one).outcome for one in methods))
+    counts = dict(Counter(_contrast(one).difference.outcome for one in methods))
     title, lead = _found(contrast, brief.name(first.line), counts)
     lead += formatting.effect(contrast.difference.estimate, contrast.unit)
     if not formatting.points(contrast.unit):
@@ -70,7 +70,8 @@ def summary(matrix: Matrix, brief: Brief) -> Summary:
     sentence = f"{lead} ({_sureness(contrast)}){_cost(matrix, contrast)}."
     if best is not None and best.line.role != "baseline" and best is not first:
         others = f"{_best_of_all(matrix, brief, best)} {others}".strip()
-    return Summary(title, f"{lead}.", sentence, others, counts, SURENESS.get(contrast.outcome, len(SURENESS)))
+    rank = SURENESS.get(contrast.difference.outcome, len(SURENESS))
+    return Summary(title, f"{lead}.", sentence, others, counts, rank)
 
 
 def best_line(matrix: Matrix, brief: Brief) -> BriefLine | None:
@@ -87,15 +88,16 @@ def _contrast(one: BriefLine) -> Contrast:
 
 
 def _first_of(ranked: Sequence[BriefLine]) -> BriefLine | None:
-    better = [one for one in ranked if _contrast(one).outcome == "better"]
-    tested = [one for one in ranked if _contrast(one).p is not None]
+    better = [one for one in ranked if _contrast(one).difference.outcome == "better"]
+    tested = [one for one in ranked if _contrast(one).difference.p is not None]
     return next(iter([*better, *tested, *ranked]), None)
 
 
 def _found(first: Contrast, name: str, counts: dict[str, int]) -> tuple[str, str]:
     """The title, and the sentence up to the effect."""
     baseline = first.baseline
-    if first.outcome == "better":
+    outcome = first.difference.outcome
+    if outcome == "better":
         number = counts["better"]
         title = f"{number} of {sum(counts.values())} methods beat {baseline}"
         if number == 1:
@@ -103,9 +105,9 @@ def _found(first: Contrast, name: str, counts: dict[str, int]) -> tuple[str, str
         return title, f"{name} beats {baseline} by "
     if set(counts) == {"worse"}:
         return f"Nothing keeps up with {baseline}", f"No method keeps up with {baseline}; the closest: {name}, "
-    if first.outcome == "one seed":
+    if outcome == "one seed":
         title = f"One seed decides nothing against {baseline}"
-    elif first.outcome == "equivalent":
+    elif outcome == "equivalent":
         title = f"{counts['equivalent']} as good as {baseline}, none better"
     else:
         title = f"No gain over {baseline} is shown"
@@ -151,7 +153,7 @@ def _of_role(brief: Brief, ranked: Sequence[BriefLine], role: str) -> str:
     for one in members[:MAX_NAMES]:
         contrast = _contrast(one)
         size = formatting.number(contrast.difference.combined.mean, contrast.unit, signed=True)
-        if contrast.other_backbone:
+        if contrast.row.backbone != contrast.baseline_row.backbone:
             size += f" to {contrast.baseline}"
         told.append(f"{brief.name(one.line)} ({size}), {_outcome(contrast)}")
     if len(members) > MAX_NAMES:
@@ -160,7 +162,7 @@ def _of_role(brief: Brief, ranked: Sequence[BriefLine], role: str) -> str:
 
 
 def _outcome(contrast: Contrast) -> str:
-    return formatting.outcome(contrast.outcome, contrast.difference.margin, contrast.unit)
+    return formatting.outcome(contrast.difference.outcome, contrast.difference.margin, contrast.unit)
 
 
 def _sureness(contrast: Contrast) -> str:
@@ -169,7 +171,7 @@ def _sureness(contrast: Contrast) -> str:
     p = formatting.p_value(difference.p)
     words = p if p.startswith("<") else f"= {p}"
     parts = [f"p {words}"]
-    if contrast.outcome == "one seed":
+    if difference.outcome == "one seed":
         parts = ["no p from one seed"]
     elif difference.p is None:
         parts = [difference.reason or "no measure of spread"]

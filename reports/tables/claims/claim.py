@@ -25,8 +25,6 @@ from typing import Any, Literal
 ClaimVerdict = Literal["holds", "fails", "negligible", "undecided", "not testable here"]
 VERDICTS: tuple[ClaimVerdict, ...] = ("holds", "fails", "negligible", "undecided", "not testable here")
 DECIDED: tuple[ClaimVerdict, ...] = ("holds", "fails", "negligible")
-OWN = "our "
-"""How the source of a claim of ours began before claims had a field for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +124,6 @@ class Claim:
     def unit(self) -> str:
         """What intervals are over, in the plural."""
         return "trainings" if self.trainings else "seeds"
-
-    @property
-    def published(self) -> bool:
-        """Whether a paper says it. Plans of earlier versions said "our ..." in the source alone."""
-        return not self.ours and not self.source.startswith(OWN)
 
     @property
     def smallest(self) -> float | None:

@@ -35,13 +35,14 @@ def effects(finding: Finding) -> Iterator[str]:
 
 def step_in_short(finding: Finding, step: Step) -> str:
     """ "A − B: −0.41 [−0.45, −0.37] bits/byte"."""
-    first, second = _named(finding.claim, step.first, step.second)
-    if step.second in finding.controls:
+    pair = step.compared
+    first, second = _named(finding.claim, pair.first, pair.second)
+    if pair.second in finding.controls:
         second += " (control)"
-    if step.at:
-        second += f" {step.at}"
+    if pair.at:
+        second += f" {pair.at}"
     if step.effect is None:
-        return f"{first} − {second}: {step.reason}"
+        return f"{first} − {second}: {pair.reason}"
     unit = formatting.points(finding.unit)
     return f"{first} − {second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
 
@@ -52,9 +53,9 @@ def step_in_words(finding: Finding, step: Step) -> str:
     if step.effect is None:
         return text
     if step.effect.covers != "none":
-        text += f" over {_covers(finding.claim, step.effect.covers, step.seeds)}"
-    if step.reason:
-        text += f" ({step.reason})"
+        text += f" over {_covers(finding.claim, step.effect.covers, step.compared.seeds)}"
+    if step.compared.reason:
+        text += f" ({step.compared.reason})"
     if step.by_task:
         alone = [f"{task} {formatting.interval(effect, finding.unit)}" for task, effect in step.by_task]
         text += f"; the tasks disagree: {', '.join(alone)}"
@@ -238,8 +239,8 @@ def count_verdicts(findings: Sequence[Finding]) -> str:
     "12 claims of papers: 9 hold, 1 fails, 2 are undecided (corrected over the study: 5 hold, 0 fail); 1 of our own:
     ...".
     """
-    published = [finding for finding in findings if finding.claim.published]
-    own = [finding for finding in findings if not finding.claim.published]
+    published = [finding for finding in findings if not finding.claim.ours]
+    own = [finding for finding in findings if finding.claim.ours]
     told = []
     if published:
         told.append(f"{formatting.counted(len(published), 'claim')} of papers: {counts(published)}")

@@ -10,7 +10,7 @@ says whether it stands when it is corrected over all claims of the study that we
 study then has a false difference in at most 5 % of the draws, and a false "negligible" in at most 2.5 %, two families.
 
 Where a study adds seeds by need, a claim is judged at each look at the level that the look may spend
-(`statistics.looks`), and the first look at which its verdict stands is its last: what its rows have in further seeds,
+(`statistics.levels`), and the first look at which its verdict stands is its last: what its rows have in further seeds,
 because other claims needed them, changes it no more. What has fallen in Holm's procedure hangs on nothing but what fell
 before it, so later looks of other claims leave it as it is.
 
@@ -46,19 +46,15 @@ class Step:
 
     `by_task` has the effect on each task where the tasks lie on different sides of what the claim says. `needed` is how
     many seeds would settle an undecided step, infinite where no number would, `chance` how likely its budget is to
-    decide it; None where nobody can say. `at`: at which point of a curve, in words.
+    decide it; None where nobody can say.
     """
 
-    first: str
-    second: str
+    compared: Compared
     effect: Estimate | None
-    seeds: int
     verdict: ClaimVerdict
-    reason: str = ""
     by_task: tuple[tuple[str, Estimate], ...] = ()
     needed: float | None = None
     chance: float | None = None
-    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ class Finding:
     @property
     def seeds(self) -> int:
         """Seeds of the step that has the fewest."""
-        return min(step.seeds for step in self.steps)
+        return min(step.compared.seeds for step in self.steps)
 
     @property
     def is_open(self) -> bool:
@@ -203,7 +199,7 @@ def _finding(evidence: Evidence, records: Sequence[Record]) -> Finding:
 def _step(evidence: Evidence, step: Compared, ruling: Ruling) -> Step:
     verdict, alpha = ruling
     if step.found is None:
-        return Step(step.first, step.second, None, step.seeds, verdict, step.reason, at=step.at)
+        return Step(step, None, verdict)
     effect = step.found.combined.estimate(alpha)
     by_task = tuple((task, one.combined.estimate(alpha)) for task, one in step.by_task)
     if len({evidence.claim.ahead(one.mean) > 0 for _, one in by_task}) < 2:
@@ -213,7 +209,7 @@ def _step(evidence: Evidence, step: Compared, ruling: Ruling) -> Step:
     if verdict == "undecided" and not evidence.broken:
         needed = _needed(evidence, step, alpha)
         chance = _chance(evidence, step)
-    return Step(step.first, step.second, effect, step.seeds, verdict, step.reason, by_task, needed, chance, step.at)
+    return Step(step, effect, verdict, by_task, needed, chance)
 
 
 def _needed(evidence: Evidence, step: Compared, alpha: float) -> float | None:

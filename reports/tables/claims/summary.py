@@ -20,7 +20,7 @@ def surest_first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _doubt(finding: Finding) -> tuple[bool, bool, int]:
-    return not finding.claim.published, not finding.stands, VERDICTS.index(finding.verdict)
+    return finding.claim.ours, not finding.stands, VERDICTS.index(finding.verdict)
 
 
 def told_in_full(finding: Finding) -> tuple[str, str]:

@@ -44,9 +44,9 @@ def lines_of(matrix: Matrix, info: SuiteInfo, candidates: Sequence[Candidate]) -
         outcome = one.role
         shown = ""
         if row in compared:
-            contrast = compared[row]
-            outcome = contrast.outcome
-            shown = formatting.interval(contrast.difference.estimate, column.unit)
+            tested = compared[row].difference
+            outcome = tested.outcome
+            shown = formatting.interval(tested.estimate, column.unit)
         found.append(
             Line(
                 row=one.name,

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparsebench.reports.page.html import unpack
-from sparsebench.reports.page.site import Study, render_site
+from sparsebench.reports.page.html import render_site, unpack
 from sparsebench.reports.records.files import write_all
 from sparsebench.reports.records.store import StoreError, stores_in
 
@@ -31,10 +30,10 @@ def write_site(folders: Sequence[Path], out: Path) -> Path:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two result folders are called {name}: a site has a page for each name")
-    studies = []
+    studies = {}
     for name, store in zip(names, stores, strict=True):
         page = write_report([store], out / name).page
-        studies.append(Study(name, unpack(page.read_text(encoding="utf-8"))))
+        studies[name] = unpack(page.read_text(encoding="utf-8"))
     title = folders[0].resolve().name if len(folders) == 1 else "results"
     try:
         write_all(out, {"index.html": render_site(title, studies)})

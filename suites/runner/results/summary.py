@@ -8,8 +8,7 @@ from typing import Any, get_args
 
 from rich.console import Console
 
-from sparsebench.reports.page.holding import these_hold_at
-from sparsebench.reports.page.provenance import commits_note
+from sparsebench.reports.page.provenance import commits_note, these_hold_at
 from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.page.section import Section

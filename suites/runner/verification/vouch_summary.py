@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sparsebench.reports.page.holding import all_hold_at, holds_at
+from sparsebench.reports.page.provenance import all_hold_at, holds_at
 from sparsebench.reports.records.vouchers import Standing
 
 from ..planning.plan_file import read_plan

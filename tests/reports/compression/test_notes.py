@@ -1,9 +1,17 @@
-"""What a link that compressed noted, as the panel reads it, and what is refused."""
+"""What a link that compressed noted, as the panel reads it, in committed records too, and what is refused."""
+
+from pathlib import Path
 
 import pytest
 
 from sparsebench.reports.compression.notes import from_details
+from sparsebench.reports.panels.panel import by_link
+from sparsebench.reports.records.record import from_json, to_json
 from sparsebench.reports.records.record_limits import RecordError
+from sparsebench.reports.records.store import Store
+from sparsebench.reports.routers.health import from_details as router_health
+
+RESULTS = Path(__file__).parents[3] / "reports" / "results"
 
 
 def noted(bytes=(10, 8), **lists):
@@ -31,3 +39,17 @@ def test_what_makes_no_sense(value, message):
         from_details(1, value)
     with pytest.raises(ValueError, match="not enough values"):
         from_details(1, noted(bytes=(8,)))
+
+
+def test_committed_records_hold_notes_and_read_again_as_the_same():
+    records, _ = Store(RESULTS / "quick").read_all()
+    bits = {}
+    health = 0
+    for record in records:
+        for link, note in by_link(record.details, "compression").items():
+            bits[link, record.cell.label] = from_details(link, note).values("bits")
+        assert from_json(to_json(record)) == record
+        for note in by_link(record.details, "router_health_on_calibration").values():
+            health += len(router_health(note).layers)
+    assert health > 100
+    assert set(bits[1, "GPTQ 4 bits"]) == set(bits[3, "MoE shared 50 % tuned, GPTQ 4 bits"]) == {4.0}

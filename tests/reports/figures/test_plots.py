@@ -1,6 +1,7 @@
 """Charts: specifications that JSON can say, with all that was given to them."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,15 @@ def test_marks_have_their_numbers_intervals_and_costs():
     assert CHARTS["bars"]["layer"][-1]["data"]["values"] == [{"at": 40.0}], "chance"
     many = [mark(i, f"m{i}", 1.0) for i in range(1, 100)]
     assert len(plots.bars(many, "t", "v")["data"]["values"]) == plots.MAX_MARKS
+
+
+def test_what_is_thinned_keeps_its_ends_and_is_even():
+    assert plots.thinned(range(5), 8) == [0, 1, 2, 3, 4] and plots.thinned("", 8) == []
+    assert plots.thinned(range(15), 8) == [0, 2, 4, 6, 8, 10, 12, 14]
+    for count in range(41, 400):
+        found = plots.thinned(range(count), 40)
+        assert (len(found), found[0], found[-1]) == (40, 0, count - 1)
+        assert len({after - before for before, after in pairwise(found)}) <= 2
 
 
 def test_axes_say_what_they_are():

@@ -1,4 +1,4 @@
-"""The page: counts, its data packed and unpacked, and what is vendored."""
+"""The page: counts, its data packed and unpacked, and what is vendored; the front page of a site."""
 
 import hashlib
 from dataclasses import replace
@@ -9,9 +9,9 @@ from sparsebench.reports.page.html import (
     SCRIPTS,
     VENDOR,
     WEB,
-    Page,
     pack,
     render_html,
+    render_site,
     to_document,
     unpack,
 )
@@ -24,28 +24,28 @@ from sparsebench.reports.tables.suite_table import SuiteInfo
 from ..tables.claims.studies import CLAIM
 
 INFO = SuiteInfo(title="Vision <b>", description="Small images.", baseline="base", unit="image")
-EMPTY = Page(reading=Reading(records=()), records=())
+EMPTY = Reading(records=())
 
 
 def test_statuses_are_counted_the_good_ones_first(make):
     records = [make.record("a", seed=0, status="oom"), make.record("a", seed=1), make.record("a", seed=2)]
-    assert to_document(replace(EMPTY, records=records))["about"]["line"].startswith("3 records: 2 ok, 1 oom · ")
+    assert to_document(EMPTY, records)["about"]["line"].startswith("3 records: 2 ok, 1 oom · ")
 
 
 def test_the_data_come_back_from_the_page(make):
     record = make.record("base")
     (matrix,) = matrices([record])
     reading = Reading(records=[record], folders=(Path("a <b> title"),))
-    page = Page(reading=reading, records=[record], sections=[section(matrix, INFO, "vision")])
-    text = render_html(page)
-    assert unpack(text) == to_document(page)
+    page = (reading, [record], [section(matrix, INFO, "vision")], "3 of 4 hold")
+    text = render_html(*page)
+    assert unpack(text) == to_document(*page)
     assert "a &lt;b&gt; title" in text and "Vision <b>" not in text
     assert pack({"a": 1}) == pack({"a": 1}), "the same bytes"
 
 
 def test_claims_and_where_records_hold_are_told():
     claim = replace(CLAIM, statement="A is <better>.")
-    found = to_document(Page(reading=Reading(records=(), findings=judge([claim], [])), records=(), holds="3 of 4 hold"))
+    found = to_document(Reading(records=(), findings=judge([claim], [])), (), holds="3 of 4 hold")
     assert found["about"]["holds"] == "3 of 4 hold."
     assert found["claims"]["total"] == 1
     (sheet,) = found["sheets"]
@@ -55,9 +55,9 @@ def test_claims_and_where_records_hold_are_told():
 
 def test_what_people_read_is_html_without_tags_of_theirs():
     words = "One *point*, <script>x</script>, [evil](javascript:x).\n\n| a |\n| --- |\n| 1 |\n"
-    found = to_document(Page(reading=Reading(records=(), words=words), records=()))["about"]["words"]
+    found = to_document(Reading(records=(), words=words), ())["about"]["words"]
     assert "<p>One <em>point</em>, &lt;script&gt;" in found and "<table>" in found and "href" not in found
-    assert to_document(EMPTY)["about"]["words"] == ""
+    assert to_document(EMPTY, ())["about"]["words"] == ""
 
 
 def test_what_others_made_is_as_they_published_it():
@@ -75,3 +75,22 @@ def test_every_script_of_our_own_is_on_the_page():
     assert {path.name for path in WEB.glob("*.js")} == set(OWN_SCRIPTS)
     for name in OWN_SCRIPTS:
         assert "http" not in (WEB / name).read_text()
+
+
+def study(title, claims=None, findings=()):
+    about = {"line": "3 records", "holds": "", "warnings": ["Objected to."], "problems": []}
+    return {"title": title, "about": about, "claims": claims, "findings": list(findings)}
+
+
+def test_a_site_sums_the_claims_and_links_every_page():
+    parts = [{"verdict": "holds", "count": 2}, {"verdict": "undecided", "count": 1}]
+    finding = {"lead": "Holds: ", "text": "A < B", "open": "sheet=claims"}
+    studies = {"one": study("one", {"parts": parts}, [finding]), "two": study("two", {"parts": parts[:1]})}
+    text = render_site("all", studies)
+    assert "5 claims of papers" in text and 'aria-label="4 holds, 0 fails' in text
+    assert 'href="one/index.html"' in text and 'href="one/index.html#sheet=claims"' in text
+    assert "A &lt; B" in text and text.count("Objected to.") == 2
+
+
+def test_a_site_without_claims_has_no_bar():
+    assert "claims of papers" not in render_site("all", {"one": study("one")})

@@ -14,7 +14,7 @@ def told(reading):
 
 
 def test_places_have_tables_of_their_own_and_claims_of_one_statement_a_row(make):
-    placed = dataclasses.replace(claim("C1", ("base", "LoRA"), "a paper"), place="on small images")
+    placed = dataclasses.replace(claim("C1", ("base", "LoRA")), place="on small images")
     twin = dataclasses.replace(placed, id="C2")
     other = dataclasses.replace(placed, id="C3", statement="It helps.", place="elsewhere")
     stated = Check(kind="stated", reason="the rows are not comparable")
@@ -32,7 +32,7 @@ def test_places_have_tables_of_their_own_and_claims_of_one_statement_a_row(make)
 def test_of_ours_those_that_do_not_stand_are_named_alone(make):
     """Eight statements of which each is too weak to be corrected for the others."""
     made = make.side("base", [0.5, 0.51, 0.52]) + make.side("LoRA", [0.532, 0.542, 0.552])
-    claims = [dataclasses.replace(claim(f"C{number}", ("base", "LoRA"), "us"), ours=True) for number in range(8)]
+    claims = [claim(f"C{number}", ("base", "LoRA"), ours=True) for number in range(8)]
     findings = judge(claims, made)
     assert {finding.verdict for finding in findings} == {"holds"} and not any(one.stands for one in findings)
     text = told(Reading(records=made, findings=findings))

@@ -61,10 +61,10 @@ def test_of_several_records_of_one_cell_the_newest_counts(make):
 
 def test_a_study_counts_statements_of_others_and_our_own_separately(make):
     claims = [
-        claim("C1", ("base", "LoRA"), "a paper"),
-        claim("C2", ("LoRA", "base"), "a paper"),
-        claim("C3", ("base", "LoRA"), "our own"),
-        claim("C4", ("base", "MAM"), "another paper"),
+        claim("C1", ("base", "LoRA")),
+        claim("C2", ("LoRA", "base")),
+        claim("C3", ("base", "LoRA"), ours=True),
+        claim("C4", ("base", "MAM")),
     ]
     findings = judge(claims, records(make))
     text = results_document({"results/claims-x": Reading(records=records(make), findings=findings)}, INFOS)[DOCUMENT]
@@ -91,7 +91,7 @@ def test_the_first_page_says_what_the_results_say_of_papers():
 
 
 def test_an_objection_is_marked_in_the_heading_and_told_as_doubt(make):
-    findings = judge([claim("C1", ("base", "LoRA"), "a paper")], records(make))
+    findings = judge([claim("C1", ("base", "LoRA"))], records(make))
     reading = Reading(records=records(make), findings=findings, objection="Objected to until redone.")
     text = results_document({"results/claims-x": reading}, INFOS)[DOCUMENT]
     assert f"## [results/claims-x](results/claims-x/claims.md){MARK}\n" in text

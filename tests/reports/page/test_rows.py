@@ -1,16 +1,22 @@
-"""What the drawer has of a row."""
+"""What the drawer has of a row, and of two.
+
+Pairs have the same figures as `sparsebench compare`; of many rows there are the pairs with a baseline and the best.
+"""
 
 import numpy as np
+import pytest
 
 from sparsebench.reports.page import rows
-from sparsebench.reports.page.rows import MOST_POINTS, columns_of, rows_of
+from sparsebench.reports.page.rows import MOST_POINTS, columns_of, pairs_of, rows_of
 from sparsebench.reports.page.section import section
 from sparsebench.reports.records.example_files import ExampleReader
 from sparsebench.reports.records.index.slim import already_whole
+from sparsebench.reports.tables.comparison import compare, select
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
 INFO = SuiteInfo(title="V", description="", baseline="base", unit="image")
+PAIRED = SuiteInfo(title="V", description="", baseline="method 00", unit="image", margins={"share": 0.01})
 
 
 def shown(records, examples=None):
@@ -56,3 +62,36 @@ def test_columns_go_by_what_people_say(make):
     assert columns_of(section(matrix, INFO, "vtab")) == [
         {"task": "freesolv", "name": "Hydration free energy (FreeSolv)", "metric": "accuracy"}
     ]
+
+
+@pytest.fixture(scope="module")
+def made(make):
+    records = make.grid(4, 2, 3)
+    (matrix,) = matrices(records)
+    found = section(matrix, PAIRED, "vtab")
+    numbers = {line.row: number for number, line in enumerate(found.table.lines)}
+    return records, found, numbers
+
+
+def test_a_pair_has_the_figures_of_compare(made):
+    records, found, numbers = made
+    (brief,) = (one.brief for one in found.headlines)
+    shown = pairs_of(found, brief, numbers)
+    assert len(shown) == 6, "all pairs of four rows"
+    names = {number: row.label for row, number in numbers.items()}
+    for pair, lines in shown.items():
+        first, second = (names[int(number)] for number in pair.split("-"))
+        expected = compare(select(records, first), select(records, second), margins={"vtab": PAIRED.margins})
+        assert [line[1:] for line in lines] == [list(one.texts()[2:]) for one in expected], pair
+        assert [line[0] for line in lines] == ["Task 00", "Task 01"]
+
+
+def test_of_many_rows_those_with_a_baseline_and_the_best_are_made(made, monkeypatch):
+    _, found, numbers = made
+    (brief,) = (one.brief for one in found.headlines)
+    monkeypatch.setattr(rows, "MOST_ROWS", 3)
+    names = {number: row.label for row, number in numbers.items()}
+    shown = [{names[int(number)] for number in pair.split("-")} for pair in pairs_of(found, brief, numbers)]
+    assert len(shown) == 5 and {"method 01", "method 02"} not in shown
+    monkeypatch.setattr(rows, "MOST_PAIRS", 2)
+    assert len(pairs_of(found, brief, numbers)) == 2

@@ -56,8 +56,7 @@ def test_what_was_read_in_a_translation_says_so() -> None:
 def change(tmp_path: Path, **fields: object) -> Path:
     """The index with other fields of its second table; None takes one away."""
     content = yaml.safe_load(INDEX.read_text(encoding="utf-8"))
-    entry = content["tables"][1] | fields
-    content["tables"][1] = {key: value for key, value in entry.items() if value is not None}
+    content[1] = {key: value for key, value in (content[1] | fields).items() if value is not None}
     file = tmp_path / "index.yaml"
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
     return file

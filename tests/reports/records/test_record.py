@@ -49,6 +49,15 @@ def test_records_of_the_second_schema_load(make):
     assert record.training == TrainingCosts(params=3) and record.schema_version == 2
 
 
+def test_records_of_the_third_schema_load(make):
+    """They had one hash of code, and what a link found of a model stands among their curves."""
+    curves = {"compression bytes": [(0.0, 10.0), (1.0, 8.0)]}
+    content = json.loads(to_json(make.record(curves=curves))) | {"schema_version": 3}
+    del content["costs_code"]
+    record = from_json(json.dumps(content))
+    assert record.costs_code is None and record.curves == curves and record.details == {}
+
+
 def test_links_of_a_chain(make):
     cell = make.record(cell={"method": "prune", "then": [Link(method="quantize", config={"bits": 8})]}).cell
     assert [link.method for link in cell.links] == ["prune", "quantize"]

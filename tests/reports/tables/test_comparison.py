@@ -105,7 +105,8 @@ def test_a_row_on_a_backbone_without_the_baseline_is_compared_with_the_best_one(
     records += make.side("graph net", [0.9, 0.91, 0.92], backbone="three")
     (matrix,) = matrices(records)
     (found,) = contrasts(matrix, INFO)
-    assert (found.name, found.baseline, found.other_backbone) == ("graph net · three", "base · two", True)
+    assert (found.row.label, found.row.backbone, found.baseline) == ("graph net", "three", "base · two")
+    assert found.baseline_row.backbone == "two"
     assert found.difference.estimate.mean == pytest.approx(0.31)
 
 
@@ -115,12 +116,12 @@ def test_contrasts_are_corrected_over_the_rows(make):
     records += [r for task in tasks for r in make.side("a", [0.6, 0.63, 0.61], task)]
     records += [r for task in tasks for r in make.side("b", [0.7, 0.73, 0.71], task)]
     (matrix,) = matrices(records)
-    found = {c.name: c for c in contrasts(matrix, INFO)}
+    found = {c.row.label: c.difference for c in contrasts(matrix, INFO)}
     assert set(found) == {"a", "b"}
-    alone = found["a"].difference.corrected(1)
+    alone = found["a"].corrected(1)
     assert found["a"].p == pytest.approx(2 * alone.p)
-    assert found["a"].difference.estimate.half_width > alone.estimate.half_width
-    assert (found["a"].seeds, found["a"].difference.tasks) == (3, 2)
+    assert found["a"].estimate.half_width > alone.estimate.half_width
+    assert [(c.seeds, c.difference.tasks) for c in contrasts(matrix, INFO)] == [(3, 2)] * 2
 
 
 GROUPED = SuiteInfo(

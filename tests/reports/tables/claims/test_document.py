@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from sparsebench.reports.page.holding import NEVER
 from sparsebench.reports.page.html import unpack
+from sparsebench.reports.page.provenance import NEVER
 from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
 from sparsebench.reports.tables.claims import judge
@@ -26,8 +26,8 @@ NOTE = f"Records made by an unknown commit; {NEVER}"
 def test_claims_of_papers_and_our_own_are_counted_apart(records):
     """R18: 12 of 35 statements that were counted as what papers claim were our own."""
     ours = dataclasses.replace(CLAIM, id="C2", rows=("B", "A"), ours=True)
-    older = dataclasses.replace(CLAIM, id="C3", source="our own")
-    findings = judge([CLAIM, ours, older], records({"A": 1.0, "B": 2.0}))
+    other = dataclasses.replace(CLAIM, id="C3", source="our own", ours=True)
+    findings = judge([CLAIM, ours, other], records({"A": 1.0, "B": 2.0}))
     assert count_verdicts(findings) == (
         "1 claim of papers: 1 holds (corrected over the study: 1 holds); "
         "2 of our own: 1 holds, 1 fails (corrected over the study: 1 holds, 1 fails)."

@@ -75,7 +75,7 @@ def test_a_row_may_be_compared_with_itself_by_another_metric(records, make):
     assert finding.verdict == "holds" and finding.steps[0].effect.mean == pytest.approx(-0.5)
     assert next(iter(effects(finding))).startswith("A (best) − A (bits): −0.5")
     (none,) = judge([dataclasses.replace(by_best, metric="worst")], found)
-    assert (none.verdict, none.steps[0].reason) == ("undecided", "A has no score on t")
+    assert (none.verdict, none.steps[0].compared.reason) == ("undecided", "A has no score on t")
     assert verdict(found, metric="best", against="bits", rows=("A", "B")) == "fails"
 
 
@@ -109,7 +109,7 @@ def test_pairs_that_the_plan_has_and_the_records_have_not_are_told(records):
     del found[4:6]
     (finding,) = judge([CLAIM], found)
     assert (finding.verdict, finding.seeds) == ("undecided", 1)
-    assert finding.steps[0].reason == "fewer than 3 seeds, 2 of 3 pairs lost"
+    assert finding.steps[0].compared.reason == "fewer than 3 seeds, 2 of 3 pairs lost"
 
 
 def test_examples_widen_the_interval_and_are_named(records):
@@ -223,7 +223,7 @@ def test_before_the_pilot_is_complete_nothing_is_decided(records):
     found = sequential(records, {"A": 1.0, "B": 2.0}, seeds=4)
     (finding,) = judge([dataclasses.replace(CLAIM, looks=(5, 9))], found)
     assert (finding.verdict, finding.look, finding.is_open) == ("undecided", -1, True)
-    assert finding.steps[0].reason == "not all of 5 seeds have been run"
+    assert finding.steps[0].compared.reason == "not all of 5 seeds have been run"
     fixed = [dataclasses.replace(r, seeds={"planned": 1, "stochastic": 0}) for r in found if r.cell.seed == 0]
     (finding,) = judge([dataclasses.replace(CLAIM, looks=(3, 6, 9))], fixed)
     assert finding.look == 2, "rows that no seed changes have one"
@@ -276,7 +276,7 @@ def test_a_claim_names_the_budget_where_a_task_stands_under_two(records):
     for found in (short + long, long + short):
         (finding,) = judge([CLAIM], found)
         assert finding.verdict == "undecided"
-        assert "two records of seed 0 of the row 'A'" in finding.steps[0].reason
-        assert "name the budget" in finding.steps[0].reason
+        assert "two records of seed 0 of the row 'A'" in finding.steps[0].compared.reason
+        assert "name the budget" in finding.steps[0].compared.reason
         named = [dataclasses.replace(CLAIM, budget={"epochs": epochs}) for epochs in (10, 20)]
         assert [one.verdict for one in judge(named, found)] == ["holds", "fails"]

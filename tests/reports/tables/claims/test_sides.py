@@ -70,7 +70,7 @@ def test_a_training_with_a_draw_that_went_wrong_is_lost(make):
     records[number] = dataclasses.replace(records[number], status="failed", reason="broke", metrics={})
     (finding,) = judge([dataclasses.replace(LESS, trainings=("0", "1", "2"))], records)
     assert (finding.verdict, finding.seeds) == ("undecided", 2)
-    assert finding.steps[0].reason == "fewer than 3 trainings, 1 of 3 pairs lost"
+    assert finding.steps[0].compared.reason == "fewer than 3 trainings, 1 of 3 pairs lost"
 
 
 def test_changes_by_seed_take_a_base_that_no_seed_changes(records):
@@ -81,7 +81,7 @@ def test_changes_by_seed_take_a_base_that_no_seed_changes(records):
     assert finding.steps[0].effect is not None
     assert finding.steps[0].effect.mean == pytest.approx(-1.51)
     (missing,) = judge([dataclasses.replace(CLAIM, base={"A": "none"})], once)
-    assert missing.steps[0].reason == "none has no score on t"
+    assert missing.steps[0].compared.reason == "none has no score on t"
 
 
 LOSS = dataclasses.replace(CLAIM, metric="val loss", throughout=True, smallest_effect=0.1, smallest_reason="ours")
@@ -127,7 +127,7 @@ def test_a_claim_of_all_the_training_is_tested_at_every_point(records, gaps, ver
     found = with_curves(records({"A": 1.0, "B": 2.0}), gaps)
     (finding,) = judge([LOSS], found)
     assert finding.verdict == verdict
-    assert [step.at for step in finding.steps] == ["after 24 steps", "after 48 steps", "after 72 steps"]
+    assert [step.compared.at for step in finding.steps] == ["after 24 steps", "after 48 steps", "after 72 steps"]
     assert step_in_words(finding, finding.steps[0]).startswith("A − B after 24 steps: −1.001 [")
     assert expectation(LOSS) == "A < B in val loss at every point of the curve, smallest effect 0.1"
 
@@ -141,7 +141,7 @@ def test_curves_are_read_of_whole_records(records):
     (finding,) = judge([claim], slim, whole=lambda record: whole[record.id])
     assert (finding.verdict, finding.seeds, finding.look) == ("holds", 3, 0)
     (finding,) = judge([claim], slim)
-    assert finding.steps[0].reason == "the records have no common point of a curve 'val loss'"
+    assert finding.steps[0].compared.reason == "the records have no common point of a curve 'val loss'"
 
 
 def test_a_check_may_be_of_the_end_of_a_curve(records):

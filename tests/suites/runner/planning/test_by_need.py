@@ -9,6 +9,7 @@ import yaml
 
 from sparsebench.reports.statistics import Estimate
 from sparsebench.reports.tables.claims import Finding, Step
+from sparsebench.reports.tables.claims.evidence import Compared
 from sparsebench.suites.runner.planning.by_need import grown, said
 from sparsebench.suites.runner.planning.expansion import cells_of
 from sparsebench.suites.runner.planning.profile import Profile, load_profile, with_seeds
@@ -29,15 +30,17 @@ def findings(made: Profile, **of_first: Any) -> list[Finding]:
     """Both claims undecided at the first look, the first with other fields."""
     found = []
     for claim in made.plans[0].claims:
-        step = Step(*claim.pairs[0], Estimate(0.0, 1.0, 3, "seeds"), 3, "undecided")
+        compared = Compared(*claim.pairs[0], None, seeds=3)
+        step = Step(compared, Estimate(0.0, 1.0, 3, "seeds"), "undecided")
         found.append(Finding(claim, "undecided", (step,), "", 0.0, ()))
     return [replace(found[0], **of_first), found[1]]
 
 
 def test_rows_of_claims_that_stand_get_no_more_seeds(tmp_path: Path) -> None:
     pilot = profile(tmp_path)
-    unscored = (Step("full_tuning", "probe", None, 0, "undecided", "full_tuning has no score on synthetic"),)
-    hopeless = (Step("full_tuning", "probe", Estimate(0.0, 9.0, 3, "seeds"), 3, "undecided", chance=0.01),)
+    pair = ("full_tuning", "probe", None)
+    unscored = (Step(Compared(*pair, reason="full_tuning has no score on synthetic"), None, "undecided"),)
+    hopeless = (Step(Compared(*pair, seeds=3), Estimate(0.0, 9.0, 3, "seeds"), "undecided", chance=0.01),)
     reasons = ({"verdict": "holds", "stands": True}, {"verdict": "not testable here"}, {"steps": unscored})
     for settled in (*reasons, {"steps": hopeless}):
         more = grown(pilot, findings(pilot, **settled))

@@ -1,17 +1,28 @@
-"""What the one picture of all suites shows: per suite and baseline the tasks that most rows were run on."""
+"""What the pictures of `RESULTS.md` show.
+
+The one of all suites: for each baseline of a suite the tasks that most rows were run on. Of a result folder: the curves
+of its long trainings, of which its table has the ends alone.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from ..figures.curve_plots import CurvePlot, Points
 from ..figures.dot_plots import Dot, DotPlot
+from ..records.links import by_link
+from ..records.record import Record
 from ..tables import formatting
 from ..tables.brief import ACTIVE, Brief, BriefLine
-from .headlines import Headline
+from ..tables.dataframe import newest
+from .headlines import Headline, measure_of, spoken
+from .reading import Reading
 
 MAX_DOTS = 12
 """Rows of one plot, the best first; the baselines are among them."""
+FEWEST = 8
+"""Points of a curve that is drawn; fewer say hardly more than the table."""
 
 
 def overview(headlines: Iterable[Headline]) -> list[DotPlot]:
@@ -67,6 +78,31 @@ def _dot(one: BriefLine, unit: str, usual_backbone: str) -> Dot:
     name = row.label if row.backbone == usual_backbone else f"{row.label} · {row.backbone}"
     kind = one.line.role
     if kind == "method":
-        kind = "not comparable" if one.contrast is None else one.contrast.outcome
+        kind = "not comparable" if one.contrast is None else one.contrast.difference.outcome
     assert one.score.estimate is not None
     return Dot(name, kind, one.score.estimate.scaled(formatting.scale(unit)), one.line.costs[ACTIVE])
+
+
+def long_trainings(reading: Reading) -> CurvePlot | None:
+    """Scores on the validation part by the tokens trained on, of the task with most such rows, two at least.
+
+    Of a row its longest training is drawn, of the lowest seed.
+    """
+    found: dict[tuple[str, str], dict[str, Points]] = {}
+    for record in sorted(newest(reading.records)[0], key=lambda record: record.cell.seed):
+        name = f"val {str(record.main_metric).replace('_', ' ')} by tokens"
+        if record.status != "ok" or not by_link(record.curves, name):
+            continue
+        *_, curve = by_link(reading.whole(record).curves, name).values()
+        rows = found.setdefault((spoken(record.cell.task), _measured(record)), {})
+        if len(curve) >= FEWEST and len(curve) > len(rows.get(record.cell.label, ())):
+            rows[record.cell.label] = curve
+    (task, measured), rows = max(found.items(), key=lambda item: len(item[1]), default=(("", ""), {}))
+    if len(rows) < 2:
+        return None
+    return CurvePlot(task, "tokens trained on", f"{measured}, validation part", rows)
+
+
+def _measured(record: Record) -> str:
+    metric = record.metrics[str(record.main_metric)]
+    return measure_of(str(record.main_metric), metric.unit, metric.higher_is_better)

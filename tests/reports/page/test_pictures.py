@@ -1,12 +1,17 @@
-"""What the picture of all suites shows: which tasks, which rows, and what came of them."""
+"""What the pictures show: which tasks, which rows, and what came of them; the longest training of each row."""
 
-from sparsebench.reports.page.overview import MAX_DOTS, overview
+from sparsebench.reports.page.pictures import FEWEST, MAX_DOTS, long_trainings, overview
 from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.result_section import suites_of
+from sparsebench.reports.page.results_document import DOCUMENT, results_document
 from sparsebench.reports.records.record import Costs
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
+from .runs import INFOS
+
 INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image", controls={"copies": [{}]})
+LONG = [(float(place), 1 / place) for place in range(1, FEWEST + 3)]
+NAME = "2. val accuracy by tokens"
 
 
 def side(make, label, low, task="t", **cell):
@@ -88,3 +93,29 @@ def test_the_baseline_is_never_cut_away(make):
     (plot,) = plots(records)
     assert len(plot.dots) == MAX_DOTS
     assert (plot.dots[0].name, plot.dots[-1].name) == (f"row {MAX_DOTS + 2}", "base")
+
+
+def trained(make, label, seed, curve):
+    return make.record(label, "language", seed, make.metric(0.5), curves={NAME: curve, "train loss": LONG})
+
+
+def test_the_longest_of_each_row_are_drawn_beside_the_table(make):
+    records = [
+        trained(make, "base", 0, LONG[:FEWEST]),
+        trained(make, "base", 1, LONG),
+        trained(make, "LoRA", 0, LONG),
+        trained(make, "short", 0, LONG[: FEWEST - 1]),
+    ]
+    reading = Reading(records=records)
+    plot = long_trainings(reading)
+    assert plot is not None and plot.curves == {"base": LONG, "LoRA": LONG}
+    assert plot.title == "Language" and plot.up == "accuracy (%) ↑, validation part"
+    files = results_document({"results/healed": reading}, INFOS)
+    assert ">LoRA</text>" in files["curves-healed-dark.svg"]
+    assert files[DOCUMENT].count('src="curves-healed-light.svg"') == 1
+    assert long_trainings(Reading(records=records[1:2] + records[3:])) is None, "one row alone"
+
+
+def test_studies_and_what_is_objected_to_have_no_curves(make):
+    reading = Reading(records=[trained(make, label, 0, LONG) for label in ("base", "LoRA")], objection="Objected to.")
+    assert not [name for name in results_document({"results/old": reading}, INFOS) if name.startswith("curves")]

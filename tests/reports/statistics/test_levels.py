@@ -1,14 +1,16 @@
 """Looks at data that grow: what each may spend, and what a study of twenty rows then does, simulated.
 
+And Holm's procedure, against its own definition by p-values.
+
 Rows are drawn, not run: the seeds of each are normal, and all rows are compared with one baseline, as in studies.
 """
 
 import numpy as np
 import pytest
 
-from sparsebench.reports.statistics import ALPHA, level_at, seeds_to_settle
+from sparsebench.reports.statistics import ALPHA, holm, level_at, seeds_to_settle
 from sparsebench.reports.statistics.intervals import Part
-from sparsebench.reports.statistics.looks import spent
+from sparsebench.reports.statistics.levels import spent
 from sparsebench.reports.tables.claims.judging import HOPELESS
 
 from .sequential import AHEAD, BEHIND, GIVEN_UP, NEGLIGIBLE, verdicts
@@ -82,3 +84,31 @@ def test_what_is_negligible_raises_no_level_at_which_others_differ() -> None:
     found_RK = verdicts(drawn_RSK, (30,), smallest=4.5 / 30**0.5)
     assert 0.5 <= (found_RK == NEGLIGIBLE).mean() <= 0.99
     assert np.isin(found_RK, (AHEAD, BEHIND)).any(axis=1).mean() <= MOST
+
+
+def by_p_values(ps: list[float], alpha: float) -> set[int]:
+    """The step-down procedure as Holm (1979) writes it."""
+    fallen: set[int] = set()
+    for rank, number in enumerate(np.argsort(ps)):
+        if ps[number] > alpha / (len(ps) - rank):
+            break
+        fallen.add(int(number))
+    return fallen
+
+
+def test_the_levels_give_what_the_p_values_give() -> None:
+    generator = np.random.default_rng(0)
+    sizes = set()
+    for _ in range(200):
+        ps = list(generator.uniform(0, 1, 7) ** 4)
+        found = holm([lambda level, p=p: p <= level for p in ps], 0.05)
+        assert set(found) == by_p_values(ps, 0.05)
+        assert all(ps[number] <= level for number, level in found.items())
+        sizes.add(len(found))
+    assert {0, 1, 3} <= sizes, "draws of which none, one and several fall"
+
+
+def test_the_level_is_that_at_which_each_fell() -> None:
+    found = holm([lambda level, p=p: p <= level for p in (0.04, 0.001, 0.02)], 0.05)
+    assert found == {1: 0.05 / 3, 2: 0.05 / 2, 0: 0.05}
+    assert holm([], 0.05) == {}

@@ -1,7 +1,7 @@
-"""Several looks at data that grow: how much of the error each look may spend.
+"""The level at which one of several decides: of several looks at data that grow, of several hypotheses (Holm).
 
-The spending function of Lan & DeMets (1983, Biometrika 70, 659-663) that is like O'Brien & Fleming's boundaries spends
-by the fraction t of the budget
+Looks: the spending function of Lan & DeMets (1983, Biometrika 70, 659-663) that is like O'Brien & Fleming's boundaries
+spends by the fraction t of the budget
 
     alpha*(t) = 2 - 2 Phi(z / sqrt(t)),   z the quantile of the normal distribution at 1 - alpha / 2,
 
@@ -15,7 +15,7 @@ looks at 4.3 % instead of 2.6 %, but needs increments that are independent and o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def spent(fraction: float, alpha: float) -> float:
@@ -45,3 +45,32 @@ def level_at(looks: Sequence[int], look: int, alpha: float) -> float:
         return alpha
     before = spent(looks[look - 1] / looks[-1], alpha) if look else 0.0
     return spent(looks[look] / looks[-1], alpha) - before
+
+
+def holm(decides: Sequence[Callable[[float], bool]], alpha: float) -> dict[int, float]:
+    """Which of several hypotheses fall, so that the chance of a false one among them is at most `alpha`.
+
+    The step-down procedure of Holm (1979, Scandinavian Journal of Statistics 6), written with levels instead of
+    p-values: of m hypotheses, those that fall at alpha / m do; with r fallen the others are asked at alpha / (m - r),
+    until none falls any more.
+
+    Args:
+        decides: of each hypothesis, whether it falls at a level; who falls at one level must fall at every higher one.
+        alpha: the level of all together.
+
+    Returns:
+        The numbers of those that fall, each with the level at which it did.
+
+    Example:
+        >>> levels = [0.001, 0.03, 0.2]
+        >>> sorted(holm([lambda level, p=p: p < level for p in levels], 0.05))
+        [0]
+    """
+    fallen: dict[int, float] = {}
+    while len(fallen) < len(decides):
+        level = alpha / (len(decides) - len(fallen))
+        new = [number for number, falls in enumerate(decides) if number not in fallen and falls(level)]
+        if not new:
+            break
+        fallen |= dict.fromkeys(new, level)
+    return fallen
