@@ -21,7 +21,7 @@ CELLS = 22 * 60
 """Core seconds of all cells of the profile quick: eleven minutes on two cores."""
 SPEED = 3.5 * 60
 """Seconds of the speed runs, which have the machine for themselves. With what is between them: 15 minutes."""
-PACE = ("bpb_three_domains", "dense", 22.8)
+PACE = ("bpb_three_domains", "dense", 24.3)
 """Task and row of the cell that the pace is taken by, and the seconds that it takes where the totals are meant."""
 
 

@@ -37,7 +37,7 @@ def complete(line: str, folder: Path | None = None) -> list[str]:
         ("sparsebench run --profile sm", ["smoke"]),
         ("sparsebench run --suite v", ["vtab"]),
         ("sparsebench llm run --method lor", ["lora"]),
-        ("sparsebench llm run --method CM", ["CMoE 3+1 of 8 (50 %)"]),
+        ("sparsebench llm run --method Expert", ["Expert Drop 6 of 8 (REAP)"]),
         ("sparsebench vtab run --task dig", ["digits"]),
         ("sparsebench vtab plan --task trec", []),
         ("sparsebench run --suite llm --task trec", ["trec6"]),
