@@ -126,23 +126,17 @@ def _row(section: Section, brief: Brief, one: BriefLine, numbers: Mapping[Row, i
 
 
 def _score(one: BriefLine, unit: str) -> JsonRow:
-    mean, _, _ = _ends(one.score.estimate, unit)
     return {
-        "score": None if one.tasks else mean,
+        "score": None if one.tasks else _mean(one.score.estimate, unit),
         "stext": entry_text(one.score, unit, {}),
         "alone": f"{' and '.join(map(spoken, one.tasks))} alone" if one.tasks else "",
         "why": one.score.reason or "",
     }
 
 
-def _ends(found: Estimate | None, unit: str) -> tuple[float | None, float | None, float | None]:
-    """Mean and both ends as they are shown; an end that nobody knows is the mean."""
-    if found is None:
-        return None, None, None
-    shown = found.scaled(formatting.scale(unit))
-    low = shown.mean if shown.low is None else shown.low
-    high = shown.mean if shown.high is None else shown.high
-    return _short(shown.mean), _short(low), _short(high)
+def _mean(found: Estimate | None, unit: str) -> float | None:
+    """As it is shown."""
+    return None if found is None else _short(found.scaled(formatting.scale(unit)).mean)
 
 
 def _short(value: float) -> float:
@@ -157,13 +151,15 @@ def _effect(contrast: Contrast | None, role: str) -> JsonRow:
         words = {"text": text, "outcome": text, "p": "–", "covers": "", "baseline": ""}
         return {"effect": at_zero, "low": at_zero, "high": at_zero, **words}
     found = contrast.difference
-    mean, low, high = _ends(found.estimate, contrast.unit)
+    shown = found.estimate.scaled(formatting.scale(contrast.unit))
+    mean = _short(shown.mean)
     text = formatting.effect(found.estimate, contrast.unit)
     pairs = f"{found.pairs} pairs" + (f", {found.lost} lost" if found.lost else "")
     return {
         "effect": mean,
-        "low": low,
-        "high": high,
+        # An end that nobody knows is the mean.
+        "low": mean if shown.low is None else _short(shown.low),
+        "high": mean if shown.high is None else _short(shown.high),
         "text": text,
         "outcome": formatting.outcome(found.outcome, found.margin, contrast.unit),
         "p": formatting.p_value(found.p),
@@ -179,8 +175,7 @@ def _tasks(section: Section, brief: Brief, one: BriefLine) -> JsonRow:
     entries = dict(zip(section.table.columns, one.line.entries, strict=True))
     found = {}
     for number, column in enumerate(brief.family.columns):
-        mean, _, _ = _ends(entries[column].estimate, column.unit)
-        found[f"s{number}"] = mean
+        found[f"s{number}"] = _mean(entries[column].estimate, column.unit)
         found[f"s{number}t"] = entry_text(entries[column], column.unit, {})
     return found
 
