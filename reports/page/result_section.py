@@ -12,7 +12,7 @@ from ..tables.claims.claim import DECIDED
 from ..tables.claims.document import VERBS, count_verdicts, mark
 from ..tables.claims.summary import deciding_effect, surest_first
 from ..tables.dataframe import newest
-from ..tables.formatting import duration, markdown_row
+from ..tables.formatting import duration, markdown_row, markdown_text
 from ..tables.matrix import matrices
 from ..tables.suite_table import SuiteInfo, suite_table
 from ..tables.table_formats import captions
@@ -126,7 +126,7 @@ def _rows(name: str, brief: Brief) -> Iterator[Sequence[str]]:
     """The rows of a track, the best bold, its name in the first alone."""
     task = f"{name}, {measure(brief.first)}"
     for one, (row, score, *rest) in zip(brief.lines, brief.texts(), strict=True):
-        yield (task, row, f"**{score}**" if one.score.best and not one.tasks else score, *rest)
+        yield (task, markdown_text(row), f"**{score}**" if one.score.best and not one.tasks else score, *rest)
         task = ""
 
 
@@ -160,7 +160,8 @@ def _claims(findings: Iterable[Finding]) -> Iterator[str]:
         rows.setdefault((statement, f"{finding.verdict}{mark(finding)}"), []).append(finding)
     for (statement, verdict), members in rows.items():
         ids = ", ".join(map(_id, members))
-        yield markdown_row((f"{statement} {ids}", verdict, "<br>".join(map(deciding_effect, members))))
+        told = [markdown_text(deciding_effect(one)) for one in members]
+        yield markdown_row((f"{markdown_text(statement)} {ids}", verdict, "<br>".join(told)))
 
 
 def _id(finding: Finding) -> str:

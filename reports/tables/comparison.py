@@ -109,7 +109,9 @@ def compare(
         of_b = theirs.get(suite, {})
         shared = sorted(of_a.keys() & of_b.keys())
         if not shared:
-            reason = f"suite version {', '.join(sorted(of_a)) or 'none'} against {', '.join(sorted(of_b)) or 'none'}"
+            reason = f"suite version {', '.join(sorted(of_a))} against {', '.join(sorted(of_b))}"
+            if not (of_a and of_b):
+                reason = f"only side {'A' if of_a else 'B'} has it"
             lines.append(Comparison(suite=suite, name="all tasks", unit="", reason=reason))
         for version in shared:
             two = _Two(of_a[version], of_b[version], same_label, (margins or {}).get(suite, {}))

@@ -1,5 +1,6 @@
 """Numbers as people read them: one place, so that terminal, Markdown, LaTeX and HTML agree."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +15,10 @@ MARKS = {"examples": "*", "seeds": "°"}
 ASKEW = 0.8
 """An interval whose shorter side is less than this fraction of the longer one is printed by its two ends."""
 _FORMULA = ("=", "+", "-", "@", "\t")
+_MARKUP = re.compile(
+    r"[`*~]|\\(?=[!-/:-@\[-`{-~])|<(?=[a-zA-Z/!?])|&(?=#?\w+;)|\](?=[(\[])|(?<![a-zA-Z0-9])_|_(?![a-zA-Z0-9])"
+)
+"""What Markdown may take for emphasis, code, HTML or a link; an underscore or a bracket of a usual name is none."""
 
 
 def points(unit: str) -> str:
@@ -195,9 +200,14 @@ def csv_cell(value: Any) -> Any:
     return text
 
 
+def markdown_text(text: str) -> str:
+    """A text of somebody else's that Markdown shows as it is."""
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
 def markdown_row(cells: Iterable[str]) -> str:
-    """A row of a pipe table; a pipe of a text's own would begin another cell."""
-    escaped = [cell.replace("|", r"\|") for cell in cells]
+    """A row of a pipe table, in one line; a pipe of a text's own would begin another cell."""
+    escaped = [one_line(cell).replace("|", r"\|") for cell in cells]
     return f"| {' | '.join(escaped)} |"
 
 

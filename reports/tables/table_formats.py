@@ -32,7 +32,7 @@ Style = Callable[[str], str]
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "−": "$-$", "†": r"$\dagger$", "µ": r"$\mu$"}
 _LATEX |= {"°": r"$^\circ$"}
 _LATEX |= {"$": r"\$", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "·": r"$\cdot$"}
-_LATEX |= {"\n": " ", "\r": " "}
+_LATEX |= {"\n": " ", "\r": " ", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 _LATEX |= {"^": r"\textasciicircum{}", "×": r"$\times$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--"}
 
 
@@ -84,13 +84,13 @@ def _printed(columns: Sequence[CostColumn], costs: Sequence[float | None]) -> li
 
 def to_markdown(table: SuiteTable) -> str:
     """A pipe table with the captions of tasks, a legend and the footnotes."""
-    titles, rows = _grid(table, bold=lambda text: f"**{text}**")
+    titles, rows = _grid(table, name=formatting.markdown_text, bold=lambda text: f"**{text}**")
     rule = ["---"] + ["---:"] * (len(titles) - 1)
     lines = [f"## {table.title}", "", *map(formatting.markdown_row, [titles, rule, *rows]), ""]
     said = captions(table)
     if said:
         lines += [" ".join(said), ""]
-    return "\n".join([*lines, legend(table), *_notes(table)]) + "\n"
+    return "\n".join([*lines, legend(table), *map(formatting.markdown_text, _notes(table))]) + "\n"
 
 
 def to_csv(table: SuiteTable) -> str:
@@ -121,16 +121,19 @@ def to_csv(table: SuiteTable) -> str:
 
 def to_latex(table: SuiteTable) -> str:
     """A booktabs tabular, ready to be put inside a table environment."""
-    titles, rows = _grid(table, escape=_escape, bold=lambda text: rf"\textbf{{{text}}}")
+    titles, rows = _grid(table, name=_escape, value=_escape, bold=lambda text: rf"\textbf{{{text}}}")
     columns = "l" + "r" * (len(titles) - 1)
     lines = [f"% {note}" for note in _notes(table)]
-    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _latex_row(map(_escape, titles)), r"\midrule"]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _latex_row(titles), r"\midrule"]
     lines += map(_latex_row, rows)
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def _latex_row(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    r"""With braces before a row that begins with [ or *, which `\midrule` or `\\` would take for an argument."""
+    text = " & ".join(cells)
+    start = "{}" if text.startswith(("[", "*")) else ""
+    return rf"{start}{text} \\"
 
 
 def comparison_table(lines: Sequence[Comparison], a: str, b: str) -> Table:
@@ -158,19 +161,20 @@ def claims_table(findings: Iterable[Finding]) -> Table:
     return table_of_texts(titles, rows, ("seeds",), title="Claims", caption=STANDING, header_style="bold")
 
 
-def _grid(table: SuiteTable, escape: Style = str, bold: Style = str) -> tuple[list[str], list[list[str]]]:
+def _grid(table: SuiteTable, name: Style, bold: Style, value: Style = str) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows in which `name` has escaped what others call their things, and `value` our own figures."""
     titles = ["method", *table.score_titles, *table.cost_titles, *table.training_titles]
     notes = footnotes(table)
     rows = []
     for line in table.lines:
-        row = [escape(line.shown_name)]
+        row = [name(line.shown_name)]
         for entry, unit in table.scores(line):
             # Escaped before it is made bold: the braces of `\textbf` are not the text's own.
-            text = escape(entry_text(entry, unit, notes))
+            text = value(entry_text(entry, unit, notes))
             row.append(bold(text) if entry.best else text)
-        row += map(escape, [*cost_texts(line.costs), *training_texts(line.training)])
+        row += map(value, [*cost_texts(line.costs), *training_texts(line.training)])
         rows.append(row)
-    return list(map(visible, titles)), rows
+    return [name(visible(title)) for title in titles], rows
 
 
 def _escape(text: str) -> str:

@@ -154,8 +154,10 @@ def to_markdown(findings: Sequence[Finding], notes: Sequence[str] = (), objectio
         statement = claim.statement
         if claim.note:
             statement += f" ({claim.note})"
-        shown = (claim.id, statement, claim.source, tested, verdict_of(finding), "<br>".join(effects(finding)))
-        lines.append(formatting.markdown_row([*shown, str(finding.seeds), formatting.duration(finding.seconds)]))
+        told = map(formatting.markdown_text, effects(finding))
+        shown = map(formatting.markdown_text, (claim.id, statement, claim.source, tested, verdict_of(finding)))
+        costs = str(finding.seeds), formatting.duration(finding.seconds)
+        lines.append(formatting.markdown_row([*shown, "<br>".join(told), *costs]))
     legend = LEGEND
     if any(finding.claim.trainings for finding in findings):
         legend += OF_TRAININGS

@@ -11,6 +11,8 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from sparsebench.reports.records.visible import visible
+
 from ..identity.cell import Cell
 from ..planning.durations import Durations, Remaining, clock
 from .execute import End
@@ -80,7 +82,7 @@ class Display(AbstractContextManager):
         if self._console.is_terminal:
             self._console.print(line, soft_wrap=True, highlight=False)
         else:
-            self._console.file.write(f"{line.plain}\n")
+            self._console.file.write(f"{visible(line.plain)}\n")
             self._console.file.flush()
 
     def _line(self, cell: Cell, end: End) -> Text:

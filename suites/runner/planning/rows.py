@@ -89,7 +89,7 @@ def read_row(item: object, where: str) -> Row:
     if isinstance(item, str):
         return Row((_link(item, where),))
     given = checked(item, ("name", "config", "chain", *OPTIONS), where)
-    options: dict[str, Any] = {key: values.text(given[key], f"{where}, {key}") for key in TEXTS if key in given}
+    options: dict[str, Any] = {key: values.line(given[key], f"{where}, {key}") for key in TEXTS if key in given}
     if options.get("role", "") not in ("", *get_args(Role)):
         raise UsageError(f"{where}: unknown role {options['role']!r}{near(options['role'], get_args(Role))}")
     if "backbones" in given:

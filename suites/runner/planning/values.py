@@ -23,6 +23,14 @@ def text(value: object, where: str) -> str:
     return value
 
 
+def line(value: object, where: str) -> str:
+    """The value, if it is a text of one line, as rows of tables and terminals are. Raises `UsageError`."""
+    found = text(value, where)
+    if found != found.strip() or len(found.splitlines()) > 1:
+        raise UsageError(f"{where}: must be one line without spaces around it, not {found!r}")
+    return found
+
+
 def texts(value: object, where: str) -> tuple[str, ...]:
     """The value, if it is a list of different texts. Raises `UsageError`."""
     found = tuple(text(item, where) for item in sequence(value, where))

@@ -36,6 +36,12 @@ def test_a_task_of_one_side_only(make):
     assert [line.reason for line in lines if line.name == "u"] == ["only side A has it"]
 
 
+def test_a_suite_of_one_side_only(make):
+    """It was said to have another version: "suite version 1 against none"."""
+    lines = compare(make.side("a", [0.8]) + make.side("a", [0.8], suite="llm"), make.side("b", [0.8]))
+    assert [(line.name, line.reason) for line in lines if line.suite == "llm"] == [("all tasks", "only side A has it")]
+
+
 def test_other_seeds_are_no_pairs(make):
     a = [make.record("a", seed=s) for s in (0, 1)]
     b = [make.record("b", seed=s) for s in (2, 3)]

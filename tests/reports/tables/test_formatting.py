@@ -108,3 +108,16 @@ def test_numbers_of_things_and_lists_of_names():
         "a and b",
         "a, b and c",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("linear_probe · r=8@50% [2] & k < 3", "linear_probe · r=8@50% [2] & k < 3"),
+        ("_probe_ `a` ~~b~~", r"\_probe\_ \`a\` \~\~b\~\~"),
+        ("<!-- -- &lt; </b>", r"\<!-- -- \&lt; \</b>"),
+        (r"a\*b \input", r"a\\\*b \input"),
+    ],
+)
+def test_markdown_gets_no_markup_from_a_name(text, shown):
+    assert formatting.markdown_text(text) == shown

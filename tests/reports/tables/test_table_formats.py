@@ -34,6 +34,13 @@ def test_markdown_pipes_do_not_break_the_table(make):
     assert r"| base a\|b |" in printing.to_markdown(table([make.record("base a|b")]))
 
 
+def test_markdown_shows_a_label_and_a_reason_as_they_are(make):
+    na = make.record("a", status="n/a", reason="needs <b>more</b>")
+    text = printing.to_markdown(table([*make.side("two\n*x* <b> [1](http://x.y)", [0.5, 0.6, 0.7]), na]))
+    assert r"| two \*x\* \<b> [1\](http://x.y) | 60.0" in text
+    assert r"[1] n/a: needs \<b>more\</b>" in text
+
+
 def test_csv_holds_unrounded_numbers(make):
     shown = table([*make.side("base", [1 / 3, 2 / 3]), make.record("a", status="oom")])
     rows = list(csv.DictReader(io.StringIO(printing.to_csv(shown))))
@@ -59,6 +66,12 @@ def test_latex_is_escaped(make):
     assert r"$\pm$" in text
     assert not any(character in text for character in "±−†")
     assert text.count(r"\\") == 2
+
+
+def test_no_row_of_latex_begins_with_what_the_line_before_takes_for_its_argument(make):
+    text = printing.to_latex(table([*make.side("[16] <r>", [0.5, 0.6]), *make.side("*best*", [0.5, 0.6])]))
+    first, second = (line for line in text.splitlines() if line.endswith(r"\\") and "method" not in line)
+    assert {first[:12], second[:8]} == {r"{}[16] \text", "{}*best*"}
 
 
 def test_terminal_form(make):

@@ -65,6 +65,14 @@ def test_the_document_and_the_page_show_the_verdicts(records, tmp_path):
     assert not (tmp_path / "without" / "claims.md").exists()
 
 
+def test_the_document_shows_rows_and_statements_as_they_are(records):
+    odd = dataclasses.replace(CLAIM, rows=("A*", "<b>"), statement="*A* beats\n<b>", place="a_b_")
+    text = to_markdown(judge([odd], records({"A*": 1.0, "<b>": 2.0})))
+    row = next(line for line in text.splitlines() if line.startswith("| C1"))
+    assert r"| \*A\* beats \<b> |" in row and r"A\* < \<b> in bits" in row and r"A\* − \<b>: −1.010" in row
+    assert r"| holds ✓ a_b\_ |" in row
+
+
 def test_controls_are_named_and_so_is_the_budget(records):
     claim = dataclasses.replace(CLAIM, budget={"epochs": 10})
     (finding,) = judge([claim], records({"A": 1.0, "B": 2.0}), roles={"llm": {"B": "control", "C": "control"}})

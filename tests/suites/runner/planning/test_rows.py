@@ -39,6 +39,11 @@ def test_a_row_says_what_it_is_there_for() -> None:
         ({"chain": [{"name": "prune", "label": "x"}]}, "chain: unknown key 'label'"),
         ({"chain": [{"name": {"a": 1}}]}, "name: must be a text"),
         ({"chain": ["prune"], "label": 5}, "label: must be a text, not 5"),
+        (
+            {"name": "heal", "label": "two\nlines"},
+            r"label: must be one line without spaces around it, not 'two\\nlines'",
+        ),
+        ({"name": "heal", "label": " "}, "label: must be one line"),
         ({"name": "heal", "role": "contrl"}, "unknown role 'contrl'; did you mean control"),
         ({"label": "x"}, "an entry without `name`"),
         ({"nmae": "x"}, "did you mean"),
