@@ -40,7 +40,8 @@ class AdapterSet:
         model: the model that carries it.
         config: what it was made from.
         name: its name in the model.
-        was_trainable: the parameters that had a gradient before the first set was attached; the last one gives it back.
+        was_trainable: the parameters that had a gradient before the first set was attached, by name; the last one gives
+            it back, to what has taken their names if they are in the model no more.
         heads: the heads that train with it.
         merged: what `merge` took off, for `unmerge`.
 
@@ -51,7 +52,7 @@ class AdapterSet:
     model: nn.Module
     config: AdapterConfig
     name: str
-    was_trainable: list[nn.Parameter]
+    was_trainable: dict[str, nn.Parameter]
     heads: tuple[Site, ...]
     merged: list[Wrapped] = field(default_factory=list)
 
@@ -291,10 +292,17 @@ class AdapterSet:
         norms = unwrap(self.model, lambda module: isinstance(module, FrozenNorm))
         for _, _, norm in norms:
             norm.base_layer.train(norm.training)
-        self.model.requires_grad_(False)
-        for parameter in self.was_trainable:
-            parameter.requires_grad_(True)
+        self._restore_trainable()
         return gone + norms
+
+    def _restore_trainable(self) -> None:
+        named = dict(self.model.named_parameters())
+        present = {id(parameter) for parameter in named.values()}
+        self.model.requires_grad_(False)
+        for name, parameter in self.was_trainable.items():
+            if id(parameter) not in present and name in named:  # `load_state_dict(assign=True)` puts others there
+                named[name].requires_grad_(True)
+            parameter.requires_grad_(True)
 
 
 def _plain(state: Mapping[str, Tensor]) -> set[str]:

@@ -52,7 +52,7 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
     # What can be refused has been refused by now: the model changes from here on.
     earlier = next(iter(sets.values()), None)
     if earlier is None:
-        was_trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        was_trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         model.requires_grad_(False)
     else:
         was_trainable = earlier.was_trainable

@@ -149,8 +149,10 @@ class CompactWeights(PackedMask):
         static = self.static
         if static is None:
             return kept.of(make, self.mask, also=dtype)
-        # What was written through `.data`, which torch does not count, changes the sum.
-        return kept.of(make, self.mask, static, also=(dtype, static.sum().item()))
+        # What was written through `.data`, which torch does not count, changes the sum, but for one that is rounded to
+        # half precision.
+        total = static.sum(dtype=torch.promote_types(static.dtype, torch.float32)).item()
+        return kept.of(make, self.mask, static, also=(dtype, total))
 
     def _new_lent(self, dtype: torch.dtype) -> LentWeight:
         return LentWeight(self._base_maker(dtype), self._dim, self.true_indices())

@@ -82,6 +82,13 @@ class DynamicLayer(PartiallyDynamic):
         self.compact = weights
         self.register_parameter("bank", None)
         self.partition = None
+        self.freeze_unused()
+
+    def unused_parameters(self) -> list[nn.Parameter]:
+        """What no output depends on: of a compact form the parts without an entry, which would get no gradient."""
+        if self.compact is None:
+            return super().unused_parameters()
+        return [parameter for parameter in self.compact.parameters() if parameter.numel() == 0]
 
     def static_start(self) -> Tensor:
         """(*S) the mean of the kernels: their common weight where all were copied from one."""

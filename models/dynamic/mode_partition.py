@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError, check_choice
+from .kept import Kept
 
 Scale = Literal["both", "static", "dynamic", "none", "pruned"]
 Structure = Literal["dynamic", "static", "row", "channel", "weight"]
@@ -72,7 +73,7 @@ class ModePartition(nn.Module):
         code = torch.tensor(SCALES.index(scale), dtype=torch.uint8, device=static.device)
         self.register_buffer("scale_code", code)
         self._relaxed: Tensor | None = None
-        self._layout: tuple[tuple[int, int], Layout] | None = None
+        self._layout: Kept[Layout] = Kept()
 
     @property
     def ratio(self) -> float:
@@ -147,12 +148,7 @@ class ModePartition(nn.Module):
         if torch.compiler.is_compiling():
             nothing = torch.empty(0, dtype=torch.int64, device=self.mask.device)
             return Layout("weight", nothing, nothing)
-        if self.mask.is_inference():  # has no version
-            return _layout_of(self.mask)
-        version = (self.mask._version, self.mask.data_ptr())
-        if self._layout is None or self._layout[0] != version:
-            self._layout = (version, _layout_of(self.mask))
-        return self._layout[1]
+        return self._layout.of(lambda: _layout_of(self.mask), self.mask)
 
     def read_scale(self) -> None:
         """Compute as `scale_code` says, which was read from a file. Raises `ModelError` for a number of no scale."""

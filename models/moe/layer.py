@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..anatomy import MLP, Experts, ExpertWeights, Site, see_through
 from ..errors import ModelError
+from ..state_loading import PreparesLoading, Problems
 from .config import MoEConfig
 from .experts import ExpertBank
 from .experts.bank import check_sizes
@@ -21,6 +22,9 @@ from .routing.choices import Routing
 from .routing.densemixer import mix_densely
 from .routing.recomputation import recomputing
 from .routing.router import Router
+
+SAID = "scale"
+"""Where the metadata of a state dict has a scale that was fitted."""
 
 
 class Alignment(nn.Module):
@@ -36,13 +40,16 @@ class Alignment(nn.Module):
         return y * self.gain + self.offset
 
 
-class MoEFFN(nn.Module):
+class MoEFFN(PreparesLoading):
     """y = shared(x) + s * sum over the k chosen experts of g_e E_e(x) + b_down, then aligned if there is an alignment.
 
     The shared block and the bias have coefficient 1. `neurons` (stored neurons,) holds the indices in the dense layer,
     shared first, then expert by expert, so that the dense layer of `hidden` neurons can be put together again.
     `template` is the dense FFN (the modules of `MLP.parts`) without memory for its weights. `dropout` is the p of
     dropout on the outputs in training.
+
+    A state dict says in its metadata what a "calibrated" scale was fitted to, and a layer with such a scale takes it
+    from there. It does not say what the configuration says, as top_k and score.
 
     `aux` is the balance loss of the last forward pass in training mode, None before it. `token_mask` says, for the next
     call in training, which tokens are real (bool, as many as tokens; None: all): padding is in no balance loss, and
@@ -191,6 +198,18 @@ class MoEFFN(nn.Module):
         pieces = self.neurons[shared:].split(list(bank.sizes))
         left = [piece[own.to(piece.device)] for piece, own in zip(pieces, kept, strict=True)]
         self.neurons = torch.cat((self.neurons[:shared], *left))
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.config.scale == "calibrated" and hasattr(destination, "_metadata"):  # which `torch.save` keeps
+            destination._metadata[prefix[:-1]][SAID] = self.scale
+
+    def prepare_loading(
+        self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any], problems: Problems
+    ) -> None:
+        """Take the scale that was fitted to the data of the saved layer, of which no tensor tells."""
+        if self.config.scale == "calibrated":
+            self.scale = metadata.get(SAID, self.scale)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the last loss, whose graph can be neither copied nor pickled, and without a mask."""

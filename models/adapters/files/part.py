@@ -11,6 +11,7 @@ from ...sparsity.masked import Masked, pack_mask, positions, unpack_mask
 from ..adapter_set import adapter_sets
 from ..by_name import attach_by_name
 from ..layer import AdapterLayer, FrozenNorm
+from ..wrapping import path_without_wrappers
 from .saving import decode, encode
 
 
@@ -77,9 +78,12 @@ class AttachedSets:
             for _, layer in adapters.layers():
                 adapted |= {id(value) for _, value in layer.adapter_parameters()}
         # Not packed weights, which are no plain parameters and never train.
-        plain = [value for value in model.parameters() if type(value) is nn.Parameter and value.is_floating_point()]
+        plain = {}
+        for name, value in model.named_parameters():
+            if type(value) is nn.Parameter and value.is_floating_point() and id(value) not in adapted:
+                plain[path_without_wrappers(model, name)] = value
         for adapters in sets:
-            adapters.was_trainable = [value for value in plain if id(value) not in adapted]
+            adapters.was_trainable = plain
 
 
 def _pruned(model: nn.Module) -> list[tuple[str, Masked]]:

@@ -169,6 +169,7 @@ class FDConv2d(nn.Module):
         self.in_channels = conv.in_channels
         self.out_channels = conv.out_channels
         self.kernel_size = self.geometry.kernel
+        self.groups = self.geometry.groups
         self.weight = nn.Parameter(conv.weight.detach().clone())
         self.register_parameter("bias", None)
         if conv.bias is not None:
@@ -204,8 +205,9 @@ class FDConv2d(nn.Module):
     def weighed(self, fractions_BG: Tensor) -> Tensor:
         """(B, O, T, I) Σ_g π_g W_g: by the spectra of the samples, or, where there are more of these, by the parts."""
         samples, groups = fractions_BG.shape
-        if samples > groups:
-            return (fractions_BG @ self.parts().flatten(1)).view(samples, self.out_channels, -1, self.in_channels)
+        if samples > groups or samples == 0:  # Fourier transforms want one matrix at least
+            parts_GOTI = self.parts()
+            return (fractions_BG @ parts_GOTI.flatten(1)).unflatten(1, parts_GOTI.shape[1:])
         return self._with_spectrum(fractions_BG[:, self.group])
 
     def parts(self) -> Tensor:

@@ -209,9 +209,9 @@ def by_groups(problem: Dynamic) -> Tensor:
 
 
 def with_weights(x_BIHW: Tensor, weight_BOJhw: Tensor, geometry: Geometry) -> Tensor:
-    """A convolution with a weight for each sample: one product a position for pointwise ones and in an exported graph,
-    else one with a group for each sample."""
-    if geometry.is_pointwise or torch.compiler.is_exporting():
+    """A convolution with a weight for each sample: one product a position for pointwise ones, in an exported graph and
+    where there is no sample, else one with a group for each sample."""
+    if geometry.is_pointwise or torch.compiler.is_exporting() or weight_BOJhw.shape[0] == 0:
         return _with_columns(x_BIHW, weight_BOJhw, geometry)
     batch, outputs = weight_BOJhw.shape[:2]
     # All samples become one image with B times the channels: a group for each sample reads its own channels alone.

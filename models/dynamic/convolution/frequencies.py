@@ -45,14 +45,30 @@ def _mirrored(frequency: Tensor, size: int) -> Tensor:
     return torch.where((frequency == 0) | (2 * frequency == size), 1, 2)
 
 
-@functools.lru_cache(maxsize=64)
 def low_pass(size: int, cutoff: int) -> Tensor:
     """(N, N) float64, symmetric: the projection of N values onto frequencies below 1 / `cutoff` of the sampling rate.
+
+    It is kept for later calls, but for what is made while a graph is traced, which has no numbers.
 
     Args:
         size: N.
         cutoff: 2 or more.
     """
+    if torch.compiler.is_compiling():
+        return _projection(size, cutoff)
+    # Whoever comes later may want a gradient, or real numbers.
+    with torch.inference_mode(False), torch.device("cpu"):
+        if type(torch.empty(0)) is not Tensor:
+            return _projection(size, cutoff)
+        return _kept_projection(size, cutoff)
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_projection(size: int, cutoff: int) -> Tensor:
+    return _projection(size, cutoff)
+
+
+def _projection(size: int, cutoff: int) -> Tensor:
     place = torch.arange(size)
     apart = (place[:, None] - place) % size
     total = torch.full((size, size), 1 / size, dtype=torch.float64)

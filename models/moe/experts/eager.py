@@ -85,6 +85,11 @@ def unbound(weights: Weights) -> tuple[Sequence[Tensor], Sequence[Tensor | None]
 
 def _counts(index_TK: Tensor, experts: int) -> list[int]:
     """Pairs of each expert, and of none; on the meta device, where numbers are unknown, all experts have alike many."""
+    if torch._C._functorch.is_batchedtensor(index_TK):  # pyright: ignore[reportAttributeAccessIssue]
+        raise ModelError(
+            "torch.vmap has no tokens that choose experts: call the layer on the whole batch, whose tokens do not mix, "
+            "or loop over the samples"
+        )
     if index_TK.is_meta:
         few, larger = divmod(index_TK.numel(), experts)
         return [few + 1] * larger + [few] * (experts - larger) + [0]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models import adapters as adapters_package
+from sparsebench.models import load, save
 from sparsebench.models.adapters import adapter_sets, attach, sparsify
 from sparsebench.models.adapters.config import AdapterConfig, CombinedConfig
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
@@ -132,6 +133,23 @@ def test_a_set_trains_without_touching_the_others(build: Build, example: Callabl
     for key, value in first.state_dict().items():
         assert torch.equal(value, before[0][key]) == (not key.startswith(head)), key
     assert not any(torch.equal(value, before[1][key]) for key, value in second.state_dict().items())
+
+
+def test_parameters_that_a_state_puts_in_the_place_of_others_get_their_gradient_back(
+    build: Build, tmp_path: Path
+) -> None:
+    """`load_state_dict(assign=True)` makes new parameters, with adapters on the model and after it was loaded."""
+    plain = build("llama")
+    plain.model.norm.requires_grad_(False)
+    before = {name: parameter.requires_grad for name, parameter in plain.named_parameters()}
+    model = copy.deepcopy(plain)
+    attach(model, LoRAConfig(r=2, train_head=False))
+    save(model, tmp_path / "saved")
+    loaded = load(tmp_path / "saved")
+    for one, expected in ((model, before), (loaded, dict.fromkeys(before, True))):
+        one.load_state_dict(copy.deepcopy(one.state_dict()), assign=True)
+        adapter_sets(one)["default"].remove()
+        assert {name: parameter.requires_grad for name, parameter in one.named_parameters()} == expected
 
 
 def test_the_head_trains_as_long_as_a_set_trains_it(build: Build) -> None:

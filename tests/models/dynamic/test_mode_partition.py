@@ -61,6 +61,25 @@ def test_structure_follows_the_mask() -> None:
     assert vector.layout().dynamic.tolist() == [0]
 
 
+def test_masks_that_come_one_after_the_other_into_the_same_memory_are_told_apart() -> None:
+    """As by `load_state_dict(..., assign=True)` of one checkpoint after another."""
+    for size in (16, 300):
+        partition = ModePartition(torch.ones(size, size) == 1, torch.zeros(size, size))
+        for step in range(20):
+            wanted = (torch.arange(size) % 2 == step % 2)[:, None].repeat(1, size)
+            partition.mask = torch.empty(0, dtype=torch.bool)
+            partition.mask = wanted.clone()
+            assert partition.layout().dynamic[0] == step % 2
+
+
+def test_what_was_looked_up_in_inference_mode_can_be_trained_with() -> None:
+    partition = ModePartition(torch.tensor([[True, True], [False, False]]), torch.zeros(2, 2))
+    with torch.inference_mode():
+        partition.layout()
+    partition.static[partition.layout().static].sum().backward()
+    assert partition.static.grad is not None and partition.static.grad.tolist() == [[0, 0], [1, 1]]
+
+
 def test_relaxed_mask_has_the_gradient_of_a_switch() -> None:
     partition = ModePartition(MASK, torch.tensor([[1.0, 2], [3, 4]]))
     dynamic = torch.tensor([[5.0, 6], [7, 8]])

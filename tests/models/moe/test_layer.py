@@ -1,6 +1,8 @@
 """The layer by itself; what conversion makes of whole models is in `conversion/test_convert.py`."""
 
 import copy
+import dataclasses
+import io
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsebench.models.anatomy import Site, describe
+from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import aux_loss
 from sparsebench.models.moe.attention.config import AttnMoEConfig
 from sparsebench.models.moe.config import MoEConfig
@@ -36,6 +39,32 @@ def test_any_shape_of_tokens(build: Build) -> None:
     x = tokens(2, 3)
     torch.testing.assert_close(layer(x).view(6, 32), layer(x.view(6, 32)))
     assert layer(x[0, 0]).shape == (32,)
+
+
+def test_a_fitted_scale_goes_with_the_state(build: Build, example: Callable[..., Tensor], run: Callable) -> None:
+    """Fitted to other data, it is another number; one that the configuration gives stays."""
+    config = MoEConfig(num_experts=4, top_k=2, scale="calibrated")
+    saved, other, given = build("llama"), build("llama"), build("llama")
+    convert(saved, config, [example(saved, 1)])
+    convert(other, config, [example(other, 2)])
+    convert(given, dataclasses.replace(config, scale=3.0))
+    file = io.BytesIO()
+    torch.save(saved.state_dict(), file)
+    file.seek(0)
+    state = torch.load(file)
+    other.load_state_dict(state)
+    given.load_state_dict(state)
+    assert torch.equal(run(other, example(other)), run(saved, example(saved)))
+    assert all(layer.scale == 3 for layer in given.modules() if isinstance(layer, MoEFFN))
+    fitted = other.model.layers[0].mlp.scale
+    other.load_state_dict(dict(state))  # of a file without metadata
+    assert other.model.layers[0].mlp.scale == fitted
+
+
+def test_vmap_over_samples_is_refused_in_words(build: Build) -> None:
+    layer = layer_of(build)
+    with pytest.raises(ModelError, match=r"torch\.vmap has no tokens that choose experts"):
+        torch.func.vmap(layer)(tokens(2, 3))
 
 
 def test_an_empty_batch_leaves_gradients_of_zero(build: Build) -> None:

@@ -112,6 +112,20 @@ def flipped(layer: Any) -> dict[str, Tensor]:
     return state | {"compact.bits": pack_mask(layer.compact.mask.flatten().flip(0))}
 
 
+def test_a_small_change_of_half_precision_through_data_is_seen() -> None:
+    """The sum of the static numbers, which tells, is not rounded to their type."""
+    _, layer = one_image_case(DyConv2d, "weight", GEOMETRIES[0], torch.bfloat16)
+    x = torch.randn(1, 4, 9, 8, generator=generator(4)).bfloat16()
+    static = layer.compact.static
+    with torch.no_grad():
+        static.fill_(1)
+        layer(x)
+        rounded = static.sum()
+        static.data[0] += 1 / 16
+        assert static.sum() == rounded
+        torch.testing.assert_close(layer(x), copy.deepcopy(layer)(x), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("unit", ["weight", "row"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_changes_is_seen_by_the_next_image(change: str, unit: str) -> None:

@@ -79,6 +79,14 @@ def test_numbers_of_resnet_50_are_those_that_are_published() -> None:
     assert round(added / 1e6, 1) == 3.6
 
 
+def test_no_images() -> None:
+    made, x = layer("plain"), images()
+    y = made(x[:0].requires_grad_())
+    assert y.shape == (0, *made(x).shape[1:])
+    y.sum().backward()
+    assert torch.equal(made.weight.grad, torch.zeros_like(made.weight))
+
+
 def test_what_cannot_be() -> None:
     with pytest.raises(ModelError, match="groups=0"):
         FrequencyConfig(groups=0)
@@ -94,5 +102,7 @@ def test_what_cannot_be() -> None:
         layer("plain").train()(images(batch=1))
     with pytest.raises(ModelError, match=r"only an nn\.Conv2d"):
         make_dynamic(make_dynamic(network(), ConvConfig()), FrequencyConfig())
+    with pytest.raises(ModelError, match=r"is a FDConv2d: only an nn\.Conv2d"):
+        make_dynamic(make_dynamic(network("test_resnet"), FrequencyConfig(groups=4)), ConvConfig())
     with pytest.raises(ModelError, match="nothing to make dynamic"):
         make_dynamic(timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2), FrequencyConfig())

@@ -101,9 +101,12 @@ def test_to_measure_the_forms_leaves_no_trace(kind: str, monkeypatch: pytest.Mon
         assert largest_difference(tensor.grad, gradient) < 1e-11
 
 
+@pytest.mark.parametrize("structure", ["weight", "row", None])
 @pytest.mark.parametrize("rules", [True, False])
-def test_no_samples(rules: bool) -> None:
+def test_no_samples(rules: bool, structure: str | None) -> None:
     layer, x = dynamic("plain", "dy_conv"), images()
+    if structure is not None:
+        layer.set_partition(random_mask(layer, structure))
     with native_forms.by_rules(rules):
         y = layer(x[:0].requires_grad_())
     assert y.shape == (0, *layer(x).shape[1:])

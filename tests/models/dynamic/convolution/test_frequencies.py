@@ -1,7 +1,9 @@
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sparsebench.models.dynamic.convolution.frequencies import BandModulation, frequency_groups, low_pass
 
@@ -23,6 +25,18 @@ def test_groups_are_disjoint_from_low_to_high_and_of_equal_size(rows: int, colum
     assert all(one[1] <= other[0] + 1e-7 for one, other in pairwise(ends))
     sizes = there.flatten(1).sum(1)
     assert (sizes - rows * columns / groups).abs().max() < 4
+
+
+@pytest.mark.parametrize(
+    ("side", "mode"), [(21, FakeTensorMode()), (22, torch.device("meta")), (23, torch.inference_mode())]
+)
+def test_a_pass_of_another_mode_leaves_nothing_for_the_next(side: int, mode: Any) -> None:
+    """On maps of sizes that no other test has: what is kept is kept for the process."""
+    with mode:
+        BandModulation(2)(torch.ones(1, 2, side, side))
+    y = BandModulation(2).double()(torch.ones(1, 2, side, side, dtype=torch.float64, requires_grad=True))
+    assert type(y) is torch.Tensor
+    y.sum().backward()
 
 
 def test_low_pass_is_that_of_the_fourier_transform() -> None:

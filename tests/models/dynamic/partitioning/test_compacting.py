@@ -11,6 +11,7 @@ from torch import nn
 from sparsebench.models.counting import count_parameters, stored_bytes
 from sparsebench.models.dynamic import ConvConfig, make_dynamic
 from sparsebench.models.dynamic.partitioning.compacting import compact
+from sparsebench.models.dynamic.partitioning.idle import freeze_idle
 from sparsebench.models.dynamic.partitioning.partition import partition
 from sparsebench.models.dynamic.partitioning.parts import attention_vectors, dynamic_layers
 from sparsebench.models.errors import ModelError
@@ -63,6 +64,18 @@ def test_outputs_stay(kind, granularity, scale):
     assert report.left == () and len(report.layers) == len(dynamic_layers(net))
     torch.testing.assert_close(net(images()), before, rtol=1e-8, atol=1e-10)
     assert all(layer.partition is None and layer.bank is None for layer in dynamic_layers(net).values())
+
+
+def test_all_that_trains_has_a_gradient_where_all_rows_are_dynamic():
+    """A static part without an entry would never get one, for which data-parallel training would wait."""
+    net = network("dy_conv")
+    for layer in dynamic_layers(net).values():
+        layer.set_partition()
+    freeze_idle(net)
+    compact(net)
+    net(images()).sum().backward()
+    assert not [name for name, one in net.named_parameters() if one.requires_grad and one.grad is None]
+    assert all(layer.compact.dynamic.requires_grad for layer in dynamic_layers(net).values())
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2_050", "convnext_atto"])
