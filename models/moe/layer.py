@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ..anatomy import MLP, Experts, ExpertWeights, Site, see_through
 from ..errors import ModelError
-from ..state_loading import PreparesLoading, Problems
 from .config import MoEConfig
 from .experts import ExpertBank
 from .experts.bank import check_sizes
@@ -40,7 +39,7 @@ class Alignment(nn.Module):
         return y * self.gain + self.offset
 
 
-class MoEFFN(PreparesLoading):
+class MoEFFN(nn.Module):
     """y = shared(x) + s * sum over the k chosen experts of g_e E_e(x) + b_down, then aligned if there is an alignment.
 
     The shared block and the bias have coefficient 1. `neurons` (stored neurons,) holds the indices in the dense layer,
@@ -204,12 +203,18 @@ class MoEFFN(PreparesLoading):
         if self.config.scale == "calibrated" and hasattr(destination, "_metadata"):  # which `torch.save` keeps
             destination._metadata[prefix[:-1]][SAID] = self.scale
 
-    def prepare_loading(
-        self, state: dict[str, Any], prefix: str, metadata: Mapping[str, Any], problems: Problems
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
-        """Take the scale that was fitted to the data of the saved layer, of which no tensor tells."""
+        """Take the scale that was fitted to the data of the saved layer, too, of which no tensor tells."""
         if self.config.scale == "calibrated":
-            self.scale = metadata.get(SAID, self.scale)
+            self.scale = local_metadata.get(SAID, self.scale)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the last loss, whose graph can be neither copied nor pickled, and without a mask."""
