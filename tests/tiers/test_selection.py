@@ -14,7 +14,7 @@ def costs(tmp_path: Path) -> Costs:
     """Six cheap functions, twelve dear ones of 2 to 13 seconds, and a minute of collection."""
     costs = Costs(tmp_path / "costs.json")
     costs.collection = 60.0
-    costs.known = {f"cheap{number}": 0.4 for number in range(6)}
+    costs.known = {f"cheap{number}": 0.3 for number in range(6)}
     costs.known |= {f"dear{number}": 2.0 + number for number in range(12)}
     return costs
 
@@ -64,14 +64,14 @@ def test_what_stands_before_anything_is_touched(costs: Costs) -> None:
     everything = list(costs.known)
     heaviest = max(for_test(everything, costs, commit, set()).seconds for commit in COMMITS)
     assert standing(everything, costs) == heaviest
-    assert heaviest == pytest.approx(2 * 60 + 6 * 0.4 + max(90 / PARTS, 13), abs=2)
+    assert heaviest == pytest.approx(2 * 60 + 6 * 0.3 + max(90 / PARTS, 13), abs=2)
 
 
 def test_quick_runs_what_is_touched_and_no_more(costs: Costs) -> None:
     costs.known["huge"] = 1000.0
     choice = for_quick_test(costs, {"cheap1", "dear3", "huge"})
     assert choice.functions == {"cheap1", "dear3"}
-    assert (choice.left, choice.seconds) == (["huge"], 5.4)
+    assert (choice.left, choice.seconds) == (["huge"], 5.3)
 
 
 def test_functions_that_share_a_fixture_pay_it_once_and_none_of_them_is_cheap(costs: Costs) -> None:
@@ -83,5 +83,5 @@ def test_functions_that_share_a_fixture_pay_it_once_and_none_of_them_is_cheap(co
     assert [len(set(names) & set(part)) for part in parts if set(names) & set(part)] == [3]
     assert costs.together(names) == pytest.approx(20.06)
     chosen = for_quick_test(costs, {*names, "cheap0"})
-    assert chosen.seconds == pytest.approx(20.46)
+    assert chosen.seconds == pytest.approx(20.36)
     assert all(set(names).isdisjoint(for_test(everything, costs, commit, set()).cheap) for commit in COMMITS)
