@@ -54,18 +54,16 @@ def low_pass(size: int, cutoff: int) -> Tensor:
         size: N.
         cutoff: 2 or more.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or type(torch.empty(0)) is not Tensor:
         return _projection(size, cutoff)
-    # Whoever comes later may want a gradient, or real numbers.
-    with torch.inference_mode(False), torch.device("cpu"):
-        if type(torch.empty(0)) is not Tensor:
-            return _projection(size, cutoff)
-        return _kept_projection(size, cutoff)
+    return _kept_projection(size, cutoff)
 
 
 @functools.lru_cache(maxsize=64)
 def _kept_projection(size: int, cutoff: int) -> Tensor:
-    return _projection(size, cutoff)
+    # Whoever comes later may want a gradient, or real numbers.
+    with torch.inference_mode(False), torch.device("cpu"):
+        return _projection(size, cutoff)
 
 
 def _projection(size: int, cutoff: int) -> Tensor:
