@@ -13,6 +13,7 @@ from sparsebench.reports.records.index.database import Index
 from sparsebench.reports.records.store import MARKER, RECORDS, Store
 from sparsebench.reports.records.sums import forget, seal
 from sparsebench.reports.records.vouchers import Vouchers
+from sparsebench.reports.tables.formatting import counted
 
 from .execution.execute import End, write_not_applicable
 from .execution.executors.choice import ELSEWHERE, check_choice, hold, open_executor
@@ -101,7 +102,9 @@ def _run(
         before |= write_not_applicable(cells, before.keys(), store)
         write_plan(profile, cells, folder, reuse, {each.cell.id: each.kept for each in planned if each.kept})
         console.print(
-            f"{len(cells)} cells, {len(waiting)} to run, {options.workers} workers, results in {folder}", soft_wrap=True
+            f"{counted(len(cells), 'cell')}, {len(waiting)} to run, {counted(options.workers, 'worker')}, "
+            f"results in {folder}",
+            soft_wrap=True,
         )
         if options.executor not in ELSEWHERE:
             _fetch(waiting, console)
@@ -184,9 +187,11 @@ def _finish(
     here = [event.end for event in ended if not event.elsewhere]
     if here:
         inside = sum(end.seconds for end in here) / (wall * workers)
-        console.print(f"ran {len(here)} cells in {clock(wall)}; the workers were inside cells {inside:.0%} of it")
+        console.print(
+            f"ran {counted(len(here), 'cell')} in {clock(wall)}; the workers were inside cells {inside:.0%} of it"
+        )
     if len(ended) > len(here):
-        console.print(f"{len(ended) - len(here)} cells ended in other processes")
+        console.print(f"{counted(len(ended) - len(here), 'cell')} ended in other processes")
     console.print(", ".join(f"{count} {status}" for status, count in sorted(states.items())))
     for cell, end in found:
         if end is not None and end.status not in ("ok", "n/a"):

@@ -74,6 +74,8 @@ def _link(link: Link) -> LinkDocument:
 
 def plan_text(plan: PlanDocument) -> str:
     """The document for people: a line for each cell, and a last one with the sums."""
+    from sparsebench.reports.tables.formatting import counted
+
     from ..planning.durations import clock
 
     lines = [f"{cell['state']:<8} {_title(cell)}{_why(cell['reason'])}" for cell in plan["cells"]]
@@ -83,9 +85,8 @@ def plan_text(plan: PlanDocument) -> str:
     if not plan["cells"]:
         return f"0 cells in {plan['folder']}: no task of this choice has a row of it."
     lines += _random(plan["cells"])
-    return "\n".join(
-        [*lines, f"{len(plan['cells'])} cells in {plan['folder']}: {states}. Time to run the rest: {time}."]
-    )
+    cells = counted(len(plan["cells"]), "cell")
+    return "\n".join([*lines, f"{cells} in {plan['folder']}: {states}. Time to run the rest: {time}."])
 
 
 def _random(cells: Sequence[CellDocument]) -> Iterator[str]:

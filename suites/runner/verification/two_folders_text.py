@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Literal, TypedDict
 
 from sparsebench.reports.records.record import Record, Status
-from sparsebench.reports.tables.formatting import number, points, scale
+from sparsebench.reports.tables.formatting import counted, number, points, scale
 
 from .judgement import ScoreCheck
 from .two_folders import Agreement, OfScore, Pair, TwoFolders, names, row_names
@@ -84,7 +84,7 @@ def to_text(found: TwoFolders) -> str:
     lines += found.problems
     counts = found.counts
     said = [f"{counts[outcome]} {words}" for outcome, words in COUNTED.items() if counts[outcome]]
-    total = f"In both folders: {len(found.pairs)} cells" + (f", {', '.join(said)}" if said else "")
+    total = f"In both folders: {counted(len(found.pairs), 'cell')}" + (f", {', '.join(said)}" if said else "")
     lines.append(f"{total}. Only in {first}: {len(found.only_first)}. Only in {second}: {len(found.only_second)}.")
     return "\n".join(lines)
 

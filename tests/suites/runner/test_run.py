@@ -149,7 +149,7 @@ def run_of_older_code(make_bench: Any, tmp_path: Path) -> Callable[[str, int], A
 def test_records_of_older_code_that_are_kept_are_counted_as_such(run_of_older_code: Callable[[str, int], Any]) -> None:
     bench = run_of_older_code("toy_fine", 0)
     kept = bench.call(*bench.run_arguments(), "--reuse", "always")
-    assert "1 cells, 0 to run" in kept.stdout
+    assert "1 cell, 0 to run" in kept.stdout
     assert "1 of older code" in kept.stdout
     assert kept.returncode == 0
     assert "1 missing" in bench.call(*bench.run_arguments(), "--reuse", "only").stdout

@@ -35,7 +35,7 @@ def test_a_line_for_each_cell_that_is_not_equal_and_the_counts(tmp_path: Path) -
 def test_folders_that_are_equal_are_one_line(tmp_path: Path) -> None:
     folders = [write(tmp_path / name, [record("row", 0.6)], {}) for name in "ab"]
     text = to_text(compare_folders(folders[0], folders[1], ["llm"]))
-    assert text.startswith("In both folders: 1 cells, 1 to the last digit. Only in ") and "\n" not in text
+    assert text.startswith("In both folders: 1 cell, 1 to the last digit. Only in ") and "\n" not in text
 
 
 def test_programs_get_every_cell_and_score(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sparsebench.reports.tables.formatting import counted
+
 from ....identity.agreement import differences, identity_lines, kind_of
 from ....identity.cell import Cell, digest
 
@@ -36,5 +38,5 @@ def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     return ""
 
 
-def _short(plan: Mapping[str, object]) -> str:
-    return f"{plan['count']} cells of {plan['name']} with --reuse {plan['reuse']}"
+def _short(plan: Mapping[str, Any]) -> str:
+    return f"{counted(plan['count'], 'cell')} of {plan['name']} with --reuse {plan['reuse']}"

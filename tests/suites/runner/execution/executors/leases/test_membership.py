@@ -59,7 +59,7 @@ def test_equal_plans_share_a_run_and_the_last_one_ends_it(tmp_path: Path) -> Non
     ("change", "said"),
     [
         ({"lines": ["python==3.11", "source a=2"]}, "source a"),
-        ({"cells": "5678", "count": 7}, "7 cells of toy with --reuse exact here, 1 cells of toy"),
+        ({"cells": "5678", "count": 7}, "7 cells of toy with --reuse exact here, 1 cell of toy"),
     ],
 )
 def test_another_plan_is_refused_with_what_differs(tmp_path: Path, change: dict, said: str) -> None:
