@@ -2,9 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +56,8 @@ class OwnData:
     """As in `OwnTable`."""
     table: OwnTable | None = None
     """Of texts and molecules: what was read."""
+    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Classes without an example, by the part that lacks some."""
     side: int = 0
     """Of images: the median of their longer sides, in pixels."""
 
@@ -116,14 +118,16 @@ def _images(folder: Path) -> OwnData:
 
     found = own_images(folder)
     parts = {"train": found.train800, "val": found.val200, "test": found.test}
+    classes = found.names or tuple(map(str, range(found.classes)))
     return OwnData(
         kind="images",
         place=folder,
         counts={name: len(part) for name, part in parts.items()},
         goal="classification",
-        classes=found.names or tuple(map(str, range(found.classes))),
+        classes=classes,
         columns=Columns("", ()),
         rejected=found.rejected,
+        absent=_absent(classes, {name: part.labels for name, part in parts.items()}),
         side=_median_side(found.train800.files),
     )
 
@@ -164,8 +168,19 @@ def _table(file: Path, kind: Kind, table: OwnTable) -> OwnData:
         columns=table.columns,
         rejected=table.rejected,
         conflicting=table.conflicting,
+        absent=_absent(table.classes, {part: table.values[table.rows(part)].tolist() for part in PARTS}),
         table=table,
     )
+
+
+def _absent(classes: Sequence[str], labels: Mapping[str, Sequence[int]]) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for part, own in labels.items():
+        there = set(own) if classes else set()
+        missing = tuple(name for number, name in enumerate(classes) if number not in there)
+        if missing:
+            found[part] = missing
+    return found
 
 
 @contextmanager

@@ -163,9 +163,12 @@ def test_a_colon_may_be_part_of_the_name_of_a_file(tmp_path: Path) -> None:
     [
         (None, "write timm:NAME"),
         ("vit_tiny_patch16_225", "near: vit_tiny"),
+        ("test_vit.nonsense", "test_vit has no weights called 'nonsense': it has r160_in1k; or leave .nonsense out"),
         ("resnet18@nothing.safetensors", "no file"),
         ("resnet18:16", "whole number from 32"),
         ("crossvit_tiny_240:64", "made for 240 pixels"),
+        ("vit_tiny_patch16_224:100", "patches of 16 pixels and would not see all of 100: write a multiple of 16"),
+        ("swin_tiny_patch4_window7_224:98", "multiple of 4"),
     ],
 )
 def test_bad_timm_arguments(argument: str | None, message: str) -> None:
