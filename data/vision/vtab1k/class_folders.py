@@ -3,8 +3,8 @@
     <root>/<class>/*.jpg                 dealt out by class and content: a fifth to choose on, a fifth to test on
     <root>/{train,val,test}/<class>/...  the user's own parts; of one that is missing, a fifth of the training images
 
-Files lie at any depth below their class folder. What is no image, a second copy of an image, and a link to a folder is in
-no part, and is listed with the reason. One image in two classes is refused, and so is a part that is a link.
+Files lie at any depth below their class folder. What is no image, a second copy of an image, and a link to a folder is
+in no part, and is listed with the reason. One image in two classes is refused, and so is a part that is a link.
 """
 
 import functools
@@ -94,17 +94,11 @@ def _readable(root: Path, rejected: list[Rejected]) -> list[_Image]:
     found = []
     for file in sorted(root.rglob("*")):
         path = file.relative_to(root)
-        if any(step.startswith(".") for step in path.parts):
-            continue
-        if file.is_dir():
-            if file.is_symlink():
-                rejected.append(Rejected(path.as_posix(), LINKED))
+        folder = file.is_dir() and not file.is_symlink()
+        if folder or any(step.startswith(".") for step in path.parts):
             continue
         above = path.parts[1:-1] if in_parts else path.parts[:-1]
-        if not above:
-            rejected.append(Rejected(path.as_posix(), "it lies in no class folder"))
-            continue
-        reason = _fault(file, root)
+        reason = _fault(file, root, above)
         if reason:
             rejected.append(Rejected(path.as_posix(), reason))
             continue
@@ -143,8 +137,12 @@ def _are_parts(root: Path, tops: Sequence[Path]) -> bool:
     return not others
 
 
-def _fault(file: Path, root: Path) -> str:
-    """Why a file cannot be used, or nothing."""
+def _fault(file: Path, root: Path, above: Sequence[str]) -> str:
+    """Why a file, or a link to a folder, with these class folders above it cannot be used, or nothing."""
+    if file.is_dir():
+        return LINKED
+    if not above:
+        return "it lies in no class folder"
     if not file.resolve().is_relative_to(root.resolve()):
         return "a link out of the folder: put the image itself there"
     if not file.is_file():
