@@ -80,8 +80,12 @@ def about_absent(absent: Mapping[str, Sequence[str]]) -> list[str]:
     """Classes without an example in some part, by part: an accuracy does not say what became of them."""
     if not absent:
         return []
-    found = "; ".join(f"{part}: {', '.join(map(repr, names[:MOST_NAMED]))}" for part, names in absent.items())
+    found = "; ".join(f"{part}: {_named(names)}" for part, names in absent.items())
     return [f"classes without an example, by part ({found}): the score of such a part says nothing of them"]
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:MOST_NAMED])) + (", ..." if len(names) > MOST_NAMED else "")
 
 
 def about_one_class(table: OwnTable) -> list[str]:

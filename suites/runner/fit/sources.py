@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from sparsebench.data.errors import TableError
 from sparsebench.data.labelled.dealt import PARTS, Rejected
@@ -127,7 +129,7 @@ def _images(folder: Path) -> OwnData:
         classes=classes,
         columns=Columns("", ()),
         rejected=found.rejected,
-        absent=_absent(classes, {name: part.labels for name, part in parts.items()}),
+        absent=_absent(classes, {name: set(part.labels) for name, part in parts.items()}),
         side=_median_side(found.train800.files),
     )
 
@@ -168,16 +170,16 @@ def _table(file: Path, kind: Kind, table: OwnTable) -> OwnData:
         columns=table.columns,
         rejected=table.rejected,
         conflicting=table.conflicting,
-        absent=_absent(table.classes, {part: table.values[table.rows(part)].tolist() for part in PARTS}),
+        absent=_absent(table.classes, {part: np.unique(table.values[table.rows(part)]) for part in PARTS}),
         table=table,
     )
 
 
-def _absent(classes: Sequence[str], labels: Mapping[str, Sequence[int]]) -> dict[str, tuple[str, ...]]:
+def _absent(classes: Sequence[str], labels: Mapping[str, Container[int]]) -> dict[str, tuple[str, ...]]:
+    """By part the classes without an example, of which there may be none at all: of numbers."""
     found = {}
     for part, own in labels.items():
-        there = set(own) if classes else set()
-        missing = tuple(name for number, name in enumerate(classes) if number not in there)
+        missing = tuple(name for number, name in enumerate(classes) if number not in own)
         if missing:
             found[part] = missing
     return found

@@ -59,7 +59,7 @@ def test_scores_in_a_small_unit_are_no_zeros():
     assert formatting.estimate(Estimate(2.4744e-9, 3.44e-10, 1, "examples"), "mol/L") == "2.47e−09 ± 3.44e−10*"
     assert formatting.interval(Estimate(1e-9, 2e-9, 3, "seeds"), "") == "+1e−09 [−1e−09, 3e−09]"
     assert formatting.interval(Estimate(0.0002, 0.01, 3, "seeds"), "") == "+0.000 [−0.010, 0.010]"
-    assert formatting.estimate(Estimate(0.0, 0.0, 3, "seeds"), "") == "0.000 ± 0.000"
+    assert formatting.estimate(Estimate(0.0, 0.0, 3, "seeds"), "") == "0.000 ± 0.000°"
     assert formatting.number(1e-6, "share") == "0.0"
 
 
