@@ -35,8 +35,11 @@ def part_named(name: str) -> Part | None:
 
 
 def is_split(values: Sequence[str]) -> bool:
-    """Whether all values name parts, the training part among them."""
-    return {part_named(value) for value in values} >= {"train"} and None not in map(part_named, values)
+    """Whether most values name parts, the training part among them: another one is a mistake, which `named_parts` says,
+    and no sign that the parts are to be dealt out.
+    """
+    parts = [part_named(value) for value in values]
+    return "train" in parts and parts.count(None) < len(parts) / 2
 
 
 def named_parts(values: Sequence[str], where: str) -> list[Part]:

@@ -98,7 +98,7 @@ def check_named(table: Table, *names: str) -> None:
 
 
 def split_column(table: Table, given: Columns) -> str:
-    """A column that is called so and names parts, and is none of those given; "" for none."""
+    """A column that is called so and names parts in most rows, and is none of those given; "" for none."""
     for name, values in table.columns.items():
         called_so = name.lower() in SPLIT_NAMES and name not in (given.input, *given.targets)
         if called_so and is_split(values):

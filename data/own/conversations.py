@@ -19,7 +19,7 @@ from typing import Any
 from ..cache.ledger import cached_reads
 from ..errors import TableError, reason_of
 from ..identity import identity
-from ..labelled.dealt import PARTS, Part, Rejected, complete, deal, part_named
+from ..labelled.dealt import PARTS, Part, Rejected, complete, deal, is_split, part_named
 from ..labelled.table import normal_form
 from ..local_folders import note_unpinned
 from ..sources import ensure
@@ -153,7 +153,7 @@ def learnable_conversations(file: Path, split: str = "") -> OwnConversations:
     Args:
         file: ends in one of `SUFFIXES`.
         split: the field that says the part; where none is named, `split`, `part` or `subset` if it names parts on
-            every line.
+            most lines: a line without one is then refused.
 
     Returns:
         The conversations, two at least in each part.
@@ -188,10 +188,10 @@ def learnable_conversations(file: Path, split: str = "") -> OwnConversations:
 
 
 def _split(lines: Sequence[Line]) -> str:
-    """A field of every line that is called so and names parts, the training part among them."""
+    """A field that is called so and names parts on most lines, the training part among them."""
     for name in SPLIT_NAMES:
-        values = [_part(line, name) for line in lines]
-        if None not in values and "train" in values:
+        values = [line.fields.get(name) for line in lines]
+        if is_split([value if isinstance(value, str) else "" for value in values]):
             return name
     return ""
 

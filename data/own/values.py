@@ -16,6 +16,12 @@ MISSING = ("", "nan", "na", "n/a", "null", "none")
 """Texts that say that nobody knows the value, in any case."""
 NUMERIC = 0.9
 """Fraction of the known values that must be numbers, so that a column counts as one of numbers with some bad rows."""
+LARGEST = (2 - 2**-23) * 2.0**127
+"""The largest number of 32 bits: one above is infinite to a model, and every other value unknown beside it."""
+ROUNDED = 2.0**-24
+"""How far, relative to it, a number of 32 bits may be from what it stands for."""
+COARSE = 0.01
+"""Rounding, in standard deviations of a column, above which its scores would be those of the rounding."""
 MIXED = 0.1
 """Fraction of numbers above which a column of names counts as mixed."""
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
@@ -94,7 +100,8 @@ def read_properties(columns: Mapping[str, Sequence[str]], where: str) -> Targets
         The targets.
 
     Raises:
-        TableError: columns of different kinds, a column of numbers and names, a column with one value only.
+        TableError: columns of different kinds, a column of numbers and names, a column with one value only, large
+            numbers that differ by very little.
     """
     import numpy as np
 
@@ -109,11 +116,14 @@ def read_properties(columns: Mapping[str, Sequence[str]], where: str) -> Targets
         name, values = next(iter(columns.items()))
         return _classes(values, f"{where}, column {name!r}")
     matrix = np.array([[_value(value) for value in column] for column in columns.values()], dtype=np.float64).T
+    if goal == "regression":
+        for name, column in zip(columns, matrix.T, strict=True):
+            _check_kept_apart(column, f"{where}, column {name!r}")
     bad = {}
     for row, values in enumerate(zip(*columns.values(), strict=True)):
         wrong = [value for value in values if not is_missing(value) and _number(value) is None]
         if wrong:
-            bad[row] = f"{wrong[0]!r} is no finite number"
+            bad[row] = f"{wrong[0]!r} is no finite number of 32 bits"
         elif np.isnan(matrix[row]).all():
             bad[row] = "no value"
     return Targets(goal, matrix, (), bad)
@@ -136,6 +146,18 @@ def _kind(values: Sequence[str], where: str) -> Goal:
     return "classification"
 
 
+def _check_kept_apart(column: "np.ndarray", where: str) -> None:
+    """Raise `TableError` for numbers that differ by less than 32 bits keep of numbers so large, as models take them."""
+    import numpy as np
+
+    largest, spread = float(np.nanmax(np.abs(column))), float(np.nanstd(column))
+    if largest * ROUNDED > COARSE * spread:
+        raise TableError(
+            f"{where} has values up to {largest:.9g} with a standard deviation of {spread:.3g}, which 32 bits do not "
+            "keep apart: subtract a constant from all of them"
+        )
+
+
 def _check_not_written_numbers(known: Sequence[str], where: str) -> None:
     """Raise `TableError` where values would be classes that are numbers in another form.
 
@@ -151,12 +173,12 @@ def _check_not_written_numbers(known: Sequence[str], where: str) -> None:
 
 
 def _number(value: str) -> float | None:
-    """A finite number, or None."""
+    """A number that models can learn, in 32 bits, or None. Python reads "1_2", the name of a batch, as 12."""
     try:
         number = float(value)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= LARGEST and "_" not in value else None
 
 
 def _value(value: str) -> float:

@@ -39,7 +39,7 @@ def scale(unit: str) -> float:
 def number(value: float, unit: str = "", signed: bool = False) -> str:
     """A score in its unit: per cent with one decimal, anything else with about three figures."""
     value *= scale(unit)
-    return _fixed(value, _digits(value, unit), signed)
+    return _fixed(value, _decimals(unit, value), signed)
 
 
 def per_cent(fraction: float | None) -> str:
@@ -47,12 +47,26 @@ def per_cent(fraction: float | None) -> str:
     return "–" if fraction is None else f"{number(fraction, 'share')} %"
 
 
-def _fixed(shown: float, digits: int, signed: bool = False) -> str:
-    """With so many decimals; a number that would fill the line as three figures and a power of ten."""
-    how = f".{digits}f" if abs(shown) < HUGE else ".3g"
+def _fixed(shown: float, digits: int | None, signed: bool = False) -> str:
+    """With so many decimals; without a number of them, and where they would fill the line, as three figures and a
+    power of ten.
+    """
+    how = f".{digits}f" if digits is not None and abs(shown) < HUGE else ".3g"
     if signed:
         how = f"+{how}"
     return format(shown, how).replace("-", MINUS)
+
+
+def _decimals(unit: str, first: float, *others: float) -> int | None:
+    """Decimals of a value that is already scaled, which what is printed beside it has, too.
+
+    None where all of them would read as 0, and are not: concentrations in mol/L.
+    """
+    digits = _digits(first, unit)
+    shown = (first, *others)
+    if shown_unit(unit) == "%" or not any(shown) or any(round(one, digits) for one in shown):
+        return digits
+    return None
 
 
 def _digits(shown: float, unit: str) -> int:
@@ -69,29 +83,27 @@ def estimate(value: Estimate, unit: str) -> str:
 
     A mark says where the interval covers seeds or examples alone (`MARKS`).
     """
-    text = number(value.mean, unit)
     if value.half_width is None:
-        return text
+        return number(value.mean, unit)
     # The interval has the decimals of its mean: more would pretend to know it better.
-    digits = len(text.partition(".")[2])
+    mean, half = value.mean * scale(unit), value.half_width * scale(unit)
+    digits = _decimals(unit, mean, half)
+    text = _fixed(mean, digits)
     mark = MARKS.get(value.covers, "")
     if value.ends is not None:
         low, high = value.ends
         if min(value.mean - low, high - value.mean) < ASKEW * value.half_width:
             return f"{text} [{_fixed(low * scale(unit), digits)}, {_fixed(high * scale(unit), digits)}]{mark}"
-    half = _fixed(value.half_width * scale(unit), digits)
-    return f"{text} ± {half}{mark}"
+    return f"{text} ± {_fixed(half, digits)}{mark}"
 
 
 def interval(value: Estimate, unit: str) -> str:
     """A signed difference and its interval: +4.1 [2.0, 6.2]."""
-    text = number(value.mean, unit, signed=True)
     if value.low is None or value.high is None:
-        return text
-    digits = len(text.partition(".")[2])
-    low = _fixed(value.low * scale(unit), digits)
-    high = _fixed(value.high * scale(unit), digits)
-    return f"{text} [{low}, {high}]"
+        return number(value.mean, unit, signed=True)
+    mean, low, high = (one * scale(unit) for one in (value.mean, value.low, value.high))
+    digits = _decimals(unit, mean, low, high)
+    return f"{_fixed(mean, digits, signed=True)} [{_fixed(low, digits)}, {_fixed(high, digits)}]"
 
 
 def effect(difference: Estimate, unit: str) -> str:

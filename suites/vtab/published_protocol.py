@@ -1,11 +1,16 @@
 """VTAB-1K as published numbers take it: options chosen on val200, then trained on train800val200, last epoch."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from torch import Tensor
 
 from sparsebench.data.own.named_folders import not_named
 from sparsebench.data.vision.vtab1k import OWN_IMAGES, VtabTask, own_images
 
-from ..contracts.context import Target
+from ..contracts.context import Context, LoadBackbone, Target
+from ..contracts.method import Method
+from ..contracts.task import Outcome
 from ..contracts.traits import RELEASED_SETTINGS
 from ..prediction.chosen import ChosenOnValidation
 from ..prediction.data import Examples, Splits
@@ -49,7 +54,10 @@ class PublishedVTAB1KTask(PublishedFolderTask, VTAB1KTask):
 
 
 class OwnImagesTask(PublishedFolderTask):
-    """Images of the user's, from the folder that `SPARSEBENCH_OWN_IMAGES` names; any number of them and of classes."""
+    """Images of the user's, from the folder that `SPARSEBENCH_OWN_IMAGES` names; any number of them and of classes.
+
+    `details["own data"]` says how many images each part has, and how many files are in none.
+    """
 
     keeps_validation = True
     ordered_test = True  # class folders are read one after the other, and lists may be
@@ -71,3 +79,11 @@ class OwnImagesTask(PublishedFolderTask):
     def read(self) -> VtabTask:
         """The lists."""
         return own_images()
+
+    def run(self, chain: Sequence[Method], load_backbone: LoadBackbone, context: Context) -> Outcome:
+        """As every task with this protocol; the record says what became of the files."""
+        outcome = super().run(chain, load_backbone, context)
+        found = self.lists()
+        counts = {"train": len(found.train800), "val": len(found.val200), "test": len(found.test)}
+        details = {**outcome.details, "own data": counts | {"rejected": len(found.rejected)}}
+        return replace(outcome, details=details)

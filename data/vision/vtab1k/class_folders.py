@@ -3,8 +3,8 @@
     <root>/<class>/*.jpg                 dealt out by class and content: a fifth to choose on, a fifth to test on
     <root>/{train,val,test}/<class>/...  the user's own parts; of one that is missing, a fifth of the training images
 
-Files lie at any depth below their class folder. What is no image, and a second copy of an image, is in no part, and is
-listed with the reason. One image in two classes is refused.
+Files lie at any depth below their class folder. What is no image, a second copy of an image, and a link to a folder is
+in no part, and is listed with the reason. One image in two classes is refused, and so is a part that is a link.
 """
 
 import functools
@@ -20,6 +20,7 @@ from .images import ImageList, read_rgb
 
 LISTING = "class folders"
 """Stands where the layout of lists has the name of a list."""
+LINKED = "a link to a folder, which is not followed: put the folder itself there"
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,11 @@ def _readable(root: Path, rejected: list[Rejected]) -> list[_Image]:
     found = []
     for file in sorted(root.rglob("*")):
         path = file.relative_to(root)
-        if file.is_dir() or any(step.startswith(".") for step in path.parts):
+        folder = file.is_dir() and not file.is_symlink()
+        if folder or any(step.startswith(".") for step in path.parts):
             continue
         above = path.parts[1:-1] if in_parts else path.parts[:-1]
-        if not above:
-            rejected.append(Rejected(path.as_posix(), "it lies in no class folder"))
-            continue
-        reason = _fault(file, root)
+        reason = _fault(file, root, above)
         if reason:
             rejected.append(Rejected(path.as_posix(), reason))
             continue
@@ -109,7 +108,7 @@ def _readable(root: Path, rejected: list[Rejected]) -> list[_Image]:
         used = {image.label for image in found}
         folders = [below for top in tops for below in _folders(top)] if in_parts else tops
         for folder in folders:
-            if folder.name not in used:
+            if folder.name not in used and not folder.is_symlink():
                 rejected.append(Rejected(folder.relative_to(root).as_posix(), "a folder without an image, so no class"))
     return found
 
@@ -122,9 +121,10 @@ def _are_parts(root: Path, tops: Sequence[Path]) -> bool:
     """Whether the folders are parts, with classes below them. A class may be called "train", among cars and buses.
 
     Raises `TableError` for training images, another part and a further folder side by side: as classes, a row would
-    learn which part an image is of.
+    learn which part an image is of. So it does for a part that is a link: without its images, others would be the part.
     """
     named = [top.name for top in tops if part_named(top.name)]
+    linked = [top.name for top in tops if part_named(top.name) and top.is_symlink()]
     others = [top.name for top in tops if not part_named(top.name)]
     parts = {part_named(name) for name in named}
     if others and "train" in parts and len(parts) > 1:
@@ -132,11 +132,17 @@ def _are_parts(root: Path, tops: Sequence[Path]) -> bool:
             f"{root} has folders of parts, {', '.join(named)}, and another beside them, {others[0]!r}: move it away, "
             "or rename those that are classes"
         )
+    if linked and not others:
+        raise TableError(f"{root}: its part {linked[0]!r} is {LINKED}")
     return not others
 
 
-def _fault(file: Path, root: Path) -> str:
-    """Why a file cannot be used, or nothing."""
+def _fault(file: Path, root: Path, above: Sequence[str]) -> str:
+    """Why a file, or a link to a folder, with these class folders above it cannot be used, or nothing."""
+    if file.is_dir():
+        return LINKED
+    if not above:
+        return "it lies in no class folder"
     if not file.resolve().is_relative_to(root.resolve()):
         return "a link out of the folder: put the image itself there"
     if not file.is_file():
@@ -176,4 +182,5 @@ def _parts(root: Path, images: Sequence[_Image]) -> list[Part]:
 def _nothing(root: Path, rejected: Sequence[Rejected]) -> str:
     if not rejected:
         return f"{root} has class folders, and no file in them"
-    return f"{root}: none of its {len(rejected)} files is an image that can be read, first {rejected[0].row}"
+    first = f"{rejected[0].row}: {rejected[0].reason}"
+    return f"{root}: none of its {len(rejected)} files is an image of a class that can be read; of the first, {first}"

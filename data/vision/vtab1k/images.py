@@ -47,6 +47,10 @@ def read_rgb(file: Path, *, upright: bool = False) -> "np.ndarray":
 
     try:
         with Image.open(file) as image:
+            if image.format == "TIFF":
+                # Pillow maps an uncompressed TIFF into memory by its name, with the sides that it has once it is
+                # turned: the rows of one that is to be turned by 90 degrees would be cut at the wrong places.
+                image.filename = ""
             return np.asarray(rgb_of(image, upright=upright))
     except LocalFolderError as error:
         raise LocalFolderError(f"{file} is no image that can be read as 8-bit RGB: {error}") from None

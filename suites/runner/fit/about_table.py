@@ -1,6 +1,6 @@
 """What a score of a table does not say by itself, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -74,6 +74,18 @@ def _short(smiles: str) -> str:
 def _is_blind(backbone: str) -> bool:
     entry = find("backbone", backbone, "molecules")
     return entry.name in WITHOUT_STEREO or GRAPH_WORDS in (entry.traits or ())
+
+
+def about_absent(absent: Mapping[str, Sequence[str]]) -> list[str]:
+    """Classes without an example in some part, by part: an accuracy does not say what became of them."""
+    if not absent:
+        return []
+    found = "; ".join(f"{part}: {_named(names)}" for part, names in absent.items())
+    return [f"classes without an example, by part ({found}): the score of such a part says nothing of them"]
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:MOST_NAMED])) + (", ..." if len(names) > MOST_NAMED else "")
 
 
 def about_one_class(table: OwnTable) -> list[str]:

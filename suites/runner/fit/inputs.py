@@ -89,7 +89,8 @@ def _files(place: Path) -> NewData:
     files = [place]
     if place.is_dir():
         found = sorted(place.rglob("*"))
-        files = [file for file in found if file.is_file() and not _hidden(file.relative_to(place))]
+        # A link to a folder or to nothing is a row, too: what lies behind it is not looked at, and that is said.
+        files = [f for f in found if (f.is_file() or f.is_symlink()) and not _hidden(f.relative_to(place))]
     if not files:
         raise UsageError(f"{place} has no file")
     names = [file.relative_to(place).as_posix() if place.is_dir() else file.name for file in files]

@@ -1,7 +1,7 @@
 """Predictions of a fitted row for new data: a row of the result for each row that came in, with its status."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,17 @@ def predict(fitted: Path | str, data: Path | str) -> pd.DataFrame:
             values[kept] = found.outputs([chunk[row].value for row in kept])
         outputs.append(values)
     results = {"status": statuses, "reason": reasons, **_columns(found.about, torch.cat(outputs))}
-    came_in = {name if name not in results else f"{name} (given)": column for name, column in new.columns.items()}
-    return pd.DataFrame({**came_in, **results})
+    return pd.DataFrame({**_given(new.columns, results), **results})
+
+
+def _given(columns: Mapping[str, Sequence[str]], results: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """What came in, under names that the results do not have: it may be the predictions of two other rows."""
+    found: dict[str, Sequence[str]] = {}
+    for name, column in columns.items():
+        while name in results or name in found:
+            name = f"{name} (given)"
+        found[name] = column
+    return found
 
 
 def write_predictions(frame: pd.DataFrame, out: Path) -> None:

@@ -14,7 +14,7 @@ from sparsebench.reports.tables.matrix import Matrix, Row
 from sparsebench.reports.tables.suite_table import SuiteInfo
 
 from ...prediction.several_columns import BY_COLUMN, OF_COLUMNS
-from .about_table import MOST_NAMED, about_one_class, about_refused, about_stereo, first
+from .about_table import MOST_NAMED, about_absent, about_one_class, about_refused, about_stereo, first
 from .recommendation import Candidate, Recommendation
 from .sources import OwnData
 
@@ -147,6 +147,7 @@ def about_data(own: OwnData, backbones: Sequence[str] = ()) -> list[str]:
         several = "1 molecule stands" if len(own.conflicting) == 1 else f"{len(own.conflicting)} molecules stand"
         kept = "all of them are used, those of one molecule in one part"
         said.append(f"{several} in several rows with different values; {kept}: {first(own.conflicting)}")
+    said += about_absent(own.absent)
     if own.table is not None:
         said += about_one_class(own.table)
         if own.kind == "molecules":

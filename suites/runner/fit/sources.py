@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from sparsebench.data.errors import TableError
 from sparsebench.data.labelled.dealt import PARTS, Rejected
@@ -56,6 +58,8 @@ class OwnData:
     """As in `OwnTable`."""
     table: OwnTable | None = None
     """Of texts and molecules: what was read."""
+    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Classes without an example, by the part that lacks some."""
     side: int = 0
     """Of images: the median of their longer sides, in pixels."""
 
@@ -116,14 +120,16 @@ def _images(folder: Path) -> OwnData:
 
     found = own_images(folder)
     parts = {"train": found.train800, "val": found.val200, "test": found.test}
+    classes = found.names or tuple(map(str, range(found.classes)))
     return OwnData(
         kind="images",
         place=folder,
         counts={name: len(part) for name, part in parts.items()},
         goal="classification",
-        classes=found.names or tuple(map(str, range(found.classes))),
+        classes=classes,
         columns=Columns("", ()),
         rejected=found.rejected,
+        absent=_absent(classes, {name: set(part.labels) for name, part in parts.items()}),
         side=_median_side(found.train800.files),
     )
 
@@ -164,8 +170,19 @@ def _table(file: Path, kind: Kind, table: OwnTable) -> OwnData:
         columns=table.columns,
         rejected=table.rejected,
         conflicting=table.conflicting,
+        absent=_absent(table.classes, {part: np.unique(table.values[table.rows(part)]) for part in PARTS}),
         table=table,
     )
+
+
+def _absent(classes: Sequence[str], labels: Mapping[str, Container[int]]) -> dict[str, tuple[str, ...]]:
+    """By part the classes without an example, of which there may be none at all: of numbers."""
+    found = {}
+    for part, own in labels.items():
+        missing = tuple(name for number, name in enumerate(classes) if number not in own)
+        if missing:
+            found[part] = missing
+    return found
 
 
 @contextmanager

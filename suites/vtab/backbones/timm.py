@@ -11,6 +11,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models import get_pretrained_cfg
 
 from sparsebench.data.errors import WeightsError
 from sparsebench.data.state_files import read_state
@@ -44,6 +45,7 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.partition('.')[0][:12]}*")[:3]
         raise ValueError(f"unknown timm network {name!r}" + (f"; near: {', '.join(near)}" if near else ""))
+    _check_tag(name)
     pixels = image_size(size) if size else None
     beside = config_beside(Path(file), name, pixels) if file else Beside()
     with torch.random.fork_rng(devices=()):
@@ -57,6 +59,19 @@ def load(generator: torch.Generator, argument: str | None = None) -> VisionBody:
         _resize(network, name, pixels)
     network.pretrained_cfg = {**network.pretrained_cfg, **beside.fields}
     return VisionBody(network, pixels, beside.said)
+
+
+def _check_tag(name: str) -> None:
+    """What stands behind a point in the name says whose mean, size and interpolation count. Raises ValueError."""
+    network, point, tag = name.partition(".")
+    if not point:
+        return
+    try:
+        get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError:
+        known = [one.partition(".")[2] for one in timm.list_pretrained(f"{network}.*")]
+        said = f"it has {', '.join(known)}" if known else "it has none"
+        raise ValueError(f"timm:{network} has no weights called {tag!r}: {said}; or leave .{tag} out") from None
 
 
 def _build(name: str, beside: Beside) -> Any:
@@ -116,7 +131,17 @@ def _parts(argument: str) -> tuple[str, str, str]:
 
 
 def _resize(network: Any, name: str, pixels: int) -> None:
-    """Make a network with embedded positions or windows ready for another image size; a CNN takes any size."""
+    """Make a network with embedded positions or windows ready for another image size; a CNN takes any size.
+
+    Raises ValueError for a size of which it would leave out a border that fills no patch.
+    """
+    for part in network.children():
+        side = part.feat_ratio() if hasattr(part, "feat_ratio") else 1
+        if pixels % side and not getattr(part, "dynamic_img_pad", False):
+            raise ValueError(
+                f"timm:{name} cuts images into patches of {side} pixels and would not see all of {pixels}: write a "
+                f"multiple of {side}"
+            )
     own = network.pretrained_cfg["input_size"][-1]
     if hasattr(network, "set_input_size"):
         network.set_input_size(img_size=(pixels, pixels))

@@ -37,3 +37,4 @@ def test_parts_of_the_user_s_stay_and_the_missing_one_is_cut_from_training() -> 
     with pytest.raises(TableError, match="row 2: 'fold1' is no part"):
         named_parts(["train", "fold1"], "file")
     assert is_split(["train", "dev"]) and not is_split(["test", "val"]) and not is_split(["train", "3"])
+    assert is_split(["train", "Test", "", "val"]), "one row without a part is a mistake, and no other meaning"

@@ -25,6 +25,8 @@ def test_guesses() -> None:
     no_parts = table(text=["a", "b"], label=["x", "y"], split=["1", "2"])
     assert choose_columns(no_parts, "text", NONE).split == ""
     assert input_column(table(id=["1"], words=["a"]), "text") == "words"
+    one_is_missing = table(text=["a", "b", "c"], label=["x", "y", "x"], split=["train", "test", ""])
+    assert choose_columns(one_is_missing, "text", NONE).split == "split", "the user's parts were passed over"
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_answers_follow_a_turn_of_the_users(tmp_path: Path) -> None:
         ([line(str(number), "b") for number in range(4)], "", "its part val has 1 conversations, and 2 are needed"),
         (parted(["train", "train", "val", "huh"]), "split", "line 4: 'split' is 'huh'; write train, val or test"),
         (parted(["train", "train"]), "fold", "line 1: 'fold' is None; write train"),
+        (parted(["train", "train", "val", "huh"]), "", "line 4: 'split' is 'huh'; write train, val or test"),
         (parted(["val", "test"]), "split", "'split' names no conversation of the training part"),
     ],
 )

@@ -46,7 +46,7 @@ def test_no_scaffold_is_in_two_parts_and_bad_rows_are_listed(tmp_path: Path) -> 
     assert list(reasons) == ["row 41", "row 42", "row 43", "row 44"]
     assert reasons["row 41"] == "RDKit cannot read 'nonsense': not a SMILES string"
     assert reasons["row 42"] == "no SMILES" and reasons["row 43"] == "no value"
-    assert reasons["row 44"] == "'>3' is no finite number"
+    assert reasons["row 44"] == "'>3' is no finite number of 32 bits"
 
 
 def test_a_text_stands_in_one_part_and_under_one_label(tmp_path: Path) -> None:

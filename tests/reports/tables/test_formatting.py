@@ -53,6 +53,16 @@ def test_huge_numbers_do_not_fill_a_page():
     assert formatting.number(9_999_999.0) == "9999999.0"
 
 
+def test_scores_in_a_small_unit_are_no_zeros():
+    """Of concentrations in mol/L every row was 0.000 ± 0.000."""
+    assert formatting.number(2.4744e-9) == "2.47e−09"
+    assert formatting.estimate(Estimate(2.4744e-9, 3.44e-10, 1, "examples"), "mol/L") == "2.47e−09 ± 3.44e−10*"
+    assert formatting.interval(Estimate(1e-9, 2e-9, 3, "seeds"), "") == "+1e−09 [−1e−09, 3e−09]"
+    assert formatting.interval(Estimate(0.0002, 0.01, 3, "seeds"), "") == "+0.000 [−0.010, 0.010]"
+    assert formatting.estimate(Estimate(0.0, 0.0, 3, "seeds"), "") == "0.000 ± 0.000°"
+    assert formatting.number(1e-6, "share") == "0.0"
+
+
 def test_the_margin_stands_wherever_equivalent_does():
     assert formatting.outcome("equivalent", 0.01, "share") == "equivalent (within ±1.0 points)"
     assert formatting.outcome("equivalent", 0.2, "kcal/mol") == "equivalent (within ±0.200 kcal/mol)"

@@ -59,6 +59,26 @@ def test_the_unit_of_a_column_does_not_change_the_score(folder: Path) -> None:
     assert scores[0] == pytest.approx(scores[1], rel=1e-5)
 
 
+def test_columns_that_go_wrong_together_are_no_further_examples(folder: Path) -> None:
+    """Three copies of a column had an interval narrower by the root of three than one of them."""
+    alone, *copies = "logS", "again", "once more"
+    table(folder, 1.0, (alone, *copies))
+    header, *lines = (folder / "mine.csv").read_text().splitlines()
+    lines = [f"{line},{line.split(',')[1]},{line.split(',')[1]}" for line in lines]
+    (folder / "mine.csv").write_text("\n".join([",".join([header, *copies]), *lines]) + "\n")
+    together = OwnMolecules().run([Constant()], ecfp4.load, CONTEXT)
+    (folder / COLUMNS_FILE).write_text(columns_text(Columns("SMILES", (alone,))))
+    one = OwnMolecules().run([Constant()], ecfp4.load, CONTEXT).metrics
+    divisor = together.details[BY_COLUMN][alone]["standard deviation"]
+    for name, metric in together.metrics.items():
+        assert metric.value == pytest.approx(one[name].value / divisor, rel=1e-5)
+        assert metric.stderr == pytest.approx(one[name].stderr / divisor, rel=1e-5)
+    examples = example_scores("rmse", together.metrics["rmse"].value, together.examples)
+    assert examples is not None
+    spread = examples.values.std(ddof=1) / len(examples.values) ** 0.5
+    assert together.metrics["rmse"].stderr == pytest.approx(spread, rel=1e-5), "as rows are compared"
+
+
 def test_one_column_is_scored_in_its_own_unit(folder: Path) -> None:
     table(folder, 1.0, ("logS",))
     outcome = OwnMolecules().run([Constant()], ecfp4.load, CONTEXT)
@@ -72,3 +92,4 @@ def test_one_column_is_scored_in_its_own_unit(folder: Path) -> None:
 def test_a_constant_column_is_divided_by_one() -> None:
     values = np.array([[1.0, 5.0, np.nan], [3.0, 5.0, 2.0], [5.0, np.nan, 4.0]])
     assert deviations(values) == pytest.approx([np.std([1, 3, 5]), 1.0, 1.0])
+    assert deviations(np.full((3, 1), 0.1)).tolist() == [1.0], "it was 1e-17, and its errors all of the score"

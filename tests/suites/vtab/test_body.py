@@ -68,8 +68,9 @@ def test_stages_make_up_the_network(name: str) -> None:
 )
 @pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")  # timm's interpolation of Swin's biases
 def test_stages_at_another_image_size(name: str, stages: int) -> None:
-    body = timm_backbone.load(generator(), f"{name}:56").eval()
-    assert body.size == 56 and len(body.stages()) == stages
+    size = 64 if "patch16" in name else 56
+    body = timm_backbone.load(generator(), f"{name}:{size}").eval()
+    assert body.size == size and len(body.stages()) == stages
     inputs = body.collate(list(body.encode(np.zeros((2, 8, 8, 3), np.uint8))))
     with torch.no_grad():
         assert torch.equal(body(inputs), body.network(inputs)) and body(inputs).shape == (2, body.width)
@@ -163,9 +164,12 @@ def test_a_colon_may_be_part_of_the_name_of_a_file(tmp_path: Path) -> None:
     [
         (None, "write timm:NAME"),
         ("vit_tiny_patch16_225", "near: vit_tiny"),
+        ("test_vit.nonsense", "test_vit has no weights called 'nonsense': it has r160_in1k; or leave .nonsense out"),
         ("resnet18@nothing.safetensors", "no file"),
         ("resnet18:16", "whole number from 32"),
         ("crossvit_tiny_240:64", "made for 240 pixels"),
+        ("vit_tiny_patch16_224:100", "patches of 16 pixels and would not see all of 100: write a multiple of 16"),
+        ("swin_tiny_patch4_window7_224:98", "multiple of 4"),
     ],
 )
 def test_bad_timm_arguments(argument: str | None, message: str) -> None:

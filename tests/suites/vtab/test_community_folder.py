@@ -111,6 +111,7 @@ def test_images_of_the_user_s_own(root: Path, monkeypatch: pytest.MonkeyPatch) -
     outcome = own.run([LinearProbe(penalties=(0.1,))], tiny.load, context)
     assert outcome.metrics["accuracy"].n == 711 and outcome.metrics["accuracy"].value > 0.5
     assert outcome.details["protocol"]["rows"] == 1000
+    assert outcome.details["own data"] == {"train": 800, "val": 200, "test": 711, "rejected": 0}, "as of other own data"
     whole = own.load().test
     rows = sample_rows(711, 6)
     assert rows != list(range(6)), "folders are read class by class"

@@ -68,6 +68,33 @@ def test_a_class_may_be_called_train_and_an_empty_class_of_a_part_is_listed(tmp_
     assert own_images(tmp_path / "b").names == ("bus", "train")
 
 
+def test_links_to_folders_are_said(tmp_path: Path) -> None:
+    """A linked class was called a folder without an image, one inside of a class was passed over without a word."""
+    root = classes(tmp_path / "photos")
+    classes(tmp_path / "more")
+    (root / "owl").symlink_to(tmp_path / "more" / "cat")
+    (root / "dog" / "more").symlink_to(tmp_path / "more" / "dog")
+    said = [(one.row, one.reason.partition(",")[0]) for one in own_images(root).rejected]
+    assert said == [("dog/more", "a link to a folder"), ("owl", "a link to a folder")]
+
+
+def test_a_part_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    """A fifth of the training images was the test part, in the place of the user's, without a word."""
+    root = tmp_path / "photos"
+    classes(root / "train")
+    for place, name in enumerate(("cat", "dog")):
+        draw(tmp_path / "elsewhere" / name / "a.png", 200 + place)
+    (root / "test").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TableError, match="its part 'test' is a link to a folder"):
+        own_images(root)
+
+
+def linked_classes(root: Path) -> None:
+    for name in ("cat", "dog"):
+        draw(root.with_name("elsewhere") / name / "a.png", 1)
+        (root / name).symlink_to(root.with_name("elsewhere") / name)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -81,6 +108,11 @@ def test_a_class_may_be_called_train_and_an_empty_class_of_a_part_is_listed(tmp_
             "has folders of parts, Test, train, and another beside them, 'raw'",
         ),
         (lambda root: [(root / "cat").mkdir(), (root / "cat" / "a.png").write_bytes(b"x")], "none of its 1 files"),
+        (  # "no file in them"
+            linked_classes,
+            "none of its 2 files .* of the first, cat: a link to a folder",
+        ),
+        (lambda root: [draw(root / "train" / "a.png", 1)], "of the first, train/a.png: it lies in no class folder"),
         (
             lambda root: [classes(root / "val"), (root / "train" / "cat").mkdir(parents=True)],
             "folder of training images",
@@ -88,7 +120,9 @@ def test_a_class_may_be_called_train_and_an_empty_class_of_a_part_is_listed(tmp_
     ],
 )
 def test_what_cannot_be_learnt_from_is_one_line(tmp_path: Path, make, message: str) -> None:
-    make(tmp_path)
+    root = tmp_path / "photos"
+    root.mkdir()
+    make(root)
     with pytest.raises(TableError, match=message) as caught:
-        own_images(tmp_path)
+        own_images(root)
     assert "\n" not in str(caught.value)

@@ -19,6 +19,18 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str):
     assert pixels.shape == (6, 8, 3) and pixels.dtype == np.uint8
 
 
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_an_uncompressed_tiff_is_turned_whole(tmp_path: Path, kind: type, orientation: int):
+    """Grey ones that are turned by 90 degrees came as other pictures: their rows were cut at the wrong places."""
+    levels = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    Image.fromarray(levels.astype(kind) * (257 if kind is np.uint16 else 1)).save(
+        tmp_path / "a.tif", tiffinfo={274: orientation}
+    )
+    turned = np.rot90(levels, {3: 2, 6: -1, 8: 1}[orientation])
+    assert np.array_equal(read_rgb(tmp_path / "a.tif", upright=True)[..., 0], turned)
+
+
 @pytest.mark.parametrize("kept", [0, 20, 300])
 @pytest.mark.parametrize("form", ["jpg", "png"])
 def test_a_cut_file_is_named(tmp_path: Path, form: str, kept: int):

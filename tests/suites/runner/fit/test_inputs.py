@@ -24,9 +24,11 @@ def test_images_at_any_depth(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((3, 5), np.uint8)).save(tmp_path / "deep" / "b.png")
     (tmp_path / "a.txt").write_text("x")
     (tmp_path / ".hidden").write_text("x")
+    (tmp_path / "linked").symlink_to(tmp_path / "deep")  # was dropped without a word
     new = new_data(tmp_path, "images", "")
     (chunk,) = new.chunks()
-    assert new.columns["file"] == ["a.txt", "deep/b.png"]
+    assert new.columns["file"] == ["a.txt", "deep/b.png", "linked"]
+    assert chunk[2].value is None and "directory" in chunk[2].reason
     assert chunk[0].value is None and chunk[0].reason.startswith("no readable image")
     assert chunk[1].value.shape == (3, 5, 3)
     assert len(new_data(tmp_path / "deep" / "b.png", "images", "")) == 1

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.fit.predicting import _columns, predict, write_predictions
+from sparsebench.suites.runner.fit.predicting import _columns, _given, predict, write_predictions
 from sparsebench.suites.runner.fit.saved import Description
 
 
@@ -22,6 +22,13 @@ def test_nothing_is_dropped(fitted: Path, tmp_path: Path) -> None:
     assert list(frame["status"]) == ["ok", "unreadable", "unreadable"]
     assert list(frame["reason"]) == ["", "not a SMILES string", "no SMILES"]
     assert frame["predicted size"].notna().tolist() == [True, False, False]
+
+
+def test_predictions_of_three_rows_one_after_the_other_keep_all_columns() -> None:
+    """The third one's "status (given)" took the place of the first one's."""
+    came_in = {"SMILES": ["C"], "status (given)": ["first"], "status": ["second"]}
+    found = _given(came_in, {"status": ["third"]})
+    assert sorted(found.values()) == [["C"], ["first"], ["second"]] and "status" not in found
 
 
 def test_classes_and_chances() -> None:

@@ -11,9 +11,11 @@ from sparsebench.data.errors import DataError
 from sparsebench.data.own.columns import Columns
 from sparsebench.data.own.conversations import own_conversations
 from sparsebench.suites.runner.errors import UsageError
+from sparsebench.suites.runner.fit.report import about_data
 from sparsebench.suites.runner.fit.sources import as_source, look_at
 
 NONE = Columns("", ())
+PARTS_OF_ROWS = ["train"] * 12 + ["val"] * 4 + ["test"] * 4
 TEXTS = "".join(f"word{number},{'ab'[number % 2]}\n" for number in range(20))
 CHATS = "".join(f'{{"prompt": "{number}?", "completion": "yes"}}\n' for number in range(10))
 
@@ -37,9 +39,26 @@ def test_images(tmp_path: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((4, 9), number, np.uint8)).save(file)
     own = look_at(tmp_path / "photos", NONE, None)
-    assert (own.kind, own.classes, own.side) == ("images", ("a", "b"), 9)
+    assert (own.kind, own.classes, own.side, own.absent) == ("images", ("a", "b"), 9, {})
     with pytest.raises(UsageError, match="has no columns"):
         look_at(tmp_path / "photos", Columns("text", ()), "text")
+
+
+def test_classes_that_a_part_has_not_are_said(tmp_path: Path) -> None:
+    """A test part of one class gave the constant guess an accuracy of 100 %, without a word."""
+    parts = {"train": "ab", "val": "b", "test": "a"}
+    for number, (part, names) in enumerate(parts.items()):
+        for place, name in enumerate(names * 2):
+            file = tmp_path / "photos" / part / name / f"{place}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((4, 9), 10 * number + place, np.uint8)).save(file)
+    own = look_at(tmp_path / "photos", NONE, None)
+    assert own.absent == {"val": ("a",), "test": ("b",)}
+    said = "classes without an example, by part (val: 'a'; test: 'b'): the score of such a part says nothing of them"
+    assert said in about_data(own)
+    rows = "".join(f"word{number},{'b' if number < 9 else 'a'},{part}\n" for number, part in enumerate(PARTS_OF_ROWS))
+    (tmp_path / "a.csv").write_text("text,label,split\n" + rows)
+    assert look_at(tmp_path / "a.csv", NONE, None).absent == {"val": ("b",), "test": ("b",)}
 
 
 def test_conversations(tmp_path: Path) -> None:
