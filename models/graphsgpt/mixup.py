@@ -52,14 +52,17 @@ def mix(words_a: Tensor, words_b: Tensor, fraction: Tensor) -> Tensor:
 
 
 def mix_labels(labels_a: Tensor, labels_b: Tensor, fraction: Tensor, classes: int | None = None) -> Tensor:
-    """The labels of mixed molecules: soft, float, from (N, T) values or (N,) int64 class numbers.
+    """The labels of mixed molecules: soft, float, from (N, T) values or (N,) class numbers.
 
-    A value is missing (NaN) where either of the two is. Class numbers become probabilities (N, C), C being `classes`.
-    Raises `ModelError` for class numbers without `classes`.
+    A value is missing (NaN) where either of the two is. Whole numbers of any type are class numbers and become
+    probabilities (N, C), C being `classes`; truth values are the values 0 and 1. Raises `ModelError` for class numbers
+    without `classes`.
     """
-    if labels_a.dtype == torch.int64:
+    if labels_a.dtype == torch.bool:
+        return mix(labels_a.float(), labels_b.float(), fraction)
+    if not labels_a.is_floating_point():
         if classes is None:
-            raise ModelError("class numbers need `classes`, how many there are")
-        labels_a = torch.nn.functional.one_hot(labels_a, classes).float()
-        labels_b = torch.nn.functional.one_hot(labels_b, classes).float()
+            raise ModelError("whole numbers are class numbers and need `classes`, how many there are (values: floats)")
+        labels_a = torch.nn.functional.one_hot(labels_a.long(), classes).float()
+        labels_b = torch.nn.functional.one_hot(labels_b.long(), classes).float()
     return mix(labels_a, labels_b, fraction)

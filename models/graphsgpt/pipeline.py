@@ -80,14 +80,10 @@ class GraphsGPTPipeline:
         """Tokens and status of each molecule."""
         return self.tokenizer(molecules)
 
-    @torch.no_grad()
     def encode(self, molecules: Iterable[Any] | Any, generator: torch.Generator | None = None) -> Encoded:
         """Graph words (N, K', D) of each molecule. `generator` draws atom ids where the model was made for it."""
         tokens = self.tokenizer(molecules)
-        words = self._empty_words(len(tokens))
-        for rows in length_batches(tokens.lengths, self.batch_size):
-            batch = tokens.batch(rows).to(self.model.device)
-            words[torch.from_numpy(rows)] = self.model.encoder(batch, self.num_words, generator).float().cpu()
+        words = self._words_of(tokens, generator)
         return Encoded(words=words, status=tokens.status, reasons=tokens.reasons)
 
     def decode(
@@ -192,9 +188,12 @@ class GraphsGPTPipeline:
 
         The share of the first is Beta(alpha, alpha). `labels` (N, T) with NaN where one is missing, or (N,) int64 class
         numbers of `classes`, which become shares (N, classes); see `mix_labels`. A molecule without words keeps its
-        row, without a molecule and with NaN labels. Raises `ModelError` for fewer than two molecules with words.
+        row, without a molecule and with NaN labels. Raises `ModelError` for fewer than two molecules with words, and
+        for more or fewer labels than molecules.
         """
         words = self.encode(molecules).words
+        if len(labels) != len(words):
+            raise ModelError(f"{len(labels)} labels for {len(words)} molecules: give one row for each")
         ok = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
         known, given = words[ok], labels[ok]
         partner = neighbours(known, rank)
@@ -219,10 +218,15 @@ class GraphsGPTPipeline:
         return self.decode(words_NKD, config)
 
     def score(self, molecules: Iterable[Any] | Any, words: Tensor | None = None) -> Tensor:
-        """Log-likelihood (N,), in nats, of each molecule given `words` (N, K', D), by default its own; NaN without."""
+        """Log-likelihood (N,), in nats, of each molecule given `words` (N, K', D), by default its own; NaN without.
+
+        Raises `ModelError` for words of more or fewer molecules.
+        """
         tokens = self.tokenizer(molecules)
         if words is None:
-            words = self.encode(molecules).words
+            words = self._words_of(tokens)
+        if len(words) != len(tokens):
+            raise ModelError(f"words of {len(words)} molecules for {len(tokens)} molecules: give one row for each")
         scores_N = torch.full((len(tokens),), torch.nan)
         for numbers in length_batches(tokens.lengths, self.batch_size):
             rows = torch.from_numpy(numbers)
@@ -230,6 +234,15 @@ class GraphsGPTPipeline:
             given = words[rows].to(self.model.device, self.model.dtype)
             scores_N[rows] = log_likelihood(self.model, batch, given).cpu()
         return scores_N
+
+    @torch.no_grad()
+    def _words_of(self, tokens: TokenisedMolecules, generator: torch.Generator | None = None) -> Tensor:
+        """Graph words (N, K', D), NaN where there are no tokens."""
+        words_NKD = self._empty_words(len(tokens))
+        for rows in length_batches(tokens.lengths, self.batch_size):
+            batch = tokens.batch(rows).to(self.model.device)
+            words_NKD[torch.from_numpy(rows)] = self.model.encoder(batch, self.num_words, generator).float().cpu()
+        return words_NKD
 
     def _empty_words(self, rows: int) -> Tensor:
         config = self.model.config

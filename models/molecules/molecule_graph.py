@@ -18,8 +18,10 @@ def molecule_graphs(smiles: Iterable[str]) -> list[Data]:
     """One graph per string, without explicit hydrogens.
 
     `x` (atoms, 9) and `edge_attr` (2 * bonds, 3) are int64 categories with `ATOM_FEATURES` and `BOND_FEATURES` values;
-    `edge_index` (2, 2 * bonds) holds each bond in both directions. Raises ValueError on an invalid string, or on an
-    atom or bond outside the categories.
+    `edge_index` (2, 2 * bonds) holds each bond in both directions. The category of a stereo centre is that of
+    torch-geometric, RDKit's tag, which depends on the order in which the string names its neighbours: two strings of
+    one chiral molecule can have other graphs, and canonical ones have not. Raises ValueError on an invalid string, or
+    on an atom or bond outside the categories.
     """
     strings = list(smiles)
     graphs = []

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from ...errors import ModelError, check_choice
 from ..model.modeling import GraphsGPT
-from ..tokens.batch import MoleculeTokens
+from ..tokens.batch import IS_NODE, MoleculeTokens
 from ..tokens.vocabulary import Vocabulary
 
 Rules = Literal["strict", "flexible"]
@@ -100,5 +100,19 @@ def check(model: GraphsGPT, vocabulary: Vocabulary, decoding: DecodingConfig, pr
             f"{chosen} has no meaning with a vocabulary in improved mode: the published rules need bonds "
             "that name the elements of both ends (Vocabulary.faithful)"
         )
-    if prefix is not None and vocabulary.mode != "improved":
+    if prefix is not None:
+        _check_prefix(prefix, vocabulary, min(decoding.max_atoms, config.max_atoms), decoding.max_edges)
+
+
+def _check_prefix(prefix: MoleculeTokens, vocabulary: Vocabulary, max_atoms: int, max_edges: int) -> None:
+    if vocabulary.mode != "improved":
         raise ModelError("a prefix needs a vocabulary in improved mode")
+    atoms = int(prefix[IS_NODE].sum())
+    edges = prefix.shape[1] - atoms
+    if atoms == 0:
+        raise ModelError("the prefix has no atom: leave it out")
+    if atoms > max_atoms or edges > max_edges:
+        raise ModelError(
+            f"the prefix (or scaffold) has {atoms} atoms and {edges} edges, and decoding ends at "
+            f"max_atoms={max_atoms} and max_edges={max_edges}"
+        )

@@ -136,7 +136,10 @@ class EdgeSampler:
         """A class (B,) from logits (B, classes) that are divided by the temperature."""
         if self.greedy:
             return logits.argmax(-1)
-        return torch.multinomial(logits.softmax(dim=-1), 1, generator=self.generator)[:, 0]
+        chances = logits.softmax(dim=-1)
+        if self.generator is not None:  # which draws on its own device alone
+            chances = chances.to(self.generator.device)
+        return torch.multinomial(chances, 1, generator=self.generator)[:, 0].to(logits.device)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -23,6 +23,7 @@ WORD, BEGIN, PADDING = -2, -1, 1 << 14
 class GraphGPT(GraphsGPTPreTrainedModel):
     """Causal decoder over [words | BOS | molecule tokens], causal between blocks of an edge and the atom it brings."""
 
+    base_model_prefix = "decoder"  # as in `Graph2Seq`
     _stream = 2
 
     def __init__(self, config: GraphsGPTConfig) -> None:

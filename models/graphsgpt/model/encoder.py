@@ -22,6 +22,7 @@ class Graph2Seq(GraphsGPTPreTrainedModel):
     it should have and a scaffold that it should hold.
     """
 
+    base_model_prefix = "encoder"  # under which a whole GraphsGPT has it: its folder is read, too
     _stream = 1
 
     def __init__(self, config: GraphsGPTConfig) -> None:

@@ -22,8 +22,10 @@ class StableEmbedding(nn.Module):
         return self.norm(self.embedding(ids))
 
     def keep(self, rows: int) -> None:
-        """Keep the first rows alone."""
-        self.embedding = nn.Embedding.from_pretrained(self.embedding.weight.detach()[:rows].clone(), freeze=False)
+        """Keep the first rows alone; frozen ones stay frozen."""
+        weight = self.embedding.weight
+        kept = weight.detach()[:rows].clone()
+        self.embedding = nn.Embedding.from_pretrained(kept, freeze=not weight.requires_grad)
 
     def table(self, rows: int | None = None) -> Tensor:
         """The first `rows` (or all) normed rows, (rows, D)."""

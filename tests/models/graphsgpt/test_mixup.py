@@ -66,6 +66,17 @@ def test_class_numbers_become_soft():
         mix_labels(torch.tensor([0]), torch.tensor([1]), torch.ones(1))
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.uint8], ids=str)
+def test_whole_numbers_of_any_type_are_classes_and_truth_values_are_values(dtype: torch.dtype):
+    """A share in the type of such labels is 0: the partner's labels came out."""
+    share = torch.tensor([0.75, 0.5])
+    a, b = torch.tensor([0, 1], dtype=dtype), torch.tensor([2, 1], dtype=dtype)
+    assert mix_labels(a, b, share, classes=3).tolist() == [[0.75, 0, 0.25], [0, 1, 0]]
+    with pytest.raises(ModelError, match="whole numbers are class numbers"):
+        mix_labels(a, b, share)
+    assert mix_labels(a.bool(), b.bool(), share).tolist() == [0.25, 1]
+
+
 def test_shares_are_beta_and_come_from_the_generator():
     def draw(alpha: float, seed: int = 0) -> torch.Tensor:
         return draw_fractions(20000, alpha, torch.Generator().manual_seed(seed))

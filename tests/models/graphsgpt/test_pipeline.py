@@ -151,6 +151,11 @@ def test_mixed_molecules_stand_beside_mixed_labels() -> None:
     torch.testing.assert_close(soft.sum(1), torch.ones(3))
 
 
+def test_scores_of_molecules_that_can_be_gone_through_once() -> None:
+    pipe = pipeline()
+    assert torch.equal(pipe.score(iter(SMILES[:2])), pipe.score(SMILES[:2]))
+
+
 def test_requests_that_cannot_be_followed_are_warned_of() -> None:
     pipe = pipeline()
     with pytest.warns(RequestWarning, match=r"logp=50 is outside .*, -1 to 5"):
@@ -199,8 +204,23 @@ def test_what_it_refuses() -> None:
         pipe.hybridize("CC", ["CCC"], [3])
     with pytest.raises(ModelError, match="at least 1"):
         GraphsGPTPipeline(pipe.model, batch_size=0)
+    with pytest.raises(ModelError, match="words of 3 molecules for 2"):
+        pipe.score(SMILES[:2], pipe.encode(SMILES[:3]).words)
+    with pytest.raises(ModelError, match="4 labels for 3 molecules"):
+        pipe.mixup(SMILES[:3], torch.zeros(4, 1))
     with pytest.raises(ModelError, match="similarities, not probabilities"):
         GraphsGPTPipeline(faithful()).score(["CC"])
+
+
+def test_a_scaffold_beyond_the_limits_of_decoding_is_refused() -> None:
+    pipe = pipeline()
+    for limits in ({"max_atoms": 5}, {"max_edges": 5}):
+        with pytest.raises(ModelError, match=r"has 6 atoms and 6 edges.*max_atoms=\d+ and max_edges=\d+"):
+            pipe.generate(1, scaffold="c1ccccc1", config=DecodingConfig(**limits))
+    (made,) = pipe.generate(1, scaffold="c1ccccc1", config=DecodingConfig(max_atoms=6, max_edges=6))
+    assert made.smiles == "c1ccccc1" and made.status == "truncated"
+    with pytest.raises(ModelError, match="prefix has no atom"):
+        pipe.decode(pipe.encode(["C"]).words, prefix=pipe.tokenize(["C1CC"])[0])
 
 
 @pytest.mark.parametrize("encoding", ["magnitude", "faithful"])

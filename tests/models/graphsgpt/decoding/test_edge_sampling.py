@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sparsebench.models.graphsgpt.decoding.edge_sampling import (
     EdgeLogits,
@@ -37,6 +38,23 @@ def test_draws_follow_the_tempered_distribution(temperature: float, top_k: int |
     frequency = torch.bincount(choice, minlength=4) / 20_000
     assert (frequency - (likely / temperature).softmax(-1)).abs().max() < 0.015
     torch.testing.assert_close(log_prob, logits.log_softmax(-1)[choice])  # at temperature 1, of all classes
+
+
+@torch.no_grad()
+def test_a_generator_of_the_cpu_draws_for_a_model_on_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `seed=` makes it. A device itself refuses to draw with it, which tensors without numbers do not."""
+    drawn_on: list[torch.device] = []
+    multinomial = torch.multinomial
+
+    def noted(chances: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+        drawn_on.append(chances.device)
+        return multinomial(chances, count, generator=generator)
+
+    monkeypatch.setattr(torch, "multinomial", noted)
+    with FakeTensorMode():
+        choice, log_prob = sampler(1.0).sample(torch.zeros(2, 3, device="meta"))
+    assert drawn_on == [torch.device("cpu")]
+    assert choice.device.type == log_prob.device.type == "meta"
 
 
 def test_ends_beyond_the_present_atoms_are_out_of_reach() -> None:

@@ -42,6 +42,27 @@ def test_saved_models_come_back(which: str, tmp_path: Path) -> None:
     assert all(torch.equal(weight, back.state_dict()[name]) for name, weight in model.state_dict().items())
 
 
+@pytest.mark.parametrize("half", ["encoder", "decoder"])
+def test_a_half_is_read_from_the_folder_of_the_whole(half: str, tmp_path: Path) -> None:
+    """It came back with the weights that it starts with."""
+    whole = small()
+    with torch.no_grad():
+        for parameter in whole.parameters():
+            parameter.add_(0.1)
+    whole.save_pretrained(tmp_path)
+    model = getattr(whole, half)
+    back, found = type(model).from_pretrained(tmp_path, output_loading_info=True)
+    assert not found["missing_keys"]
+    assert model.state_dict().keys() == back.state_dict().keys()
+    assert all(torch.equal(weight, back.state_dict()[name]) for name, weight in model.state_dict().items())
+
+
+def test_fewer_words_of_a_frozen_model_stay_frozen() -> None:
+    model = small().requires_grad_(False).keep_words(2)
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert all(parameter.requires_grad for parameter in small().keep_words(2).parameters())
+
+
 @torch.no_grad()
 def test_any_number_of_words_up_to_k() -> None:
     model, tokens = small(num_words=4), batch()
