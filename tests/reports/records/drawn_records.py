@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from sparsebench.reports.records.record import (
+    RENAMED_BUDGET_KEYS,
     STATUSES,
     CellInfo,
     Costs,
@@ -23,6 +24,10 @@ json_values = st.recursive(
     max_leaves=6,
 )
 objects = st.dictionaries(words, json_values, max_size=3)
+# Hypothesis draws names that it finds in our code, too. A budget with an old name comes back with the new one, and an
+# environment whose libraries are no object is refused.
+budgets = objects.filter(lambda budget: not budget.keys() & RENAMED_BUDGET_KEYS)
+environments = objects.filter(lambda environment: isinstance(environment.get("libraries", {}), dict))
 metrics = st.builds(
     Metric,
     value=finite,
@@ -52,7 +57,7 @@ cells = st.builds(
         ["suite", "suite_version", "task", "task_version", "group", "method", "label", "backbone", "dtype"], words
     ),
     config=objects,
-    budget=objects,
+    budget=budgets,
     seed=whole,
     then=st.lists(st.builds(Link, method=words, config=objects), max_size=2),
     further_backbones=st.lists(words, max_size=2),
@@ -93,7 +98,7 @@ def records(draw: st.DrawFn) -> Record:
         curves=draw(st.dictionaries(words, st.lists(st.tuples(finite, finite), max_size=3), max_size=2)),
         details=draw(objects),
         data=draw(st.lists(sources, max_size=2)),
-        environment=draw(objects),
+        environment=draw(environments),
         seeds=draw(st.dictionaries(words, whole, max_size=2)),
         warnings=draw(st.lists(words, max_size=2)),
         started=draw(words),
