@@ -115,7 +115,8 @@ def _weights(query_BHLE: Tensor, key_BHSE: Tensor, bias: Tensor | None, scale: f
     if bias is None:
         return torch.softmax(scores_BHLS, -1)
     if torch.compiler.is_compiling():
-        return torch.ops.aten._safe_softmax(scores_BHLS + bias, -1)
+        biased_BHLS = (scores_BHLS + bias).to(scores_BHLS.dtype)  # as in place: a float32 mask does not widen them
+        return torch.ops.aten._safe_softmax(biased_BHLS, -1)
     weights_BHLS = torch.softmax(scores_BHLS.add_(bias), -1)
     blind = bias.isneginf().all(-1, keepdim=True)  # their softmax is 0 / 0
     if blind.any():

@@ -61,8 +61,9 @@ class InverseDistillation:
 
     def __call__(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """The whole loss for logits (..., C) of both models and class numbers (...)."""
-        own = F.cross_entropy(student.float().flatten(0, -2), targets.flatten())
-        of_teacher = F.cross_entropy(teacher.float().flatten(0, -2), targets.flatten())
+        student_NC, teacher_NC = aligned(student, teacher)
+        own = F.cross_entropy(student_NC, targets.flatten())
+        of_teacher = F.cross_entropy(teacher_NC, targets.flatten())
         parts = list(self.parts(own, of_teacher, student, teacher).values())
         return sum(parts[1:], start=parts[0])
 

@@ -102,6 +102,7 @@ def test_dynamic_rows_are_faster_than_the_plain_mixture(
         target("times as fast as the release", over_release, at_least=FASTER_THAN_RELEASE[tokens])
 
 
+@pytest.mark.skipif(not FULL, reason="takes its time: sparsebench speed --full runs it")
 @pytest.mark.parametrize("tokens", TOKENS)
 @pytest.mark.parametrize("name", ROLES)
 def test_training_with_dynamic_rows_costs_no_more_than_the_mixture(

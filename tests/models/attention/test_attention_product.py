@@ -95,6 +95,15 @@ def _seeded(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return ProductAttention.apply(query, key, value, None, 1.0, 0.3)[0]
 
 
+def test_a_float32_mask_stays_one_when_compiled() -> None:
+    tensors = inputs(torch.bfloat16)
+    mask = MASKS["float"]
+    compiled = torch.compile(attention, fullgraph=True, backend="eager")(*tensors, mask)
+    assert compiled.dtype == torch.bfloat16
+    torch.testing.assert_close(compiled, attention(*tensors, mask), atol=0.02, rtol=0.02)
+    torch._dynamo.reset()
+
+
 def test_where_the_fused_kernel_is_faster_it_is_used() -> None:
     short, long = inputs(torch.bfloat16), inputs(torch.bfloat16, MAX_TOKENS + 1)
     assert by_products(attention(*short))

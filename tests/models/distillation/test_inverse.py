@@ -20,10 +20,11 @@ def pair() -> tuple[Tensor, Tensor]:
     return drawn[0].requires_grad_(), drawn[1].requires_grad_()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", ["mse", "kl"])
-def test_the_value_is_that_of_the_release(kind: Any) -> None:
+def test_the_value_is_that_of_the_release(kind: Any, dtype: torch.dtype) -> None:
     """Both cross-entropies and the distance, all with weight 1; the divergence at T = 5 without T², by log(softmax)."""
-    student, teacher = pair()
+    student, teacher = (logits.to(dtype) for logits in pair())
     if kind == "mse":
         distance = F.mse_loss(student, teacher)
     else:
