@@ -203,6 +203,25 @@ def _attention_backward(grad: Shape, query: Shape, key: Shape, value: Shape, *ar
     return 2 * batch * heads * queries * key[-2] * (3 * width + 2 * value[-1])
 
 
+def _convolution_backward(
+    grad: Shape,
+    x: Shape,
+    weight: Shape,
+    bias: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    transposed: bool,
+    output_padding: object,
+    groups: int,
+    wanted: Sequence[bool],
+    **keywords: object,
+) -> int:
+    """Gradients of input and weight, each as much as forward; torch has the latter as often as there are groups."""
+    positions = (x if transposed else grad)[2:]
+    return 2 * x[0] * math.prod(positions) * math.prod(weight) * sum(wanted[:2])
+
+
 def _recurrent(x: Shape, weights: Sequence[Shape]) -> int:
     """Every matrix of the layers once for each row (..., in)."""
     matrices = sum(math.prod(weight) for weight in weights if len(weight) == 2)
@@ -231,6 +250,7 @@ _FLOP_FORMULAS = {
     _ATEN._grouped_mm: _grouped_mm,
     _ATEN._scaled_dot_product_flash_attention_for_cpu: _attention,
     _ATEN._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+    _ATEN.convolution_backward: _convolution_backward,
     _ATEN.mkldnn_rnn_layer: _cpu_rnn,
     _ATEN.mkldnn_rnn_layer_backward: _cpu_rnn_backward,
     _ATEN._cudnn_rnn: _gpu_rnn,
@@ -242,7 +262,7 @@ _FLOP_FORMULAS = {
     _ATEN.baddbmm_: _added,
     _ATEN._addmm_activation: _added,
 }
-"""Of what torch's counter does not know, by operator."""
+"""Of what torch's counter does not know, or counts too high, by operator."""
 
 
 def _numel(module: nn.Module) -> int:

@@ -218,6 +218,18 @@ def test_attention_counts_backward_on_the_cpu() -> None:
     assert training_flops(lambda: nn.functional.scaled_dot_product_attention(q, q, q).sum()) == (2 + 5) * product
 
 
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_gradients_of_convolutions_cost_as_much_as_forward(kind: type[nn.Module], groups: int) -> None:
+    conv = kind(8, 12, 3, stride=2, groups=groups)
+    x = torch.randn(2, 8, 9, 9)
+    forward = flops(conv, x)
+    positions = 9 * 9 if kind is nn.ConvTranspose2d else 4 * 4
+    assert forward == 2 * 2 * positions * 9 * 8 * 12 // groups
+    assert training_flops(lambda: conv(x).sum()) == 2 * forward
+    assert training_flops(lambda: conv(x.clone().requires_grad_()).sum()) == 3 * forward
+
+
 def test_recurrent_layers_count() -> None:
     lstm = nn.LSTM(8, 16, 2, batch_first=True)
     x = torch.randn(3, 5, 8)
