@@ -31,7 +31,8 @@ def test_the_value_is_that_of_the_release(kind: Any, dtype: torch.dtype) -> None
         said = F.softmax(student / 5, dim=-1).log()
         distance = F.kl_div(said, F.softmax(teacher / 5, dim=-1), reduction="batchmean")
     expected = F.cross_entropy(student, TARGETS) + F.cross_entropy(teacher, TARGETS) + distance
-    torch.testing.assert_close(InverseDistillation(kind=kind)(student, teacher, TARGETS), expected)
+    found = InverseDistillation(kind=kind)(student, teacher, TARGETS)
+    torch.testing.assert_close(found, expected, rtol=16 * torch.finfo(dtype).eps, atol=0)
 
 
 @pytest.mark.parametrize("kind", ["mse", "kl"])
