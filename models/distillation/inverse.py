@@ -64,7 +64,7 @@ class InverseDistillation:
         student_NC, teacher_NC = aligned(student, teacher)
         own = F.cross_entropy(student_NC, targets.flatten())
         of_teacher = F.cross_entropy(teacher_NC, targets.flatten())
-        parts = list(self.parts(own, of_teacher, student, teacher).values())
+        parts = list(self.parts(own, of_teacher, student_NC, teacher_NC).values())
         return sum(parts[1:], start=parts[0])
 
     def parts(
