@@ -2,4 +2,7 @@
 
 import os
 
+import pytest
+
 FULL = os.environ.get("SPARSEBENCH_SPEED") == "full"
+LONG = pytest.mark.skipif(not FULL, reason="takes long: sparsebench speed --full runs it")

@@ -19,7 +19,7 @@ from sparsebench.models.dynamic.convolution import CondConv2d, DyConv2d
 
 from .groups import Timed, Variant, of_model
 from .released import as_released
-from .scope import FULL
+from .scope import FULL, LONG
 
 VARIANTS = {
     "static": "floor",
@@ -96,7 +96,7 @@ def test_inference(name: str, shape: tuple[int, int, int], dtype: str, compare: 
     compare(name, VARIANTS, variant, group=title)
 
 
-@pytest.mark.skipif(not FULL, reason="takes its time: sparsebench speed --full runs it")
+@LONG
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_training(name: str, shape: tuple[int, int, int], compare: Callable[..., Timed]) -> None:

@@ -21,7 +21,7 @@ from sparsebench.models.dynamic.linear.mixture import MixtureLinear
 
 from .groups import Timed, Variant
 from .rounds import WALL
-from .scope import FULL
+from .scope import FULL, LONG
 
 INPUTS, OUTPUTS, EXPERTS, TOP_K, RATIO = 768, 3072, 8, 2, 0.3
 TOKENS = (256, 2048) if FULL else (256,)
@@ -102,7 +102,7 @@ def test_dynamic_rows_are_faster_than_the_plain_mixture(
         target("times as fast as the release", over_release, at_least=FASTER_THAN_RELEASE[tokens])
 
 
-@pytest.mark.skipif(not FULL, reason="takes its time: sparsebench speed --full runs it")
+@LONG
 @pytest.mark.parametrize("tokens", TOKENS)
 @pytest.mark.parametrize("name", ROLES)
 def test_training_with_dynamic_rows_costs_no_more_than_the_mixture(

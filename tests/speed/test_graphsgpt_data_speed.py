@@ -28,9 +28,9 @@ from sparsebench.models.graphsgpt.tokens.workers import TokenizerPool
 
 from .groups import Timed, Variant
 from .rounds import WALL
-from .scope import FULL
+from .scope import LONG
 
-pytestmark = pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it")
+pytestmark = LONG
 MOLECULES = 16_384
 PROCESSES = min(2, os.cpu_count() or 1)
 SMILES = "strings of the MOSES test split"

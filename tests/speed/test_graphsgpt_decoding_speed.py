@@ -26,10 +26,10 @@ from sparsebench.models.graphsgpt.tokens.vocabulary import FIRST_NODE, Vocabular
 
 from .groups import Timed, Variant, of_model
 from .rounds import WALL
-from .scope import FULL
+from .scope import LONG
 
 pytestmark = [
-    pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it"),
+    LONG,
     pytest.mark.timeout(1800),
 ]
 VOCABULARY = Vocabulary.improved([(6, 0), (14, 0)])

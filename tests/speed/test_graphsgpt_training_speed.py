@@ -15,10 +15,10 @@ from sparsebench.models.graphsgpt import GraphsGPT, GraphsGPTConfig, TokenisedMo
 from sparsebench.models.length_batches import length_batches
 
 from .groups import Timed, Variant, of_model
-from .scope import FULL
+from .scope import LONG
 
 pytestmark = [
-    pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it"),
+    LONG,
     pytest.mark.timeout(1800),
 ]
 MOLECULES, BATCH = 1024, 64

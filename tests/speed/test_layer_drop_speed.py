@@ -22,11 +22,11 @@ from sparsebench.models.moe import MoEConfig, convert
 
 from .groups import Timed, Variant
 from .rounds import WALL
-from .scope import FULL
+from .scope import LONG
 
 pytestmark = [
     pytest.mark.data,
-    pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it"),
+    LONG,
     pytest.mark.timeout(1800),
 ]
 PROMPT, NEW, ROUNDS, THREADS = 512, 32, 9, 2

@@ -20,9 +20,9 @@ from sparsebench.models.moe.experts.interface import NAME, register_experts
 
 from .groups import Timed, Variant, of_model
 from .rounds import WALL
-from .scope import FULL
+from .scope import LONG
 
-pytestmark = [pytest.mark.data, pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it")]
+pytestmark = [pytest.mark.data, LONG]
 ROLES = {NAME: "ours", "grouped_mm": "peer", "eager": "peer", "no": "floor"}
 PROMPT, NEW = 512, 32
 

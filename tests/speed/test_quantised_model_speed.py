@@ -31,11 +31,11 @@ from sparsebench.models.moe.layer import MoEFFN
 
 from .groups import Timed, Variant
 from .rounds import REPLAYED, WALL
-from .scope import FULL
+from .scope import LONG
 
 pytestmark = [
     pytest.mark.data,
-    pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it"),
+    LONG,
     pytest.mark.timeout(1800),
 ]
 PROMPT, NEW, ROUNDS, THREADS = 512, 32, 7, 2

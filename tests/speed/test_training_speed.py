@@ -35,12 +35,12 @@ from sparsebench.suites.training.settings import TrainSettings
 from . import training_steps
 from .groups import Timed, Variant
 from .rounds import WALL
-from .scope import FULL
+from .scope import LONG
 from .training_steps import EXPERTS, LENGTH, TOP_K
 
 pytestmark = [
     pytest.mark.data,
-    pytest.mark.skipif(not FULL, reason="takes many minutes: sparsebench speed --full runs it"),
+    LONG,
     pytest.mark.timeout(3600),
 ]
 ROWS = 4

@@ -17,7 +17,7 @@ from sparsebench.models.precision import half_frozen
 
 from .groups import Timed, Variant, of_model
 from .rounds import CPU, WALL, Clock
-from .scope import FULL
+from .scope import FULL, LONG
 
 BATCH, CLASSES, RANK = 8, 100, 8
 # PEFT has one pair over the fused qkv, ours one for q and one for v: as many parameters.
@@ -29,7 +29,6 @@ STEPS = {
     "sparsebench, bfloat16, last 6 blocks": "ours",
     "sparsebench, bfloat16, last 3 blocks": "ours",
 }
-LONG = pytest.mark.skipif(not FULL, reason="takes minutes: sparsebench speed --full runs it")
 
 
 def vit() -> nn.Module:
