@@ -78,6 +78,8 @@ def refuse_foreign(config_dict: Mapping[str, Any], name: str) -> None:
     how_to_open = import_room("official").how_to_open(name, config_dict)
     if how_to_open is not None:
         raise ModelError(how_to_open)
+    if kind is None:
+        raise ModelError(f"{name} has no config.json that names a model_type: no model of transformers lies there")
     if kind not in CONFIG_MAPPING:
         code = ", and names code of its own (auto_map), which is not run" if "auto_map" in config_dict else ""
         raise ModelError(f"{name} holds a {kind!r}, a type that the installed transformers does not know{code}")

@@ -52,7 +52,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "another architecture": ({"model_type": "llama", "architectures": ["LlamaEagle"]}, "is a LlamaEagle"),
     "a type with its own code": ({"model_type": "nobody", "auto_map": {"AutoModel": "a.B"}}, "auto_map"),
-    "no type": ({"hidden_size": 2}, "holds a None"),
+    "no type": ({"hidden_size": 2}, "has no config.json that names a model_type"),
 }
 
 
