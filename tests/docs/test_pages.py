@@ -1,6 +1,7 @@
 """The pages of the site: every public name, method and tutorial has its place, and no link leads out of it."""
 
 import json
+import os
 import re
 import zlib
 from pathlib import Path
@@ -61,6 +62,14 @@ def test_links_lead_to_pages_and_anchors_of_the_site(pages: dict[str, str]) -> N
                 assert found is not None, (place, target)
                 titles = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in _titles(found)}
                 assert not anchor or anchor in titles, (place, target)
+
+
+def test_pictures_are_those_beside_the_results(pages: dict[str, str]) -> None:
+    drawn = {f"pictures/{path.name}" for path in (tree_pages.ROOT / "reports").glob("*.svg")}
+    shown = {place: re.findall(r'src(?:set)?="([^"]+)"', text) for place, text in pages.items()}
+    assert len(shown["index.md"]) > 1 and len(shown["results/index.md"]) > 1
+    for place, targets in shown.items():
+        assert {os.path.normpath(Path(place).parent / target) for target in targets} <= drawn, place
 
 
 def _normal(parts: tuple[str, ...]) -> list[str]:

@@ -28,7 +28,7 @@ PAGES: Mapping[str, str] = {
     f"{NEWCOMERS}/README.md": "tutorials/index.md",
 }
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])+)\]\(([^)\s]+)\)")
-PICTURES = re.compile(r'(src|srcset)="reports/([\w-]+\.svg)"')
+PICTURE = re.compile(r'(src|srcset)="([\w/-]+\.svg)"')
 
 
 def studies() -> Mapping[str, str]:
@@ -49,7 +49,9 @@ def place_of(path: str) -> str | None:
 
 
 def relinked(text: str, source: str) -> str:
-    """The text of a file with links to pages of the site; of a link to any other file only the words stay.
+    """The text of a file with links to pages of the site, and to the pictures that lie in `pictures/` there.
+
+    Of a link to any other file only the words stay.
 
     Args:
         text: Markdown.
@@ -68,9 +70,13 @@ def relinked(text: str, source: str) -> str:
             return words
         return f"[{words}]({os.path.relpath(other, Path(page).parent)}{mark}{anchor})"
 
+    def picture(found: re.Match[str]) -> str:
+        attribute, target = found.groups()
+        return f'{attribute}="{os.path.relpath(f"pictures/{Path(target).name}", Path(page).parent)}"'
+
     parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
     told = "".join(part if part.startswith("```") else LINK.sub(link, part) for part in parts)
-    return PICTURES.sub(r'\1="pictures/\2"', told)
+    return PICTURE.sub(picture, told)
 
 
 def tree_pages() -> dict[str, str]:
