@@ -39,5 +39,7 @@ PYTHON
 python draw.py
 head -c 100 new/disc0.png > new/torn.png
 
+# It says what it sees in the folder, what it leaves out and why, and in the end recommends a row and says how sure that is.
 sparsebench fit photos
+# A line for each photograph: its class, how likely every class is, or why it cannot be read, as the torn one.
 sparsebench predict fit-photos new

@@ -42,8 +42,10 @@ LlamaForCausalLM(config).save_pretrained("llama")
 PYTHON
 python train.py
 
+# Both end with a table of before and after: parameters, bytes, bits per byte of the held-out texts, tokens a second.
 sparsebench convert llama mixture --experts 8 --top-k 2 --shared 2 --calibration mine.jsonl --held-out other.jsonl
 sparsebench compress mixture packed --bits 4 --calibration mine.jsonl --held-out other.jsonl
+# A folder for other programs is written only if its outputs are those of the model.
 sparsebench export packed stock --dense --held-out other.jsonl
 # 4 bits on the disk, too: for vLLM, and transformers with compressed-tensors
 sparsebench export packed codes --held-out other.jsonl

@@ -29,8 +29,11 @@ with open("mydata.csv", "w") as measured, open("new.csv", "w") as wanted:
 PYTHON
 python measure.py
 
+# Columns are guessed, the parts share no scaffold; in the end it recommends a row and says how sure that is.
 sparsebench fit mydata.csv
+# A line for each molecule, columns of the table first; the one that is no molecule has the reason in place of a value.
 sparsebench predict fit-mydata new.csv
 
-sed -i 's/^1,CCc1ccccc1,.*/1,CCc1ccccc1,7.11/' mydata.csv # a digit was wrong
+# A digit was wrong: with it changed everything is fitted anew, and nothing of the first time is taken over.
+sed -i 's/^1,CCc1ccccc1,.*/1,CCc1ccccc1,7.11/' mydata.csv
 sparsebench fit mydata.csv fit-again
