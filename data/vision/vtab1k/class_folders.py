@@ -68,7 +68,7 @@ def _read(source: str, root: Path) -> ClassFolders:
         raise TableError(_nothing(root, rejected))
     names = sorted({image.label for image in images})
     if len(names) < 2:
-        raise TableError(f"{root} has images of one class, {names[0]!r}; two are needed")
+        raise TableError(f"{root} has images of one class, {names[0]!r}; two are needed{_one_below(root, images)}")
     parts = _parts(root, images)
     chosen = {part: [image for image, own in zip(images, parts, strict=True) if own == part] for part in PARTS}
     absent = sorted(set(names) - {image.label for image in chosen["train"]})
@@ -175,8 +175,17 @@ def _parts(root: Path, images: Sequence[_Image]) -> list[Part]:
     if not named:
         return deal(labels, keys, str(root))
     if "train" not in named:
-        raise TableError(f"{root} has no readable image in its folder of training images")
+        raise TableError(f"{root} has no readable image among its training images that no later part has, too")
     return complete(named, labels, keys, str(root))
+
+
+def _one_below(root: Path, images: Sequence[_Image]) -> str:
+    """Of images of one class: where to look instead, if the folders of classes lie one level further down."""
+    steps = [image.file.relative_to(root).parts for image in images]
+    below = sorted({inner[1] for inner in steps if len(inner) > 2})
+    if len(below) < 2 or images[0].named is not None:
+        return ""
+    return f"; if the classes are {', '.join(below)}, say {root / steps[0][0]}"
 
 
 def _nothing(root: Path, rejected: Sequence[Rejected]) -> str:

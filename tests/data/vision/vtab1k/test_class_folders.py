@@ -100,7 +100,9 @@ def linked_classes(root: Path) -> None:
     [
         (lambda root: None, "neither the four lists nor a folder for each class"),
         (lambda root: (root / "cat").mkdir(), "no file in them"),
-        (lambda root: draw(root / "cat" / "a.png", 1), "images of one class"),
+        (lambda root: draw(root / "cat" / "a.png", 1), r"images of one class, 'cat'; two are needed$"),
+        (lambda root: classes(root / "mine"), r"of one class, 'mine'.*; if the classes are cat, dog, say \S+mine$"),
+        (lambda root: [classes(root / part / "mine") for part in ("train", "test")], "two are needed$"),
         (lambda root: classes(root, 2), "class 'cat' has 2 of the 3"),
         (lambda root: [classes(root), draw(root / "dog" / "x.png", 0)], "one image has two labels"),
         (  # "train" and "test" were taken for classes then
@@ -115,8 +117,9 @@ def linked_classes(root: Path) -> None:
         (lambda root: [draw(root / "train" / "a.png", 1)], "of the first, train/a.png: it lies in no class folder"),
         (
             lambda root: [classes(root / "val"), (root / "train" / "cat").mkdir(parents=True)],
-            "folder of training images",
+            "no readable image among its training images",
         ),
+        (lambda root: [classes(root / "train"), classes(root / "test")], "training images that no later part has, too"),
     ],
 )
 def test_what_cannot_be_learnt_from_is_one_line(tmp_path: Path, make, message: str) -> None:
