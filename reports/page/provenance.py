@@ -155,8 +155,8 @@ def per_cent(part: int, whole: int) -> str:
 
 
 def _excluded(standing: Standing) -> str:
-    """How many records nothing is said of, and why."""
-    reasons = [f"{count} ({reason.rstrip('.')})" for reason, count in standing.excluded.items()]
+    """How many records nothing is said of, and why; what files a folder of data is to hold, `run` says."""
+    reasons = [f"{count} ({reason.partition(';')[0].rstrip('.')})" for reason, count in standing.excluded.items()]
     if standing.draws["not run"]:
         reasons.append(f"{standing.draws['not run']} drawn that could not be run")
     if not reasons:

@@ -16,17 +16,19 @@ const Screens = {
     main.append(make("h2", {}, "Tracks"));
     const grid = make("div", { class: "plots" });
     main.append(grid);
-    const shown = data.tracks.filter((track) => track.small.data.values.length > 1);
-    for (const track of shown.slice(0, Screens.MOST_PLOTS)) {
+    // Baselines, controls and ceilings alone are nothing to compare.
+    const compared = data.tracks.filter((track) => track.small.data.values.some((row) => row.role === "method"));
+    const shown = compared.slice(0, Screens.MOST_PLOTS);
+    for (const track of shown) {
       const place = make("div", { class: "chart" });
       const card = make("a", { class: "card", href: `#track=${track.id}` }, make("h3", {}, track.title), make("p", { class: "soft" }, `${track.name} · ${track.measure}`), place);
       grid.append(card);
       Charts.draw(place, track.small, { label: `${track.name}: ${track.title}` });
     }
-    const others = data.tracks.filter((track) => !shown.slice(0, Screens.MOST_PLOTS).includes(track));
+    const others = data.tracks.filter((track) => !shown.includes(track));
     if (others.length) {
       const links = others.slice(0, 20).map((track) => make("a", { href: `#track=${track.id}` }, track.name));
-      main.append(make("p", { class: "others" }, "Also: ", ...links));
+      main.append(make("p", { class: "others" }, shown.length ? "Also: " : "", ...links));
     }
     main.append(make("p", { class: "soft" }, "Dots: the difference of a row to the baseline, the dashed line, with its 95 % interval; right is better. Dotted lines: controls and ceilings; shaded: differences that count as none. ", make("span", {}, data.about.holds)));
   },

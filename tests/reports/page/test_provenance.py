@@ -90,9 +90,11 @@ def test_coverage_and_confidence_are_told_apart():
 
 def test_what_does_not_hold_has_no_bound_and_what_is_undecided_counts_against_it():
     states = Counter(covered=10, outside=1, undecided=2, open=1)
-    text = holds_at(standing(states=states, draws=Counter(equal=4, outside=1), excluded={"no score (n/a)": 3}))
+    text = holds_at(
+        standing(states=states, draws=Counter(equal=4, outside=1), excluded={"no data: set A to it; expected: b.": 2})
+    )
     assert text.startswith("10 of 14 code paths hold at 669a8a2b; 1 do not: their records are to be made again; 2 are ")
-    assert text.endswith("; 4 of 5 drawn at random (of 161) equal; not vouched for: 3 (no score (n/a))")
+    assert text.endswith("; 4 of 5 drawn at random (of 161) equal; not vouched for: 2 (no data: set A to it)")
     undecided = holds_at(standing(draws=Counter(equal=27, rounding=1, undecided=1)))
     assert "28 of 29 drawn at random (of 161) equal (1 to rounding): at most 14 % could differ (95 %)" in undecided
 
