@@ -174,7 +174,8 @@ def _outcome(one: BriefLine) -> str:
     contrast = one.contrast
     if contrast is None:
         return one.line.role if one.line.role == "baseline" else "–"
-    return formatting.outcome(contrast.difference.outcome, contrast.difference.margin, contrast.unit)
+    words = formatting.outcome(contrast.difference.outcome, contrast.difference.margin, contrast.unit)
+    return words if contrast.tasks == one.tasks else f"{words}{contrast.alone}"
 
 
 def to_document(brief: Brief) -> dict[str, Any]:

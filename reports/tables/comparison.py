@@ -83,6 +83,13 @@ class Contrast:
     baseline: str
     """Label of the baseline, with its backbone where that is another one than the row's."""
     baseline_row: Row
+    tasks: tuple[str, ...] = ()
+    """Those that both rows have a score on, where these are not all of the family."""
+
+    @property
+    def alone(self) -> str:
+        """ " on one and two alone"; empty where the difference is over all tasks."""
+        return f" on {' and '.join(self.tasks)} alone" if self.tasks else ""
 
 
 def compare(
@@ -169,7 +176,8 @@ def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[C
         baseline = _baseline(matrix, family, row)
         if baseline is None:
             continue
-        pairings = matrix.paired(row, baseline, family.columns)
+        by_task = {column.task: matrix.paired(row, baseline, [column]) for column in family.columns}
+        pairings = [pairing for found_here in by_task.values() for pairing in found_here]
         if not pairings:
             continue
         name = baseline.label
@@ -183,6 +191,7 @@ def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[C
             seeds=max(len(pairing.pairs) for pairing in pairings),
             baseline=name,
             baseline_row=baseline,
+            tasks=() if all(by_task.values()) else tuple(task for task, pairs in by_task.items() if pairs),
         )
         found.append(contrast)
     # Only now is it known for how many tests each of them is to be corrected.

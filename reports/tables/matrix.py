@@ -174,15 +174,28 @@ class Matrix:
         # By name where two have as many rows: the order of the columns is not that of the files.
         return tuple(sorted(rows, key=lambda processor: (-len(rows[processor]), processor)))
 
-    def cost(self, row: Row, quantity: Callable[[Costs], float | None], processor: str | None = None) -> float | None:
+    def cost(
+        self,
+        row: Row,
+        quantity: Callable[[Costs], float | None],
+        processor: str | None = None,
+        columns: Iterable[Column] | None = None,
+    ) -> float | None:
         """Median of one cost over the row's records, or None if nobody measured it.
 
         `processor`: only what was measured on this type of processor; needed for times, which no others compare with.
+        `columns`: only what was measured on these tasks; needed for ratios of rows that ran on unlike ones.
         """
         records = self._records[row]
+        if columns is not None:
+            records = [record for column in columns for record in self.cells.get((row, column), ())]
         if processor is not None:
             records = [record for record in records if processor_type(record) == processor]
         return _median(quantity(record.costs) for record in records if record.costs is not None)
+
+    def shared(self, ours: Row, theirs: Row) -> list[Column]:
+        """The tasks that both rows have a score on."""
+        return [column for column in self.columns if self.scores(ours, column) and self.scores(theirs, column)]
 
     def training_cost(self, row: Row, quantity: Callable[[TrainingCosts], float | None]) -> float | None:
         """Median of one cost of training over the row's records, or None if nobody measured it."""

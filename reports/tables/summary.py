@@ -65,10 +65,9 @@ def summary(matrix: Matrix, brief: Brief) -> Summary:
     lead += formatting.effect(contrast.difference.estimate, contrast.unit)
     if not formatting.points(contrast.unit):
         lead += f" in {brief.first.metric}"
-    if first.tasks:
-        lead += f" on {' and '.join(first.tasks)} alone"
+    lead += contrast.alone
     sentence = f"{lead} ({_sureness(contrast)}){_cost(matrix, contrast)}."
-    if best is not None and best.line.role != "baseline" and best is not first:
+    if best is not None and best is not first and best.line.row != contrast.baseline_row:
         others = f"{_best_of_all(matrix, brief, best)} {others}".strip()
     rank = SURENESS.get(contrast.difference.outcome, len(SURENESS))
     return Summary(title, f"{lead}.", sentence, others, counts, rank)
@@ -101,7 +100,7 @@ def _found(first: Contrast, name: str, counts: dict[str, int]) -> tuple[str, str
         number = counts["better"]
         title = f"{number} of {sum(counts.values())} methods beat {baseline}"
         if number == 1:
-            title = f"{name} beats {baseline}"
+            title = f"{name} beats {baseline}{first.alone}"
         return title, f"{name} beats {baseline} by "
     if set(counts) == {"worse"}:
         return f"Nothing keeps up with {baseline}", f"No method keeps up with {baseline}; the closest: {name}, "
@@ -135,7 +134,7 @@ def _score(matrix: Matrix, brief: Brief, one: BriefLine) -> str:
 def _best_of_all(matrix: Matrix, brief: Brief, best: BriefLine) -> str:
     """Names the row with the best score, if the first sentence does not: gains are over the baseline of a backbone."""
     name = brief.name(best.line)
-    if best.contrast is None:
+    if best.contrast is None and best.line.role != "baseline":
         name += ", which has no baseline to pair it with"
     what = "score of all"
     if len(brief.family.columns) > 1:
@@ -155,7 +154,7 @@ def _of_role(brief: Brief, ranked: Sequence[BriefLine], role: str) -> str:
         size = formatting.number(contrast.difference.combined.mean, contrast.unit, signed=True)
         if contrast.row.backbone != contrast.baseline_row.backbone:
             size += f" to {contrast.baseline}"
-        told.append(f"{brief.name(one.line)} ({size}), {_outcome(contrast)}")
+        told.append(f"{brief.name(one.line)} ({size}{contrast.alone}), {_outcome(contrast)}")
     if len(members) > MAX_NAMES:
         told.append(f"and {len(members) - MAX_NAMES} more")
     return f"{role.capitalize()}s: {'; '.join(told)}."
@@ -186,10 +185,11 @@ def _sureness(contrast: Contrast) -> str:
 def _cost(matrix: Matrix, contrast: Contrast) -> str:
     """What the row costs relative to the baseline, as far as both were measured; times on one type of processor."""
     percents: dict[str, float] = {}
+    shared = matrix.shared(contrast.row, contrast.baseline_row)
     for name, quantity, timed in COSTS:
         for processor in matrix.processors if timed else (None,):
-            ours = matrix.cost(contrast.row, quantity, processor)
-            theirs = matrix.cost(contrast.baseline_row, quantity, processor)
+            ours = matrix.cost(contrast.row, quantity, processor, shared)
+            theirs = matrix.cost(contrast.baseline_row, quantity, processor, shared)
             if ours is not None and theirs:
                 # The first type of processor is the one with the most rows: further ones fill in where it has none.
                 percents.setdefault(name, 100 * ours / theirs)

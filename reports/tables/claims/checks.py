@@ -10,12 +10,14 @@ from ...records.index.slim import Whole
 from ...records.record import Record
 from ...records.record_limits import RecordError
 from ...routers.health import KEY, ON_CALIBRATION, from_details
-from .claim import Check, Claim
+from .claim import Check, Claim, ClaimVerdict
 from .evidence import is_of
 from .sides import curve_of
 
+Verdict = Callable[[Claim], ClaimVerdict | None]
 
-def failure(check: Check, claim: Claim, records: Sequence[Record], whole: Whole, holds: Callable[[Claim], bool]) -> str:
+
+def failure(check: Check, claim: Claim, records: Sequence[Record], whole: Whole, verdict: Verdict) -> str:
     """Why a check fails, in words; empty where it does not.
 
     Args:
@@ -23,7 +25,7 @@ def failure(check: Check, claim: Claim, records: Sequence[Record], whole: Whole,
         claim: the claim that it belongs to.
         records: all of the study.
         whole: gives a record with its details.
-        holds: whether the records say that a claim holds.
+        verdict: what the records say of a claim; None where they are too few to say it.
 
     Returns:
         What was found, and what it means.
@@ -31,18 +33,33 @@ def failure(check: Check, claim: Claim, records: Sequence[Record], whole: Whole,
     if check.kind == "stated":
         return check.reason
     if check.kind == "null row":
-        null = check.rows[0]
-        instead = replace(claim, rows=(null, *claim.rows[1:]), checks=())
-        return f"{null} fulfils it as well: {check.reason}" if holds(instead) else ""
+        return _of_null_row(check, claim, verdict)
     found = _measured(check, claim, records, whole)
     name = "router entropy" if check.kind == "routers" else check.metric
     if not found:
         return f"no record says {name}: {check.reason}"
+    absent = [row for row in check.rows if row not in found]
+    if absent:
+        return f"no record says {name} of {', '.join(absent)}: {check.reason}"
     for row, value in found.items():
         if check.at_least is not None and value < check.at_least:
             return f"{name} {value:.3g} of {row}, below {check.at_least:g}: {check.reason}"
         if check.at_most is not None and value > check.at_most:
             return f"{name} {value:.3g} of {row}, above {check.at_most:g}: {check.reason}"
+    return ""
+
+
+def _of_null_row(check: Check, claim: Claim, verdict: Verdict) -> str:
+    """Whether the claim holds with the null row in place of its first row, counted from that row's base."""
+    null, first = check.rows[0], claim.rows[0]
+    base = claim.base
+    if first in base:
+        base = {**base, null: base[first]}
+    found = verdict(replace(claim, rows=(null, *claim.rows[1:]), base=base, checks=()))
+    if found is None:
+        return f"{null} cannot be judged in its place, too few of its seeds have a score: {check.reason}"
+    if found == "holds":
+        return f"{null} fulfils it as well: {check.reason}"
     return ""
 
 

@@ -25,7 +25,7 @@ from ...records.record_limits import RecordError
 from ...statistics import Difference, Pairing, difference, holm, level_at, pair
 from ..dataframe import canonical
 from .claim import Claim, ClaimVerdict
-from .sides import at_each_step, side
+from .sides import at_each_step, curve_of, side
 
 MIN_SEEDS = 3
 
@@ -197,6 +197,11 @@ def _along(claim: Claim, first: str, second: str, records: Sequence[Record]) -> 
     found = []
     for step, members in by_step.items():
         found.append(replace(_compare(claim, first, second, members, None), at=f"after {step:g} steps"))
+    scored = [record for record in of_pair if record.status == "ok"]
+    points = {step for record in scored for step, _ in curve_of(record, claim.metric)}
+    if len(points) > len(by_step):  # then "at every point" cannot be said
+        reason = f"{len(points) - len(by_step)} of {len(points)} points of the curve are not of every record"
+        found.append(Compared(first, second, None, reason=reason))
     return found
 
 

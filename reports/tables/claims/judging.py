@@ -147,13 +147,22 @@ def judge(
 def _checked(evidence: Evidence, records: Sequence[Record], examples: ExampleReader | None, whole: Whole) -> Evidence:
     """With the first of its checks that fails; a null row says nothing of a claim that fails."""
 
-    def holds(claim: Claim) -> bool:
-        return gather(claim, records, examples, evidence.look, whole).verdict(ALPHA) == "holds"
+    def verdict(claim: Claim) -> ClaimVerdict | None:
+        found = gather(claim, records, examples, evidence.look, whole)
+        if found.look < evidence.look:
+            # A null row with fewer seeds than the claim is judged by those that it has, at the full level: the level of
+            # an early look is so strict that a claim would pass for want of seeds.
+            seeds = claim.looks[evidence.look]
+            of_look = [record for record in records if record.cell.seed < seeds]
+            found = gather(replace(claim, looks=()), of_look, examples, 0, whole)
+        if evidence.verdict(ALPHA) == "holds" and not all(step.has_interval for step in found.steps):
+            return None
+        return found.verdict(ALPHA)
 
     for check in evidence.claim.checks:
         if check.kind == "null row" and evidence.verdict(ALPHA) == "fails":
             continue
-        broken = failure(check, evidence.claim, records, whole, holds)
+        broken = failure(check, evidence.claim, records, whole, verdict)
         if broken:
             return replace(evidence, broken=broken)
     return evidence

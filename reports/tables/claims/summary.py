@@ -31,10 +31,14 @@ def told_in_full(finding: Finding) -> tuple[str, str]:
 
 def deciding_effect(finding: Finding) -> str:
     """The step that a verdict hangs on, in words: the surest one against the claim, else the least sure one for it."""
-    against = [step for step in finding.steps if step.verdict == finding.verdict == "fails"]
-    if against:
-        return step_in_short(finding, max(against, key=lambda step: _sureness(finding, step)))
-    return step_in_short(finding, min(finding.steps, key=lambda step: _sureness(finding, step)))
+    of_verdict = [step for step in finding.steps if step.verdict == finding.verdict] or finding.steps
+    choose = max if finding.verdict == "fails" else min
+    step = choose(of_verdict, key=lambda step: _sureness(finding, step))
+    text = step_in_short(finding, step)
+    found = step.compared.found
+    if found is not None and found.lost:
+        text += f" ({found.lost} of {found.pairs + found.lost} pairs lost)"
+    return text
 
 
 def _sureness(finding: Finding, step: Step) -> float:

@@ -29,7 +29,8 @@ def _grown(plan: SuitePlan, findings: Iterable[Finding]) -> SuitePlan:
     for finding in findings:
         claim = finding.claim
         if finding.is_open and claim.suite == plan.suite and plan.looks:
-            for row in claim.all_rows:
+            nulls = [row for check in claim.checks if check.kind == "null row" for row in check.rows]
+            for row in (*claim.all_rows, *nulls):
                 seeds[row] = max(seeds.get(row, plan.seeds), claim.looks[finding.look + 1])
     return replace(plan, row_seeds=seeds)
 

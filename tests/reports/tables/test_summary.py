@@ -193,6 +193,32 @@ def test_a_score_on_a_part_of_the_tasks_is_said_to_be_one(make):
     assert "The best mean of all 2 tasks, 62.3 %, is that of a." in text
 
 
+def test_a_gain_on_the_tasks_that_a_baseline_has_is_said_to_be_one(make):
+    """The baseline failed on the hard task, the row was far behind there: "a beats base by +30 points"."""
+    records = make.side("base", [0.50, 0.51, 0.52], "easy")
+    records += make.side("a", [0.80, 0.81, 0.82], "easy") + make.side("a", [0.20, 0.21, 0.22], "hard")
+    (found,) = found_in(records).values()
+    assert found.title == "a beats base on easy alone"
+    assert "] points on easy alone (p < 0.001, " in found.sentence
+
+
+def test_costs_are_compared_on_the_tasks_that_both_ran_on(make):
+    def measured(label, task, latency):
+        return make.side(label, [0.5, 0.51, 0.52], task, costs=Costs(latency_ms=latency, unit="image"))
+
+    records = measured("base", "small", 1.0) + measured("base", "large", 100.0) + measured("a", "small", 2.0)
+    assert ", at 2 × its latency." in summarise(records)["accuracy"]
+
+
+def test_a_baseline_that_is_the_best_of_all_is_named(make):
+    """A row that beats the baseline of its own backbone was told alone, far behind that of another one."""
+    records = make.side("base", [0.9, 0.91, 0.92], backbone="one") + make.side(
+        "base", [0.5, 0.51, 0.52], backbone="two"
+    )
+    text = summarise(records + make.side("a", [0.6, 0.61, 0.62], backbone="two"))["t (accuracy)"]
+    assert text.endswith("The best score of all, 91.0 %, is that of base · one.")
+
+
 def test_a_gain_without_a_unit_names_its_metric(make):
     def side(label, values):
         return [make.record(label, seed=i, score=make.metric(value, unit="")) for i, value in enumerate(values)]

@@ -66,6 +66,8 @@ def test_a_metric_may_be_of_another_row_and_task(records):
     check = Check(kind="metric", metric="bits", rows=("C",), task="u", at_least=0.9, reason="too little")
     assert checked(found, check) == ("not testable here", "bits 0.11 of C, below 0.9: too little")
     assert checked(found, dataclasses.replace(check, task="t"))[1] == "no record says bits: too little"
+    both = dataclasses.replace(check, rows=("C", "D"), at_least=0.0)
+    assert checked(found, both) == ("not testable here", "no record says bits of D: too little")
 
 
 def test_a_check_looks_at_the_backbone_and_the_budget_of_its_claim(records):
@@ -98,6 +100,30 @@ def test_a_null_row_that_fulfils_a_claim_as_well_leaves_it_untestable(records):
     assert checked(found, null) == ("not testable here", told)
     assert checked(found, dataclasses.replace(null, rows=("worse",))) == ("holds", "")
     assert checked(found, null, rows=("worse", "B"))[0] == "fails", "what fails does so beside any null row"
+
+
+def test_a_null_row_that_fulfils_a_claim_counts_with_the_seeds_that_it_has(records):
+    """A claim passed at its next look, since its null row was judged at the stricter level of the first one."""
+    null = Check(kind="null row", rows=("static",), reason="chance")
+    looks = {"looks": (3, 6, 10)}
+    found = records({"A": 1.0, "B": 1.05}, seeds=6, noise=0.004)
+    three = found + records({"static": 1.0}, seeds=3, noise=0.004)
+    assert checked(three, null, **looks) == ("not testable here", "static fulfils it as well: chance")
+    untold = ("not testable here", "static cannot be judged in its place, too few of its seeds have a score: chance")
+    assert checked(found + records({"static": 1.0}, seeds=2), null, **looks) == untold
+    assert checked(found, null, **looks) == untold, "it never ran"
+    assert checked(found, null) == untold
+    failed = records({"static": 1.0}, status="failed", reason="NaN")
+    failed = [dataclasses.replace(record, metrics={}, main_metric=None) for record in failed]
+    assert checked(found + failed, null) == untold
+    assert checked(records({"A": 2.0, "B": 1.0}), null)[0] == "fails", "it needs no null row"
+
+
+def test_a_null_row_is_counted_from_the_base_of_the_row_that_it_stands_for(records):
+    found = records({"A": 1.1, "A0": 1.0, "B": 1.5, "B0": 1.0, "static": 1.1})
+    null = Check(kind="null row", rows=("static",), reason="chance")
+    told = ("not testable here", "static fulfils it as well: chance")
+    assert checked(found, null, base={"A": "A0", "B": "B0"}) == told
 
 
 def test_the_first_check_that_fails_is_told_and_nothing_else_of_the_claim(records):

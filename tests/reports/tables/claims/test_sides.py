@@ -132,6 +132,16 @@ def test_a_claim_of_all_the_training_is_tested_at_every_point(records, gaps, ver
     assert expectation(LOSS) == "A < B in val loss at every point of the curve, smallest effect 0.1"
 
 
+def test_points_that_one_record_lacks_leave_a_claim_of_all_the_training_undecided(records):
+    """The curve of one seed that ended at its first point made a claim hold that fails later on."""
+    found = with_curves(records({"A": 1.0, "B": 2.0}), (1.0, -0.9))
+    last = found[-1]
+    found[-1] = dataclasses.replace(last, curves={"2. val loss": last.curves["2. val loss"][:1]})
+    (finding,) = judge([LOSS], found)
+    assert finding.verdict == "undecided"
+    assert finding.steps[-1].compared.reason == "1 of 2 points of the curve are not of every record"
+
+
 def test_curves_are_read_of_whole_records(records):
     """An index gives records without their curves; what a look knows of the seeds stays."""
     found = records({"A": 1.0, "B": 2.0}, seeds=5)

@@ -26,6 +26,27 @@ def test_each_verdict_is_told_with_the_step_it_hangs_on(records):
     assert deciding_effect(third) == "A − none: none has no score on t"
 
 
+def test_a_verdict_is_told_with_a_step_that_has_it(records):
+    """A negligible gain over one of two rows was told by the large gain over the other one."""
+    claim = dataclasses.replace(
+        CLAIM, rows=("A", "B", "C"), relation="first", smallest_effect=0.02, smallest_reason="ours"
+    )
+    found = records({"A": 1.0, "B": 1.005}, noise=0.001) + records({"C": 1.2}, noise=0.06)
+    (finding,) = judge([claim], found)
+    assert finding.verdict == "negligible"
+    assert deciding_effect(finding).startswith("A − B: −0.006 [")
+
+
+def test_pairs_that_were_lost_are_told(records):
+    """ "Holds" in the first line of a page hid that seven of ten pairs had no score."""
+    found = records({"A": 1.0, "B": 2.0}, seeds=5)
+    for number, record in enumerate(found):
+        if record.cell.label == "A" and record.cell.seed > 2:
+            found[number] = dataclasses.replace(record, status="failed", reason="NaN", metrics={}, main_metric=None)
+    (finding,) = judge([CLAIM], found)
+    assert told_in_full(finding)[1].endswith("bits/byte (2 of 5 pairs lost))")
+
+
 def test_what_stands_comes_first_and_ours_after_papers(records):
     """D5: of two claims of one level the one is told that stands."""
     near = [dataclasses.replace(CLAIM, id=f"near {number}") for number in range(4)]

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from sparsebench.reports.statistics import Estimate
-from sparsebench.reports.tables.claims import Finding, Step
+from sparsebench.reports.tables.claims import Check, Finding, Step
 from sparsebench.reports.tables.claims.evidence import Compared
 from sparsebench.suites.runner.planning.by_need import grown, said
 from sparsebench.suites.runner.planning.expansion import cells_of
@@ -48,6 +48,15 @@ def test_rows_of_claims_that_stand_get_no_more_seeds(tmp_path: Path) -> None:
     told = said(more, findings(pilot, verdict="holds", stands=True))
     assert told == "seeds by need: 1 of 2 claims stand, 1 may go on; molecules: up to 6 of 12 seeds for 2 rows"
     assert "1 may go on, 1 given up;" in said(more, findings(pilot, steps=hopeless))
+
+
+def test_null_rows_get_the_seeds_of_their_claims(tmp_path: Path) -> None:
+    """With fewer seeds a null row hardly fulfils anything, and claims pass that it would leave untestable."""
+    pilot = profile(tmp_path)
+    first, second = findings(pilot, verdict="holds", stands=True)
+    null = Check(kind="null row", rows=("full_tuning",), reason="chance")
+    of_null = replace(second, claim=replace(second.claim, checks=(null,)))
+    assert grown(pilot, [first, of_null]).plans[0].row_seeds == {"slow": 6, "probe": 6, "full_tuning": 6}
 
 
 def test_it_ends_where_nothing_is_open_or_the_budget_is_used_up(tmp_path: Path) -> None:
