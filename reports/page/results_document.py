@@ -58,7 +58,7 @@ def results_document(readings: Mapping[str, Reading], infos: Mapping[str, SuiteI
     suites = {path: suites_of(reading, infos) for path, reading in ordered.items()}
     sound = {path: found for path, found in suites.items() if found and not readings[path].objection}
     files = _pictures(list(chain.from_iterable(sound.values())))
-    studies = [reading.findings for reading in readings.values() if reading.findings]
+    studies = [reading for reading in readings.values() if reading.findings]
     parts = ["# Results\n", INTRODUCTION, *_sum(studies), *_three(sound)]
     curves = {path: long_trainings(ordered[path]) for path in sound}
     for path, reading in ordered.items():
@@ -101,16 +101,23 @@ def _drawn(path: str, plot: CurvePlot | None) -> dict[str, str]:
     return {f"curves-{PurePath(path).name}-{name}.svg": draw_curves(plot, THEMES[name]) for name in ("dark", "light")}
 
 
-def _sum(studies: Sequence[Sequence[Finding]]) -> Iterator[str]:
-    """The counts of all studies together: what papers claim in a sentence alone."""
-    findings = list(chain.from_iterable(studies))
-    published = [finding for finding in findings if not finding.claim.ours]
-    own = [finding for finding in findings if finding.claim.ours]
+def _sum(studies: Sequence[Reading]) -> Iterator[str]:
+    """The counts of all studies together: what papers claim in a sentence alone, and what of it is objected to."""
+    published, own = _told(studies, ours=False), _told(studies, ours=True)
     if published:
         where = counted(len(studies), "study")
         yield f"**Of {counted(len(published), 'claim')} of papers in {where}, {counts(published)}.**\n"
+    objected = _told([reading for reading in studies if reading.objection], ours=False)
+    if objected:
+        told = "is of a study" if len(objected) == 1 else "are of studies"
+        yield f"Of these, {counted(len(objected), 'claim')} {told} with a set-up objected to: {counts(objected)}.\n"
     if own:
         yield f"Of {counted(len(own), 'statement')} of our own, {counts(own)}.\n"
+
+
+def _told(studies: Iterable[Reading], ours: bool) -> list[Finding]:
+    findings = chain.from_iterable(reading.findings for reading in studies)
+    return [finding for finding in findings if finding.claim.ours is ours]
 
 
 def first_findings(suites: Iterable[Suite]) -> tuple[list[str], str]:

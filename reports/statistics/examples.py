@@ -75,10 +75,13 @@ def contributions(metric: str, columns: Columns) -> ExampleScores | None:
     """The same, whatever the score is that the record names. None where the outcomes have another form."""
     import numpy as np
 
-    form = _form(metric, columns)
-    if form is None:
-        return None
+    name, _, part = metric.partition(" ")
     try:
+        if name in RATIOS and part and metric not in columns and PART in columns:
+            metric, columns = name, _only(columns, part)
+        form = _form(metric, columns)
+        if form is None:
+            return None
         with np.errstate(all="ignore"):
             found = _clustered(form(columns), columns)
     except (ValueError, TypeError, IndexError):  # outcomes of a task of somebody else's, in a form of its own
@@ -106,9 +109,8 @@ def _form(metric: str, columns: Columns) -> Callable[[Columns], ExampleScores | 
         return lambda columns: _mean(columns[metric])
     if metric == "accuracy" and "correct" in names:
         return lambda columns: _mean(columns["correct"])
-    name, _, part = metric.partition(" ")
-    if name in RATIOS and names >= {*RATIOS[name][:2], *([PART] if part else [])}:
-        return lambda columns: _ratio(_only(columns, part) if part else columns, *RATIOS[name])
+    if metric in RATIOS and names >= set(RATIOS[metric][:2]):
+        return lambda columns: _ratio(columns, *RATIOS[metric])
     if names >= {"prediction", "target"}:
         return {"rmse": _root_mean_square, "pearson": _correlation}.get(metric)
     if metric == "roc_auc" and names >= {"score", "target"}:

@@ -82,21 +82,21 @@ def costs_of(matrix: Matrix, row: Row, labels: Sequence[str]) -> tuple[float | N
     found = [matrix.cost(row, column.quantity) for column in COSTS]
     for processor in matrix.processors or ("",):
         for column in TIMES:
-            value = matrix.cost(row, column.quantity, processor)
             if column.relative:
-                value = _relative(value, matrix, row, column.quantity, processor, labels)
-            found.append(value)
+                found.append(_relative(matrix, row, column.quantity, processor, labels))
+            else:
+                found.append(matrix.cost(row, column.quantity, processor))
     return tuple(found)
 
 
-def _relative(
-    value: float | None, matrix: Matrix, row: Row, quantity: Quantity, processor: str, labels: Sequence[str]
-) -> float | None:
-    """Against the first baseline that was measured on the same backbone and the same type of processor."""
+def _relative(matrix: Matrix, row: Row, quantity: Quantity, processor: str, labels: Sequence[str]) -> float | None:
+    """Against the first baseline that was measured on the same backbone, tasks and type of processor."""
     for label in labels:
         baseline = matrix.baseline(label, row)
         if baseline is not None and baseline.backbone == row.backbone:
-            reference = matrix.cost(baseline, quantity, processor)
+            shared = matrix.shared(row, baseline)
+            value = matrix.cost(row, quantity, processor, shared)
+            reference = matrix.cost(baseline, quantity, processor, shared)
             if value and reference:
                 return value / reference
     return None

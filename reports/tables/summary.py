@@ -197,6 +197,8 @@ def _cost(matrix: Matrix, contrast: Contrast) -> str:
     different = [f"{_relative(percent)} its {name}" for name, percent in percents.items() if round(percent) != 100]
     if not percents:
         return ""
+    if not different and len(percents) < len(COSTS):
+        return f", at equal {formatting.listed(list(percents))}"
     if not different:
         return ", at equal cost"
     return f", at {formatting.listed(different)}"

@@ -153,15 +153,15 @@ class Claim:
             high: its upper end.
 
         Returns:
-            "negligible" where it lies within the smallest effect on both sides of the margin, which a claim of no less
-            or of no difference cannot be; else "holds" or "fails" where it lies on one side, "undecided" where on both.
+            "negligible" where it lies within the smallest effect on both sides of no difference, which only a claim
+            without a margin can be; else "holds" or "fails" where it lies on one side, "undecided" where on both.
         """
         ends = sorted((self.ahead(low), self.ahead(high)))
         if self.relation == "equal":
             if ends[0] > 0:
                 return "holds"
             return "fails" if low > self.margin or high < -self.margin else "undecided"
-        if self.smallest_effect is not None and self.margin >= 0 and max(map(abs, ends)) < self.smallest_effect:
+        if self.smallest_effect is not None and self.margin == 0 and max(map(abs, ends)) < self.smallest_effect:
             return "negligible"
         if ends[0] > 0:
             return "holds"

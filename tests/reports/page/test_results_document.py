@@ -95,6 +95,8 @@ def test_an_objection_is_marked_in_the_heading_and_told_as_doubt(make):
     reading = Reading(records=records(make), findings=findings, objection="Objected to until redone.")
     text = results_document({"results/claims-x": reading}, INFOS)[DOCUMENT]
     assert f"## [results/claims-x](results/claims-x/claims.md){MARK}\n" in text
+    told = "Of these, 1 claim is of a study with a set-up objected to: 1 holds (corrected over the study: 1 holds).\n"
+    assert f"\n{told}" in text
     assert text.index("| LoRA helps.") < text.index("### Doubt\n\n- **Objected to until redone.**\n- 6 records")
     bench = results_document({"results/old": Reading(records=records(make), objection="Objected to.")}, INFOS)
     assert f"## [results/old](results/old){MARK}\n" in bench[DOCUMENT]

@@ -124,6 +124,9 @@ def test_the_document_of_a_window_is_its_cluster() -> None:
     older = example_scores("bits_per_byte", 2.5, {name: columns[name] for name in ("bits", "bytes")})
     assert older.clusters is None
     assert subtract(examples, older).clusters.tolist() == [0, 0, 1, 2]
+    parts = columns | {"part": ["old", "new", "new", "new"]}
+    alone = example_scores("bits_per_byte new", 3.0, parts)
+    assert alone.clusters.tolist() == [0, 1, 2], "the second window is of the first document still"
     of_others = {"acc": [1, 0, 1], "cluster": [0, 0, 1, 1]}
     assert example_scores("acc", 2 / 3, of_others).clusters is None
 

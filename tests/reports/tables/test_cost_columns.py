@@ -8,7 +8,7 @@ import pytest
 from sparsebench.reports.page.html import unpack
 from sparsebench.reports.page.reading import Reading
 from sparsebench.reports.page.render import render
-from sparsebench.reports.records.record import Link, TeacherCosts, TrainingCosts
+from sparsebench.reports.records.record import Costs, Link, TeacherCosts, TrainingCosts
 from sparsebench.reports.tables.dataframe import to_frame
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import SuiteInfo, suite_table
@@ -19,6 +19,15 @@ INFO = SuiteInfo(
 )
 TITLES = ("parameters trained", "training FLOPs", "training time", "peak memory in training")
 TEACHER_TITLES = ("teacher's parameters", "of them trained", "teacher's training FLOPs", "teacher's training time")
+
+
+def test_speed_is_compared_on_the_tasks_that_both_ran_on(make):
+    def measured(label, task, latency):
+        return make.side(label, [0.5, 0.51], task, costs=Costs(latency_ms=latency, unit="image"))
+
+    table = table_of(measured("old", "small", 1.0) + measured("old", "large", 100.0) + measured("new", "small", 2.0))
+    place = table.cost_titles.index("speed / old")
+    assert {line.name: line.costs[place] for line in table.lines} == {"old": 1.0, "new": 0.5}
 
 
 @pytest.fixture

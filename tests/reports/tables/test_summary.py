@@ -210,6 +210,13 @@ def test_costs_are_compared_on_the_tasks_that_both_ran_on(make):
     assert ", at 2 × its latency." in summarise(records)["accuracy"]
 
 
+def test_a_cost_that_nobody_measured_is_not_called_equal(make):
+    def measured(label, low):
+        return make.side(label, [low, low + 0.01, low + 0.02], costs=Costs(params_active=100, unit="image"))
+
+    assert ", at equal active parameters." in summarise(measured("base", 0.5) + measured("a", 0.6))["t (accuracy)"]
+
+
 def test_a_baseline_that_is_the_best_of_all_is_named(make):
     """A row that beats the baseline of its own backbone was told alone, far behind that of another one."""
     records = make.side("base", [0.9, 0.91, 0.92], backbone="one") + make.side(
