@@ -100,6 +100,8 @@ class ChangedModel(_Source):
                 f"this {type(self).__name__} is a part of a model that was opened as a whole, whose configuration says "
                 "what was changed: save the whole model"
             )
+        # Names as they are here: transformers knows no way back from the released ones of a class that is not its own.
+        keywords.setdefault("save_original_format", False)
         # The configuration may be shared with a larger model, of which this one is a part with other layers.
         self.config.sparsebench = written | {"parts": parts_in(self), "buffers": _narrow_buffers(self)}
         try:

@@ -111,6 +111,8 @@ def _pieces(stream: BinaryIO, file: Path, start: int) -> Iterator[Record]:
         content = stream.read(PIECE)
         content += stream.readline(PIECE)  # not without end: a file may be one line
         text, used = _decoded(content, file, start)
+        if not start:
+            text = text.removeprefix(codecs.BOM_UTF8.decode())
         yield Record(text, start, start + used, opens=not start, closes=start + used == size)
         start += used
 
@@ -138,7 +140,7 @@ def _lines(stream: BinaryIO | gzip.GzipFile, file: Path, field: str, start: int)
 def _field_of(line: bytes, field: str, place: str) -> str:
     try:
         row = json.loads(line)
-    except ValueError as error:  # no JSON, or no UTF-8
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or lists within lists without end
         raise TextFileError(f"{place}: the line is no JSON: {error}") from error
     if not isinstance(row, Mapping):
         raise TextFileError(f"{place}: the line is a JSON {type(row).__name__}, not an object with fields")
@@ -179,4 +181,8 @@ def _values(table: Any, field: str, start: int) -> Iterator[tuple[int, Any]]:
 def _text(value: Any, field: str, place: str) -> str:
     if not isinstance(value, str):
         raise TextFileError(f"{place}: field {field!r} holds {type(value).__name__}, not text; name the field of text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise TextFileError(f"{place}: field {field!r} has half of a surrogate pair, which is no text") from None
     return value

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparsebench.data.errors import MixtureError
 from sparsebench.data.mixtures import Signal
 from sparsebench.models.evaluation import evaluation_mode
 from sparsebench.models.moe.routing.health import layer_places
@@ -74,7 +75,7 @@ def measure(model: nn.Module, held_out: HeldOut, needs: frozenset[str], processe
             if LOSSES in needs:
                 size = held_out.weight(batch)
                 loss = float(held_out.loss(model, batch))
-                if mine:
+                if mine and size:  # a batch without a label has no mean: NaN
                     sums[name] += loss * size
                     sizes[name] += size
             else:
@@ -111,6 +112,9 @@ def _signal(
     all_sizes = {name: next(numbers) for name in sizes}
     losses = None
     if LOSSES in needs:
+        empty = [name for name, size in all_sizes.items() if not size]
+        if empty:
+            raise MixtureError(f"no held-out row of the data set {empty[0]!r} has a token with a label")
         losses = {name: all_sums[name] / all_sizes[name] for name in sums}
         bad = [name for name, loss in losses.items() if not math.isfinite(loss)]
         if bad:

@@ -179,6 +179,10 @@ class DataMixingCallback(TrainerCallback):
 
 
 def _loss(model: Any, batch: Mapping[str, object]) -> Any:
+    """Of the tokens alone: a stock mixture adds its balance loss where it gives the logits of its routers, too."""
+    config = getattr(getattr(model, "module", model), "config", None)
+    if getattr(config, "output_router_logits", False):
+        batch = {**batch, "output_router_logits": False}
     return model(**batch)["loss"]
 
 

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from sparsebench.models import load, save
+from sparsebench.models.compression.trimming import drop_layers
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig, convert, to_dense
 from sparsebench.models.moe.attention.convert_attention import AttnMoEConfig, convert_attention
@@ -295,3 +296,17 @@ def test_folders_that_cannot_be_read(converted: Callable[..., Any], tmp_path: Pa
     (folder / CONFIG).write_text("{")
     with pytest.raises(ModelError, match="damaged"):
         load(folder)
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen3_moe"])
+def test_a_trimmed_mixture_that_came_from_a_folder_comes_back(build, run, example, tmp_path, family):
+    """transformers keeps how it read the tensors of a stock mixture, and wrote those of the changed one as it came."""
+    build(family).save_pretrained(tmp_path / "stock")
+    model = load(tmp_path / "stock")
+    drop_layers(model, [1])
+    save(model, tmp_path / "trimmed")
+    wanted = run(model, example(model))
+    agree(run(load(tmp_path / "trimmed"), example(model)), wanted, "outputs")
+    opened, found = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "trimmed", output_loading_info=True)
+    assert not found["missing_keys"] and not found["unexpected_keys"]
+    agree(run(opened.eval(), example(model)), wanted, "outputs by an Auto class")

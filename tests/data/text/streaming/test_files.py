@@ -59,6 +59,13 @@ def test_an_empty_file_is_one_blank_document(tmp_path: Path) -> None:
     assert not list(records(file, "text", record.end))
 
 
+def test_the_mark_of_utf_8_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes("\ufeffone\ntwo\n".encode())
+    (found,) = records(file, "text")
+    assert (found.text, found.end) == ("one\ntwo\n", file.stat().st_size)
+
+
 def test_rows_of_later_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "ROWS", 3)
     written = [f"row {number}" for number in range(25)]
@@ -78,6 +85,8 @@ def test_rows_of_later_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("a.jsonl", b'{"txt": "a"}', "no field 'text'; did you mean txt?"),
         ("a.jsonl", b'{"text": 3}', "field 'text' holds int, not text"),
         ("a.jsonl", b'{"text": null}', "field 'text' holds NoneType, not text"),
+        ("a.jsonl", rb'{"text": "a \ud800 b"}', "field 'text' has half of a surrogate pair"),
+        ("a.jsonl", b'{"text": ' + b"[" * 200_000, "a.jsonl, byte 0: the line is no JSON"),
         ("a.jsonl.gz", b"no archive", "a.jsonl.gz cannot be read: Not a gzipped file"),
         ("a.jsonl.gz", gzip.compress(lines_of(["a"] * 99).encode())[:-9], "a.jsonl.gz cannot be read"),
         ("a.parquet", b"no table at all", "a.parquet is no parquet file that can be read"),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, OlmoeConfig, OlmoeForCausalLM
 
+from sparsebench.data.errors import MixtureError
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import AttnMoEConfig, MoEConfig, convert
 from sparsebench.models.moe.stock_export import export
@@ -144,6 +145,17 @@ def test_losses_are_means_over_all_tokens() -> None:
     assert signal.losses is not None and signal.loads is None and signal.steps == 7
     assert signal.losses["code"] == pytest.approx(loss(model, both).item(), abs=1e-6)
     assert signal.losses["law"] == pytest.approx(loss(model, batch(2, 2)).item(), abs=1e-6)
+
+
+def test_a_batch_without_a_label_counts_for_nothing() -> None:
+    """Its mean is NaN, and NaN times no token was NaN: a prompt that fills the context ended a training."""
+    model = llama().eval()
+    blank = batch(3, 2) | {"attention_mask": torch.zeros(2, 6).long()}
+    signal = measure(model, held_out({"code": [batch(0, 3), blank]}), LOSSES, Share())
+    assert signal.losses is not None
+    assert signal.losses["code"] == pytest.approx(loss(model, batch(0, 3)).item(), abs=1e-6)
+    with pytest.raises(MixtureError, match="no held-out row of the data set 'law' has a token with a label"):
+        measure(model, held_out({"code": [batch(0, 3)], "law": [blank]}), LOSSES, Share())
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])

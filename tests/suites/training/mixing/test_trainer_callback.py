@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import LlamaConfig, LlamaForCausalLM
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from sparsebench.data.errors import MixtureError
 from sparsebench.data.mixtures import strategy
 from sparsebench.models.errors import ModelError
-from sparsebench.suites.training.mixing.trainer_callback import DataMixingCallback, draws_per_step, mixture_dataset
+from sparsebench.suites.training.mixing.trainer_callback import (
+    DataMixingCallback,
+    _loss,
+    draws_per_step,
+    mixture_dataset,
+)
 
 from ....gloo import run_program
 from .trained_mixture import LOW, NAMES, STEPS, arguments, callback, rows, trainer
@@ -99,6 +105,19 @@ def test_what_cannot_be_is_said_before_anything_trains(tmp_path: Path) -> None:
     made.add_callback(callback(made, mixing))
     with pytest.raises(ModelError, match="no mixture of experts"):
         made.train()
+
+
+def test_the_balance_loss_is_no_part_of_a_held_out_loss() -> None:
+    """Nats per token, by which strategies weigh data sets, rose with the imbalance of a stock mixture's routers."""
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = MixtralConfig(**sizes, num_key_value_heads=2, vocab_size=32, num_local_experts=4, router_aux_loss_coef=1.0)
+    model = MixtralForCausalLM(config).eval()
+    ids = torch.arange(12).view(2, 6)
+    batch = {"input_ids": ids, "labels": ids}
+    alone = _loss(model, batch).item()
+    model.config.output_router_logits = True
+    assert model(**batch).loss.item() > alone + 0.1, "with the balance loss"
+    assert _loss(model, batch).item() == alone
 
 
 def test_a_static_start_from_gate_loads_decides_the_first_draw(tmp_path: Path) -> None:
