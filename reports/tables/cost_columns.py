@@ -94,11 +94,9 @@ def _relative(matrix: Matrix, row: Row, quantity: Quantity, processor: str, labe
     for label in labels:
         baseline = matrix.baseline(label, row)
         if baseline is not None and baseline.backbone == row.backbone:
-            shared = matrix.shared(row, baseline)
-            value = matrix.cost(row, quantity, processor, shared)
-            reference = matrix.cost(baseline, quantity, processor, shared)
-            if value and reference:
-                return value / reference
+            ratio = matrix.cost_ratio(row, baseline, quantity, processor)
+            if ratio:
+                return ratio
     return None
 
 

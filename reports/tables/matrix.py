@@ -174,32 +174,34 @@ class Matrix:
         # By name where two have as many rows: the order of the columns is not that of the files.
         return tuple(sorted(rows, key=lambda processor: (-len(rows[processor]), processor)))
 
-    def cost(
-        self,
-        row: Row,
-        quantity: Callable[[Costs], float | None],
-        processor: str | None = None,
-        columns: Iterable[Column] | None = None,
-    ) -> float | None:
+    def cost(self, row: Row, quantity: Callable[[Costs], float | None], processor: str | None = None) -> float | None:
         """Median of one cost over the row's records, or None if nobody measured it.
 
         `processor`: only what was measured on this type of processor; needed for times, which no others compare with.
-        `columns`: only what was measured on these tasks; needed for ratios of rows that ran on unlike ones.
         """
-        records = self._records[row]
-        if columns is not None:
-            records = [record for column in columns for record in self.cells.get((row, column), ())]
-        if processor is not None:
-            records = [record for record in records if processor_type(record) == processor]
-        return _median(quantity(record.costs) for record in records if record.costs is not None)
+        return _cost(self._records[row], quantity, processor)
 
-    def shared(self, ours: Row, theirs: Row) -> list[Column]:
-        """The tasks that both rows have a score on."""
-        return [column for column in self.columns if self.scores(ours, column) and self.scores(theirs, column)]
+    def cost_ratio(
+        self, ours: Row, theirs: Row, quantity: Callable[[Costs], float | None], processor: str | None = None
+    ) -> float | None:
+        """One row's cost over the other's, both on the tasks that both have a score on; None where one is not known."""
+        shared = [column for column in self.columns if self.scores(ours, column) and self.scores(theirs, column)]
+        above = _cost([record for column in shared for record in self.cells[ours, column]], quantity, processor)
+        below = _cost([record for column in shared for record in self.cells[theirs, column]], quantity, processor)
+        if above is None or not below:
+            return None
+        return above / below
 
     def training_cost(self, row: Row, quantity: Callable[[TrainingCosts], float | None]) -> float | None:
         """Median of one cost of training over the row's records, or None if nobody measured it."""
         return _median(quantity(record.training) for record in self._records[row] if record.training is not None)
+
+
+def _cost(records: Iterable[Record], quantity: Callable[[Costs], float | None], processor: str | None) -> float | None:
+    """The median of a cost over records, those of one type of processor if one is given."""
+    if processor is not None:
+        records = [record for record in records if processor_type(record) == processor]
+    return _median(quantity(record.costs) for record in records if record.costs is not None)
 
 
 def _median(values: Iterable[float | None]) -> float | None:

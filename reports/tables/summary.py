@@ -185,14 +185,12 @@ def _sureness(contrast: Contrast) -> str:
 def _cost(matrix: Matrix, contrast: Contrast) -> str:
     """What the row costs relative to the baseline, as far as both were measured; times on one type of processor."""
     percents: dict[str, float] = {}
-    shared = matrix.shared(contrast.row, contrast.baseline_row)
     for name, quantity, timed in COSTS:
         for processor in matrix.processors if timed else (None,):
-            ours = matrix.cost(contrast.row, quantity, processor, shared)
-            theirs = matrix.cost(contrast.baseline_row, quantity, processor, shared)
-            if ours is not None and theirs:
+            ratio = matrix.cost_ratio(contrast.row, contrast.baseline_row, quantity, processor)
+            if ratio is not None:
                 # The first type of processor is the one with the most rows: further ones fill in where it has none.
-                percents.setdefault(name, 100 * ours / theirs)
+                percents.setdefault(name, 100 * ratio)
     # What would be printed as 100 % is nothing to tell of.
     different = [f"{_relative(percent)} its {name}" for name, percent in percents.items() if round(percent) != 100]
     if not percents:

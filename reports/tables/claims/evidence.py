@@ -128,7 +128,7 @@ def gather(
         look = min(look, len(claim.looks) - 1)
         while look >= 0 and not _complete(claim, concerned, claim.looks[look]):
             look -= 1
-        concerned = _first_seeds(concerned, claim.looks[max(0, look)])
+        concerned = first_seeds(concerned, claim.looks[max(0, look)])
     if claim.throughout:
         concerned = [replace(whole(record), seeds=record.seeds) for record in concerned]
         steps = tuple(step for pair in claim.pairs for step in _along(claim, *pair, concerned))
@@ -177,7 +177,8 @@ def _complete(claim: Claim, records: Sequence[Record], seeds: int) -> bool:
     return all(known.get(place, set()) >= set(range(count)) for place, count in wanted.items())
 
 
-def _first_seeds(records: Sequence[Record], seeds: int) -> list[Record]:
+def first_seeds(records: Sequence[Record], seeds: int) -> list[Record]:
+    """The records of the first seeds, of which no more are planned then."""
     found = []
     for record in records:
         if record.cell.seed < seeds:

@@ -32,7 +32,7 @@ from ...statistics import ALPHA, Estimate, chance_to_settle, holm, level_at, see
 from ..matrix import processor_type
 from .checks import failure
 from .claim import DECIDED, Claim, ClaimVerdict
-from .evidence import Compared, Evidence, Ruling, concerns, gather
+from .evidence import Compared, Evidence, Ruling, concerns, first_seeds, gather
 
 HOPELESS = 0.2
 """A step with a smaller chance of being decided within the budget is given up."""
@@ -152,8 +152,7 @@ def _checked(evidence: Evidence, records: Sequence[Record], examples: ExampleRea
         if found.look < evidence.look:
             # A null row with fewer seeds than the claim is judged by those that it has, at the full level: the level of
             # an early look is so strict that a claim would pass for want of seeds.
-            seeds = claim.looks[evidence.look]
-            of_look = [record for record in records if record.cell.seed < seeds]
+            of_look = first_seeds(records, claim.looks[evidence.look])
             found = gather(replace(claim, looks=()), of_look, examples, 0, whole)
         if evidence.verdict(ALPHA) == "holds" and not all(step.has_interval for step in found.steps):
             return None
