@@ -260,6 +260,9 @@ def _dealt(found: Sequence[OwnConversation], named: Sequence[Part] | None, where
     keys = list(parts)
     labels = ["conversations"] * len(keys)
     if named is None:
+        if len(keys) < len(PARTS):
+            have = f"its {len(found)} conversations have {len(keys)} of the {len(PARTS)} different beginnings"
+            raise TableError(f"{where}: {have}, up to the first answer, that the parts need")
         given = deal(labels, keys, where)
     else:
         given = complete([part for part in parts.values() if part is not None], labels, keys, where)

@@ -28,6 +28,9 @@ SMI_SUFFIXES = (".smi", ".smi.gz")
 SDF_SUFFIXES = (".sdf", ".sdf.gz")
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", *SMI_SUFFIXES, *SDF_SUFFIXES)
 
+LONGEST = 2**31 - 1
+"""Characters of a text; Python's reader stops at 131,072 else."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -102,6 +105,7 @@ def _frame(file: Path, name: str) -> "pd.DataFrame":
     if name.endswith(".parquet"):
         return pd.read_parquet(file)
     form = csv_form(file)
+    _check_quotes(file, form["sep"])
     with opened(file) as lines:
         return pd.read_csv(lines, **form)
 
@@ -128,6 +132,32 @@ def csv_form(file: Path) -> dict[str, Any]:
         # In a table of one column a blank line is a row without a value, and not to count it would move those below.
         form |= {"skip_blank_lines": False, "skiprows": blanks}
     return form
+
+
+def _check_quotes(file: Path, separator: str) -> None:
+    """Refuse a quoted text of several lines that ends in the middle of another: it would swallow the rows between.
+
+    Two texts begin with a quotation mark of their own then, and the second is taken for the end of the first.
+    """
+    limit = csv.field_size_limit(LONGEST)
+    try:
+        with opened(file) as lines:
+            rows = csv.reader(lines, delimiter=separator, strict=True)
+            while True:
+                first = rows.line_num + 1
+                try:
+                    next(rows)
+                except StopIteration:
+                    return
+                except csv.Error:
+                    # In one line pandas takes the mark as it stands, and no row is lost.
+                    if rows.line_num > first:
+                        where = f"the quoted text that begins in line {first} goes on to line {rows.line_num}"
+                        raise TableError(
+                            f'{file}: {where} and does not end there: write "" for a " of a text'
+                        ) from None
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _separator(header: str) -> str:

@@ -47,6 +47,9 @@ def export(
     What happens in training only is not written: noise of the router, a capacity, balance losses, a straight-through
     gradient, DenseMixer. The bias of `balance="bias"` is, with sigmoid scores: no architecture has one on others.
 
+    A generation in which Phi-3's 'longrope' positions go over to their long factors differs from there on: Phi-3 makes
+    its cache of keys anew then, the stock mixture keeps the keys that it has.
+
     Args:
         model: what `convert` made.
         path: a folder that is not there, or is empty. `sparsebench.models.save` writes our own format.

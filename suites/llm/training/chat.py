@@ -16,6 +16,15 @@ from typing import Any, Protocol
 from ..language.task import encode
 from .packing import IGNORED, Example
 
+DAY = (
+    "{%- macro strftime_now(form) %}"
+    "{{ form.replace('%d', '26').replace('%m', '07').replace('%Y', '2024')"
+    ".replace('%b', 'Jul').replace('%B', 'July') }}"
+    "{%- endmacro %}\n"
+)
+"""Before a template, takes the place of the function of transformers that writes today's date: else a conversation
+would be other tokens on another day. The day is the one of Llama 3.1's template where there is no such function.
+"""
 ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
 STOP = "\n\n"
 """Ends an answer where the tokenizer has no token for the end of a text."""
@@ -84,8 +93,10 @@ def _by_template(conversation: Conversation, tokenizer: Any, name: str) -> tuple
     messages = [{"role": role, "content": content} for role, content in conversation.messages]
     whole = [*messages, {"role": "assistant", "content": conversation.answer}]
     try:
-        prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        text = tokenizer.apply_chat_template(whole, tokenize=False)
+        template = tokenizer.get_chat_template()
+        form = {"tokenize": False, "chat_template": DAY + template if "strftime_now" in template else template}
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, **form)
+        text = tokenizer.apply_chat_template(whole, **form)
     except Exception as error:  # templates raise errors of their own, of any class
         raise ValueError(f"the chat template of the tokenizer refuses {name}: {error}") from error
     if not text.startswith(prompt):

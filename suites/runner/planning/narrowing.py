@@ -7,7 +7,7 @@ from ..discovery.entry import Kind
 from ..discovery.registry import entries, methods_of
 from ..errors import UsageError, near
 from .profile import Profile, SuitePlan, narrow
-from .rows import chain_of
+from .rows import Row, chain_of, twin_of
 
 
 @dataclass(frozen=True)
@@ -38,26 +38,44 @@ def narrow_profile(profile: Profile, named: Named, seeds: int | None) -> tuple[P
     """
     if len(profile.plans) == 1:
         (plan,) = profile.plans
-        return replace(profile, plans=(_narrowed(plan, named, seeds),)), []
+        narrowed, notes = _narrowed(plan, named, seeds)
+        return replace(profile, plans=(narrowed,)), notes
     known = [_known(plan, named) for plan in profile.plans]
     _check("method", named.rows, [part.rows for part in known], lambda: _all_rows(profile.plans))
     _check("task", named.tasks, [part.tasks for part in known], lambda: _all("task", profile.plans))
     _check("backbone", named.backbones, [part.backbones for part in known], lambda: _all("backbone", profile.plans))
     plans = []
-    notes = []
+    notes: list[str] = []
     for plan, part in zip(profile.plans, known, strict=True):
         lacking = _lacking(named, part)
         if lacking:
             notes.append(f"{plan.suite} is left out: it has none of the named {' and '.join(lacking)}")
         else:
-            plans.append(_narrowed(plan, part, seeds))
+            narrowed, twins = _narrowed(plan, part, seeds)
+            plans.append(narrowed)
+            notes += twins
     if not plans:
         raise UsageError("no suite has one of the named rows, tasks and backbones together: " + "; ".join(notes))
     return replace(profile, plans=tuple(plans)), notes
 
 
-def _narrowed(plan: SuitePlan, named: Named, seeds: int | None) -> SuitePlan:
-    return narrow(plan, named.rows, named.tasks, named.backbones, seeds)
+def _narrowed(plan: SuitePlan, named: Named, seeds: int | None) -> tuple[SuitePlan, list[str]]:
+    """The plan, and a line for each row that is another's there: rows that differ in backbones and tasks alone do not
+    where both are named.
+    """
+    narrowed = narrow(plan, named.rows, named.tasks, named.backbones, seeds)
+    if not (named.tasks and named.backbones):
+        return narrowed, []
+    rows: list[Row] = []
+    notes = []
+    # The row that is called as its method is, before one that the profile calls after a backbone or task.
+    for row in sorted(narrowed.methods, key=lambda row: row.label != row.name):
+        twin = twin_of(row, rows)
+        if twin is None:
+            rows.append(row)
+        else:
+            notes.append(f"on the named backbones and tasks {row.label!r} is the same as {twin.label!r}: it runs once")
+    return replace(narrowed, methods=tuple(row for row in narrowed.methods if row in rows)), notes
 
 
 def _known(plan: SuitePlan, named: Named) -> Named:

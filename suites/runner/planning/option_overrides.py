@@ -12,7 +12,7 @@ from ..discovery.registry import entries, find
 from ..errors import UsageError, near
 from .chain import TRAIN
 from .profile import SuitePlan
-from .rows import Row
+from .rows import Row, twin_of
 
 EVERY = "method"
 """In the place of a method's name: all of them."""
@@ -109,7 +109,7 @@ def _changed(plan: SuitePlan, setting: Setting, notes: list[str]) -> SuitePlan:
     labels: dict[str, str] = {}
     for row in plan.methods:
         changed = with_setting(row, setting) or row
-        twin = _twin(changed, rows)
+        twin = twin_of(changed, rows)
         if twin is None:
             rows.append(changed)
         else:
@@ -118,10 +118,3 @@ def _changed(plan: SuitePlan, setting: Setting, notes: list[str]) -> SuitePlan:
     # A task may be for rows that were not chosen; they stay, and give no cells.
     tasks = [replace(task, rows=tuple(dict.fromkeys(labels.get(row, row) for row in task.rows))) for task in plan.tasks]
     return replace(plan, methods=tuple(rows), tasks=tuple(tasks))
-
-
-def _twin(row: Row, rows: Sequence[Row]) -> Row | None:
-    for other in rows:
-        if replace(row, label="x") == replace(other, label="x"):
-            return other
-    return None

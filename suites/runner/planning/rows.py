@@ -8,8 +8,8 @@ A row is a method, or a chain of methods that are applied one after another:
     - {name: adapter, config: {rank: 16}, label: as many parameters, role: control}
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args
 
 from sparsebench.reports.records.record import Link
@@ -51,6 +51,14 @@ OPTIONS = tuple(entry.name for entry in fields(Row) if entry.name != "chain")
 """What a row says in addition to its chain."""
 TEXTS = ("label", "train", "role")
 """Those of the options that are texts."""
+
+
+def twin_of(row: Row, rows: Iterable[Row]) -> Row | None:
+    """One of the rows that has the same cells: it differs in label and role alone."""
+    for other in rows:
+        if replace(row, label=" ", role="") == replace(other, label=" ", role=""):
+            return other
+    return None
 
 
 def _name_and_config(link: Link) -> str:

@@ -84,7 +84,7 @@ def test_answers_follow_a_turn_of_the_users(tmp_path: Path) -> None:
     [
         ([], "", "has no line"),
         ([line("a", "b"), "", '{"text": "x"}'], "", "line 3: it has the fields 'text'"),
-        ([line("a", "b"), json.dumps({"prompt": "x"})], "", r"'conversations' has 1 of the 3 examples"),
+        ([line("a", "b"), json.dumps({"prompt": "x"})], "", r"1 conversations have 1 of the 3 different beginnings"),
         ([json.dumps({"prompt": "x"})], "", "none of its 1 conversations can be used; of the first: it has no answer"),
         ([line(str(number), "b") for number in range(4)], "", "its part val has 1 conversations, and 2 are needed"),
         (parted(["train", "train", "val", "huh"]), "split", "line 4: 'split' is 'huh'; write train, val or test"),

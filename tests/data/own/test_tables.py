@@ -81,6 +81,20 @@ def test_a_blank_line_of_one_column_is_a_row(tmp_path: Path) -> None:
     assert read_table(tmp_path / "a.csv").columns["SMILES"] == ("CCO", "CN")
 
 
+def test_two_texts_that_begin_with_a_quotation_mark_do_not_swallow_the_rows_between(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text('text,y\nfirst,1\n"Go, he said,1\nlost,2\n"No" she said,1\nlast,2\n')
+    with pytest.raises(TableError, match=r"begins in line 3 goes on to line 5 and does not end there"):
+        read_table(file)
+    file.write_text('text,y\nfirst,1\n"Go,1\nlost,2\n')
+    with pytest.raises(TableError, match=r"begins in line 3 goes on to line 4 and does not end there"):
+        read_table(file)
+    long = "x" * 200_000
+    file.write_text(f'text,y\n"Go, he ""said""\nand {long}\nwent",1\n"No" she said,2\nlast,2\n')
+    texts = (f'Go, he "said"\nand {long}\nwent', "No she said", "last")
+    assert read_table(file).columns == {"text": texts, "y": ("1", "2", "2")}
+
+
 def test_a_header_is_read_once_whatever_its_names_hold(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('\n"a\nb",c\n1,2\n')
     assert read_table(tmp_path / "a.csv").columns == {"a\nb": ("1",), "c": ("2",)}

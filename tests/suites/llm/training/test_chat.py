@@ -26,8 +26,11 @@ class Templated:
     def __call__(self, text: str, **options: Any) -> Any:
         return byte_tokenizer()(text, **options)
 
+    def get_chat_template(self) -> str:
+        return byte_tokenizer().get_chat_template(self.chat_template)
+
     def apply_chat_template(self, messages: Any, **options: Any) -> Any:
-        return byte_tokenizer().apply_chat_template(messages, chat_template=self.chat_template, **options)
+        return byte_tokenizer().apply_chat_template(messages, **{"chat_template": self.chat_template} | options)
 
 
 def parts(tokenizer: Any, conversation: Question = ASKED) -> tuple[str, str]:
@@ -49,6 +52,14 @@ def test_by_template() -> None:
         add_generation_prompt=True,
     )
     assert whole == prompt
+
+
+def test_a_template_that_asks_for_the_date_gives_the_same_tokens_on_any_day() -> None:
+    """As Llama 3.1's and gpt-oss's do, the second from within a macro of its own."""
+    dated = "{%- if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}\n{% endif %}" + TEMPLATE
+    assert parts(Templated(dated))[0].startswith("26 Jul 2024\n<system>")
+    inside = "{%- macro day() %}{{ strftime_now('%Y-%m-%d') }}{%- endmacro %}\n  {{ day() }}" + TEMPLATE
+    assert parts(Templated(inside))[0].startswith("  2024-07-26<system>")
 
 
 def test_plainly() -> None:

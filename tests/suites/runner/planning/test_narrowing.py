@@ -36,3 +36,14 @@ def test_what_no_suite_knows_is_refused() -> None:
         narrow_profile(smoke, Named(tasks=["freesolf"]), None)
     with pytest.raises(UsageError, match="no suite has one of the named"):
         narrow_profile(smoke, Named(tasks=["freesolv"], rows=["dpo"]), None)
+
+
+def test_rows_that_differ_in_their_backbones_alone_run_once_on_a_named_one() -> None:
+    """`dense` and `dense untrained` of `quick`, whose tasks keep them apart."""
+    quick = load_profile("quick", ["llm"])
+    named = Named(rows=["dense", "continual_pretraining"], tasks=["own_text"], backbones=["small_llama"])
+    profile, notes = narrow_profile(quick, named, 1)
+    assert [row.label for row in profile.plans[0].methods] == ["dense", "dense trained"]
+    merged = ["dense untrained", "not compressed"]
+    same = "is the same as 'dense': it runs once"
+    assert notes == [f"on the named backbones and tasks {label!r} {same}" for label in merged]
