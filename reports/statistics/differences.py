@@ -9,10 +9,12 @@ Pairs are crossed with examples: every seed of both rows is scored on the same e
 an example is mean + seed + example + rest, and the variance of the mean is the variance between pairs (which holds the
 rest) and the part of the examples that all pairs share; both are estimated by the mean squares of the two-way random
 effects model (Searle, Casella & McCulloch 1992, chapter 4; for evaluations of language models Miller 2024,
-arXiv:2411.00640). Examples that were cut from one document count as one (`sampling`). One pair of rows that no seed
-changes has the examples alone. Where each seed has a split of its own, a pair is of one split, and what splits of one
-set have in common is the part of the examples (`estimates`). Where no outcomes are kept, the test covers the seeds; for
-one pair the two standard errors stand in, as if the examples were not shared, which errs on the safe side.
+arXiv:2411.00640). No interval is narrower than the one over the examples alone: a few seeds at times agree better than
+their examples allow, by chance, and nobody is surer for that. Examples that were cut from one document count as one
+(`sampling`). One pair of rows that no seed changes has the examples alone. Where each seed has a split of its own, a
+pair is of one split, and what splits of one set have in common is the part of the examples (`estimates`). Where no
+outcomes are kept, the test covers the seeds; for one pair the two standard errors stand in, as if the examples were not
+shared, which errs on the safe side.
 
 One pair of a row that a seed does change decides nothing, however many examples there are: how far another seed would
 be from it is not known ("one seed"). Ten such rows that are alike would give a "better" or "worse" in half of all
@@ -37,9 +39,9 @@ from typing import Literal
 
 from .estimates import ALPHA, Combined, Estimate, Stratum, combine, seeds_part, splits_part
 from .examples import ExampleScores, subtract
-from .intervals import Part, equivalence_p, half_width, p_value
+from .intervals import Part, equivalence_p, p_value
 from .pairing import Pairing, Score
-from .sampling import examples_part
+from .sampling import examples_error
 
 Outcome = Literal["better", "equivalent", "identical", "undecided", "one seed", "worse", "not comparable"]
 Test = Literal["t", "t over examples", "z over examples, unpaired", "none"]
@@ -80,14 +82,17 @@ class Difference:
         """
         if self.combined.covers == "none" or self.one_seed:
             return None
-        return min(1.0, self.comparisons * p_value(self.combined.mean, self.combined.parts))
+        mean = self.combined.mean
+        return min(1.0, self.comparisons * max(p_value(mean, parts) for parts in self.combined.errors))
 
     @property
     def equivalence_p(self) -> float | None:
         """Corrected p of "a difference as large as the margin"; None without a margin or a measure of the spread."""
         if self.margin is None or self.combined.covers == "none" or self.one_seed:
             return None
-        return min(1.0, self.comparisons * equivalence_p(self.combined.mean, self.combined.parts, self.margin))
+        mean = self.combined.mean
+        largest = max(equivalence_p(mean, parts, self.margin) for parts in self.combined.errors)
+        return min(1.0, self.comparisons * largest)
 
     @property
     def outcome(self) -> Outcome:
@@ -103,7 +108,7 @@ class Difference:
             return "one seed"
         if self.combined.covers == "none":
             return "not comparable"
-        half = half_width(self.combined.parts, ALPHA / self.comparisons)
+        half = self.combined.half_width(ALPHA / self.comparisons)
         if half < mean:
             return "better"
         if half < -mean:
@@ -134,7 +139,7 @@ def difference(tasks: Sequence[Pairing], higher_is_better: bool = True, margin: 
     reason = ""
     if "one cluster" in examples:
         # With seeds there would be an interval, but one of this document alone.
-        combined = replace(combined, parts=(), covers="none")
+        combined = replace(combined, parts=(), covers="none", floor=None)
         reason = ONE_CLUSTER
     return Difference(
         combined=combined,
@@ -163,11 +168,12 @@ def _stratum(pairs: Sequence[tuple[Score, Score]], sign: float) -> tuple[Stratum
         if seeds is None:
             examples = _two_errors(*pairs[0])
         return Stratum(mean, len(pairs), seeds, examples), "unpaired"
-    examples = examples_part(matched, with_seeds=seeds is not None)
-    stratum = Stratum(mean, len(pairs), seeds, examples)
-    if examples is None:
-        return stratum, "one cluster"
-    return stratum, "paired"
+    error = examples_error(matched)
+    if error is None:
+        return Stratum(mean, len(pairs), seeds, None), "one cluster"
+    if seeds is None:
+        return Stratum(mean, len(pairs), None, error.whole), "paired"
+    return Stratum(mean, len(pairs), seeds, error.shared, error.whole), "paired"
 
 
 def _two_errors(ours: Score, theirs: Score) -> Part | None:

@@ -76,20 +76,35 @@ class Stratum:
     n: int
     seeds: Part | None
     examples: Part | None
+    floor: Part | None = None
+    """The error over the examples alone, where `examples` is less than that."""
 
 
 @dataclass(frozen=True)
 class Combined:
-    """The mean over strata and the parts of its error: none where a stratum has none, or a number is too large."""
+    """The mean over strata and the parts of its error: none where a stratum has none, or a number is too large.
+
+    `floor`: the error over the examples alone, below which the parts do not go.
+    """
 
     mean: float
     n: int
     parts: tuple[Part, ...]
     covers: Covers
+    floor: Part | None = None
+
+    @property
+    def errors(self) -> tuple[tuple[Part, ...], ...]:
+        """The parts, and the floor: the wider interval and the larger p of the two count."""
+        return (self.parts,) if self.floor is None else (self.parts, (self.floor,))
+
+    def half_width(self, alpha: float) -> float:
+        """Half the width of the interval of level 1 - alpha."""
+        return max(half_width(parts, alpha) for parts in self.errors)
 
     def estimate(self, alpha: float = ALPHA) -> Estimate:
         """With the interval of level 1 - alpha."""
-        half = half_width(self.parts, alpha)
+        half = self.half_width(alpha)
         if self.covers == "none" or not math.isfinite(half):
             return Estimate(self.mean, None, self.n, "none")
         return Estimate(self.mean, half, self.n, self.covers)
@@ -195,7 +210,13 @@ def combine(strata: Sequence[Stratum]) -> Combined:
     finite = math.isfinite(mean) and all(math.isfinite(part.variance) for part in parts)
     if not finite or any(stratum.seeds is None and stratum.examples is None for stratum in strata):
         return Combined(mean, n, (), "none")
-    return Combined(mean, n, parts, _covers(len(seeds), len(examples), k))
+    # The error over examples of a mean over tasks is known where that of each task is.
+    whole = [stratum.floor or stratum.examples for stratum in strata]
+    known = [part for part in whole if part is not None]
+    floor = None
+    if len(known) == k and any(stratum.floor for stratum in strata):
+        floor = average(known, k)
+    return Combined(mean, n, parts, _covers(len(seeds), len(examples), k), floor)
 
 
 def _covers(seeds: int, examples: int, strata: int) -> Covers:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .examples import ExampleScores
@@ -27,12 +28,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def examples_part(differences: Sequence[ExampleScores], with_seeds: bool) -> Part | None:
+@dataclass(frozen=True)
+class ExamplesError:
     """The part of a mean difference's error that comes from the choice of the examples.
 
-    `differences` are those of each pair of seeds: one matrix of S seeds x N examples, seed + example + rest. It is the
-    variance of the mean over examples; `with_seeds`: less what the rest contributes to it, since that is in the
-    variance between seeds as well. None where nothing measures it: all examples are of one cluster, or all of a class.
+    `whole` is the variance of the mean over examples; `shared` less what the rest contributes to it, since that is in
+    the variance between seeds as well. With one seed they are the same.
+    """
+
+    whole: Part
+    shared: Part
+
+
+def examples_error(differences: Sequence[ExampleScores]) -> ExamplesError | None:
+    """What the choice of the examples contributes, where each pair was scored on the same ones.
+
+    `differences` are those of each pair of seeds: one matrix of S seeds x N examples, seed + example + rest. None where
+    nothing measures it: all examples are of one cluster, or all of a class.
     """
     drawn = _drawn(differences)
     if drawn is None:
@@ -43,13 +55,13 @@ def examples_part(differences: Sequence[ExampleScores], with_seeds: bool) -> Par
         seeds, count = values_SC.shape
         by_cluster_C = values_SC.mean(axis=0)
         parts.append(Part(weight**2 * float(by_cluster_C.var(ddof=1)) / count, count - 1))
-        if with_seeds:
+        if seeds > 1:
             rest_SC = values_SC - values_SC.mean(axis=1, keepdims=True) - by_cluster_C + by_cluster_C.mean()
             variance = float((rest_SC**2).sum()) / ((seeds - 1) * (count - 1))
             rest += weight**2 * variance / (seeds * count)
     # The weights are in the variances already: this is the sum, with its degrees of freedom.
     whole = average(parts, 1)
-    return Part(max(0.0, whole.variance - rest), whole.df)
+    return ExamplesError(whole, Part(max(0.0, whole.variance - rest), whole.df))
 
 
 def _drawn(differences: Sequence[ExampleScores]) -> list[tuple[float, NDArray[np.floating]]] | None:

@@ -17,7 +17,7 @@ from sparsebench.models.evaluation import evaluation_mode
 from sparsebench.reports.statistics import Difference, Estimate, Pairing, Score, difference, example_scores
 from sparsebench.reports.statistics.estimates import Stratum, combine
 from sparsebench.reports.statistics.examples import CLUSTER
-from sparsebench.reports.statistics.sampling import examples_part
+from sparsebench.reports.statistics.sampling import examples_error
 
 from .opening import check_vocabulary
 from .texts import HeldOut
@@ -72,8 +72,8 @@ class Loss:
         score = self.score
         assert score.read is not None
         examples = score.read()
-        part = None if examples is None else examples_part([examples], with_seeds=False)
-        return combine([Stratum(score.value, 1, None, part)]).estimate()
+        error = None if examples is None else examples_error([examples])
+        return combine([Stratum(score.value, 1, None, error and error.whole)]).estimate()
 
 
 def paired(after: Loss, before: Loss) -> Difference:

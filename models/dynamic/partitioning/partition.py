@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal, get_args
 
 import torch
@@ -23,7 +23,7 @@ from .parts import Attentions, Kernels, Kind, Of, check_of, dynamic_layers, find
 from .released import check_released
 from .report import PartitionReport, attention_modes, layer_modes
 from .scores import Criterion, finish
-from .warm_up import WarmUp, warm_up, zero_scales
+from .warm_up import WarmUp, warmed_up
 
 Start = Literal["mean", "random"]
 
@@ -75,7 +75,8 @@ def partition(
         scale: which scale factors train; "pruned" drops the static part.
         static: the static weight starts as the "mean" of the kernels, which for a pre-trained model is its weight, or
             "random" as N(0, 2 / fan_out), the law of the released code.
-        warmup: a few steps of training before, where kernels and static weight are copies.
+        warmup: a few steps of training for the scores, where kernels and static weight are copies. The model that is
+            partitioned is the one from before them, so that its training has no lead over another one's.
         generator: for what is random.
         of: the "kernels" of all layers, the "attentions" of ODConv for input channels, filters and taps (those that the
             released code masks; that for kernels stays as it is), or "both": each kind is then ranked by itself and
@@ -113,17 +114,16 @@ def partition(
     )
     layers = list(dynamic_layers(model).values())
     parts = parts_of(kinds)
-    with _undone_on_error(model, layers):
+    with _undone_on_error(layers):
         for kind in kinds:
             for name, part in kind.named.items():
                 part.set_partition(static=_static_start(kind, name, static, generator), scale=scale)
-        if warmup is not None:
-            _warm_up(layers, evidence, warmup)
         shapes = [part.weight_shape for part in parts.values()]
         candidates = ModeCandidates(shapes, granularity, finish(criterion))
         groups = groups_of(kinds, candidates.sizes, ratio, scope)
         released = ratio if faithful else None
-        keep, ties = choose_dynamic(kinds, candidates, groups, evidence, criterion, rounds, schedule, released)
+        with _warmed_up(layers, evidence, warmup):
+            keep, ties = choose_dynamic(kinds, candidates, groups, evidence, criterion, rounds, schedule, released)
         for part, mask in zip(parts.values(), candidates.masks(keep), strict=True):
             assert part.partition is not None
             part.partition.set_mask(mask.to(part.partition.mask.device))
@@ -155,31 +155,26 @@ def _static_start(kind: Kind, name: str, start: Start, generator: torch.Generato
     return drawn.to(layer.bank)
 
 
-def _warm_up(layers: Sequence[DynamicLayer], evidence: Evidence, how: WarmUp) -> None:
+def _warmed_up(layers: Sequence[DynamicLayer], evidence: Evidence, how: WarmUp | None) -> AbstractContextManager[None]:
+    if how is None:
+        return nullcontext()
     if evidence.batches is None or evidence.loss_fn is None:
         raise ModelError("warmup needs batches and loss_fn(model, batch)")
-    warm_up(evidence.model, layers, evidence.batches, evidence.loss_fn, how)
+    return warmed_up(evidence.model, layers, evidence.batches, evidence.loss_fn, how)
 
 
 @contextmanager
-def _undone_on_error(model: nn.Module, layers: Sequence[DynamicLayer]) -> Iterator[None]:
-    """Leave the partitions that there were, and no trace of a warm-up, where something goes wrong."""
-    scales = zero_scales(model)
-    states = [{name: value.detach().clone() for name, value in layer.state_dict().items()} for layer in layers]
+def _undone_on_error(layers: Sequence[DynamicLayer]) -> Iterator[None]:
+    """Leave the partitions that there were where something goes wrong."""
     partitions: list[tuple[PartiallyDynamic, ModePartition | None]] = []
     for layer in layers:
         parts = [module for module in layer.modules() if isinstance(module, PartiallyDynamic)]
         partitions += [(part, part.partition) for part in parts]
     try:
         yield
-    # An interrupt in the middle of a warm-up is undone, too.
-    except BaseException:
+    except BaseException:  # an interrupt in the middle of the scores, too
         for part, before in partitions:
             part.partition = before
-        for layer, state in zip(layers, states, strict=True):
-            layer.load_state_dict(state)
-        for scale in scales:
-            scale.data.zero_()
         raise
 
 

@@ -1,8 +1,12 @@
-"""A few steps of training before a partition: the way out where all kernels, and the static weight, are copies."""
+"""A few steps of training for the scores of a partition: the way out where kernels and static weight are copies.
+
+The weights come back. Steps that stayed would be a lead over a network that is trained as long but not partitioned.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -36,16 +40,17 @@ class WarmUp:
             raise ModelError(f"{self}: steps must be 1 or more and learning_rate greater than 0")
 
 
-def warm_up(
+@contextmanager
+def warmed_up(
     model: nn.Module,
     layers: Sequence[DynamicLayer],
     batches: Sequence[object],
     loss_fn: LossFunction,
     how: WarmUp,
-) -> None:
-    """Train layers and scales of 0 in eval mode (no dropout, statistics of norms as they are).
+) -> Iterator[None]:
+    """Train layers and scales of 0 in eval mode (no dropout, statistics of norms as they are), for as long as it lasts.
 
-    Modes and flags come back.
+    Modes and flags come back before the body runs, weights after it.
 
     Args:
         model: the model.
@@ -64,6 +69,22 @@ def warm_up(
         fixed = _of_partitions(layer)
         trained += [parameter for parameter in layer.parameters() if parameter not in fixed]
     trained += zero_scales(model)
+    before = [parameter.detach().clone() for parameter in trained]
+    try:
+        _train(model, trained, batches, loss_fn, how)
+        yield
+    finally:
+        for parameter, value in zip(trained, before, strict=True):
+            parameter.data.copy_(value)
+
+
+def _train(
+    model: nn.Module,
+    trained: Sequence[nn.Parameter],
+    batches: Sequence[object],
+    loss_fn: LossFunction,
+    how: WarmUp,
+) -> None:
     flags = [parameter.requires_grad for parameter in trained]
     optimizer = torch.optim.Adam(trained, lr=how.learning_rate)
     try:

@@ -64,10 +64,11 @@ class PadNet(FromScratch, TunedMethod):
     static: Literal["mean", "random"] = "mean"
     """What static weights start from: the mean of the kernels, or chance, as in the released code."""
     warmup_steps: int = 10
-    """Steps on the calibration data before the partition: kernels and static weights that are copies of one another
-    give no criterion anything to see. 0 for networks that start from random kernels."""
+    """Steps on the calibration data for the scores of the partition, after which the weights come back: kernels and
+    static weights that are copies of one another give no criterion anything to see. 0 for networks that start from
+    random kernels."""
     warmup_learning_rate: float = 1e-3
-    """Learning rate of the steps before the partition."""
+    """Learning rate of these steps."""
     temperature: float = 30.0
     """Temperature of the attentions of dynamic convolutions at the start of training; it falls to 1."""
     annealing: float = 0.15

@@ -11,7 +11,7 @@ from typing import Any
 from sparsebench.reports.records.record import Record
 from sparsebench.reports.statistics.examples import CLUSTER, ExampleScores, contributions, subtract
 from sparsebench.reports.statistics.intervals import half_width
-from sparsebench.reports.statistics.sampling import examples_part
+from sparsebench.reports.statistics.sampling import examples_error
 
 Columns = Mapping[str, Sequence[Any]]
 STRATA = ("domain", "group")
@@ -51,10 +51,10 @@ def paired_half_width(name: str, then: Columns | None, now: Columns | None) -> t
     difference = subtract(after, before)
     if before is None or difference is None:
         return None
-    part = examples_part([difference], with_seeds=False)
-    if part is None:
+    error = examples_error([difference])
+    if error is None:
         return None
-    half = half_width([part], LEVEL) + KEPT_DIGITS * _mean_size(before)
+    half = half_width([error.whole], LEVEL) + KEPT_DIGITS * _mean_size(before)
     return half, f"95 % over the paired differences of {_units(difference)}"
 
 

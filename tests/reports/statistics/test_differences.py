@@ -128,6 +128,22 @@ def test_seeds_and_examples_are_both_in_the_interval() -> None:
     assert both.mean == pytest.approx(alone.mean)
 
 
+def test_seeds_that_agree_by_chance_are_no_surer_than_their_examples() -> None:
+    """Three pairs of 5,000 answers differed by 0.60, 0.62 and 0.68 points: each alone has an error of 0.55."""
+    generator = np.random.default_rng(0)
+    differences_SN = crossed(generator, 3, 5000, (0.0, 0.0, 1.0))
+    differences_SN += np.array([[0.0309], [0.031], [0.0311]]) - differences_SN.mean(axis=1, keepdims=True)
+    seeds = difference([seeds_only(differences_SN.mean(axis=1))])
+    found = difference([pairing_of(differences_SN)], margin=0.04)
+    by_example = scipy.stats.ttest_1samp(differences_SN.mean(axis=0), 0)
+    low, high = by_example.confidence_interval()
+    assert (found.estimate.low, found.estimate.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.p == pytest.approx(by_example.pvalue) and found.p > 10 * seeds.p
+    assert found.equivalence_p == pytest.approx(scipy.stats.ttest_1samp(differences_SN.mean(axis=0), 0.04).pvalue / 2)
+    two = difference([pairing_of(differences_SN), pairing_of(differences_SN + 1)])
+    assert two.estimate.half_width == pytest.approx((high - low) / 2 / 2**0.5, rel=1e-3)
+
+
 def test_one_task_without_outcomes_leaves_the_interval_to_the_seeds() -> None:
     differences_SN = crossed(np.random.default_rng(0), 3, 20, (1, 1, 1))
     result = difference([pairing_of(differences_SN), seeds_only(differences_SN.mean(axis=1))])

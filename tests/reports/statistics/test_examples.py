@@ -6,7 +6,7 @@ import torch
 
 from sparsebench.reports.statistics import example_scores
 from sparsebench.reports.statistics.examples import ExampleScores, subtract
-from sparsebench.reports.statistics.sampling import examples_part
+from sparsebench.reports.statistics.sampling import examples_error
 from sparsebench.suites.contracts.context import Target
 from sparsebench.suites.contracts.metrics import correlations, score
 
@@ -37,7 +37,7 @@ def test_the_examples_of_the_suites_scores_give_score_and_standard_error_back(ki
     examples = example_scores(found.main, metric.value, found.examples)
     assert examples is not None
     assert examples.total() == pytest.approx(metric.value, rel=1e-5)
-    part = examples_part([examples], with_seeds=False)
+    part = examples_error([examples]).whole
     # The binary one is DeLong's against a bootstrap of 200 draws.
     assert part.variance**0.5 == pytest.approx(metric.stderr, rel=0.15 if kind == "binary" else 1e-4)
     two_of_each = {"score": [0.1, 0.2, 0.3, 0.4], "target": [0.0, 0.0, 1.0, 1.0]}
@@ -53,7 +53,7 @@ def test_several_columns_with_unknown_values_give_their_score_back() -> None:
     found = score(outputs, targets, Target("regression", 3), generator)
     examples = example_scores("rmse", found.metrics["rmse"].value, found.examples)
     assert examples is not None and len(examples.values) == N
-    part = examples_part([examples], with_seeds=False)
+    part = examples_error([examples]).whole
     assert part.variance**0.5 == pytest.approx(found.metrics["rmse"].stderr, rel=0.1)
     assert subtract(examples, examples).total() == 0
     other = example_scores(
@@ -68,7 +68,7 @@ def test_a_correlation() -> None:
     metric = correlations(outputs, targets, generator)["pearson"]
     examples = example_scores("pearson", metric.value, found.examples)
     assert examples is not None
-    part = examples_part([examples], with_seeds=False)
+    part = examples_error([examples]).whole
     assert part.variance**0.5 == pytest.approx(metric.stderr, rel=0.15)
 
 
@@ -103,7 +103,7 @@ def test_bits_per_byte_are_a_ratio_of_sums_and_their_mean_over_domains() -> None
     for _ in range(2000):
         rows = [i + 3 * generator.integers(0, 20, 20) for i in range(3)]
         bootstrap.append(np.mean([bits_N[r].sum() / bytes_N[r].sum() for r in rows]))
-    part = examples_part([examples], with_seeds=False)
+    part = examples_error([examples]).whole
     assert part.variance**0.5 == pytest.approx(np.std(bootstrap), rel=0.1)
     answers = {"nats": columns["bits"], "tokens": columns["bytes"], "group": domains}
     same = example_scores("answer_loss", mean, answers)
@@ -173,7 +173,8 @@ def test_the_part_of_the_examples_is_that_of_the_two_way_model() -> None:
         values_SN = crossed(generator, 4, 25, (0.5, 1.0, 2.0))
         none = np.zeros(25)
         rows = [ExampleScores(values_N, none.astype(int), (1.0,), none) for values_N in values_SN]
-        found.append((examples_part(rows, True).variance, examples_part(rows, False).variance))
+        error = examples_error(rows)
+        found.append((error.shared.variance, error.whole.variance))
     beside, alone = np.mean(found, axis=0)
     assert alone == pytest.approx((1 + 4 / 4) / 25, rel=0.1)
     assert beside == pytest.approx(1 / 25, rel=0.15)  # a little more: it is never below zero

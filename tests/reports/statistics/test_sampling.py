@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparsebench.reports.statistics import ExampleScores, Pairing, Score, difference
-from sparsebench.reports.statistics.sampling import by_cluster, examples_part
+from sparsebench.reports.statistics.sampling import by_cluster, examples_error
 
 
 def examples(values: list[float], clusters: list[int] | None = None, strata: list[int] | None = None) -> ExampleScores:
@@ -22,14 +22,14 @@ def test_the_variance_is_the_textbooks_over_clusters() -> None:
     values, clusters = [1.0, 2.0, 6.0, 3.0, 8.0], [0, 0, 1, 2, 2]
     mean = 4.0
     squares = (1 + 2 - 2 * mean) ** 2 + (6 - mean) ** 2 + (3 + 8 - 2 * mean) ** 2
-    part = examples_part([examples(values, clusters)], with_seeds=False)
+    part = examples_error([examples(values, clusters)]).whole
     assert (part.variance, part.df) == (pytest.approx(3 / 2 * squares / 5**2), pytest.approx(2))
 
 
 def test_every_example_its_own_cluster_is_what_no_clusters_are() -> None:
     rows = [list(row) for row in np.random.default_rng(0).normal(size=(3, 8))]
-    alone = examples_part([examples(row, list(range(8))) for row in rows], with_seeds=True)
-    usual = examples_part([examples(row) for row in rows], with_seeds=True)
+    alone = examples_error([examples(row, list(range(8))) for row in rows]).shared
+    usual = examples_error([examples(row) for row in rows]).shared
     assert (alone.variance, alone.df) == (pytest.approx(usual.variance), pytest.approx(usual.df))
 
 
@@ -42,16 +42,16 @@ def test_clusters_keep_the_mean() -> None:
 
 def test_strata_of_one_document_are_collapsed_and_one_document_in_all_leaves_the_error_unknown() -> None:
     """R18: seven domains with a window each."""
-    part = examples_part([examples([1.0, 2.0, 6.0], strata=[0, 1, 2])], with_seeds=False)
+    part = examples_error([examples([1.0, 2.0, 6.0], strata=[0, 1, 2])]).whole
     assert part.variance == pytest.approx(np.var([1, 2, 6], ddof=1) / 3)
     assert part.df == pytest.approx(2)
-    some = examples_part([examples([1.0, 2.0, 5.0, 7.0], strata=[0, 1, 2, 2])], with_seeds=False)
+    some = examples_error([examples([1.0, 2.0, 5.0, 7.0], strata=[0, 1, 2, 2])]).whole
     assert some.variance == pytest.approx(np.var([1, 2], ddof=1) / 2 * (2 / 3) ** 2 + np.var([5, 7], ddof=1) / 2 / 3**2)
-    one = examples_part([examples([1.0, 3.0, 6.0], strata=[0, 0, 1])], with_seeds=False)
+    one = examples_error([examples([1.0, 3.0, 6.0], strata=[0, 0, 1])]).whole
     assert (one.variance, one.df) == (pytest.approx(np.var([2, 6], ddof=1) / 2), pytest.approx(1))
     classes = replace(examples([1.0, 3.0, 6.0], strata=[0, 0, 1]), weights=(1.0, 1.0))
-    assert examples_part([classes], with_seeds=False) is None, "the classes of an area are no sample of anything"
-    assert examples_part([examples([1.0, 2.0, 3.0], [5, 5, 5])], with_seeds=False) is None
+    assert examples_error([classes]) is None, "the classes of an area are no sample of anything"
+    assert examples_error([examples([1.0, 2.0, 3.0], [5, 5, 5])]) is None
 
 
 def test_windows_of_one_document_say_that_they_are_and_give_no_interval_over_seeds() -> None:

@@ -170,6 +170,8 @@ def test_copies_tie_and_there_is_a_way_out(criterion):
     warmed = copies(toy())
     partition(warmed, 0.3, criterion=criterion, warmup=WarmUp(steps=3, learning_rate=0.01), **DATA)
     assert int(flat(warmed).sum()) == round(0.3 * 48)
+    now = warmed.state_dict()
+    assert all(torch.equal(value, now[name]) for name, value in before.items()), "the warm-up is no lead in training"
 
 
 @pytest.mark.parametrize("criterion", ["switch", "remove"])
