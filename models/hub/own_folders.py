@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ def read_own(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     files = sorted(folder.glob(f"{name.removesuffix('.json')}*.safetensors"))
     if not files:
         raise ModelError(f"{folder} has a {name} and no weights: it is not whole")
+    _check_of_one_save(files)
     tensors: dict[str, Tensor] = {}
     for file in files:
         # A clone is aligned in memory, which a file is not: products depend on that in the last bit.
@@ -74,6 +75,13 @@ def read_own(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if "model" not in recipe:
         raise ModelError(f"{folder / name} does not say of which class the model is: it is damaged")
     return recipe, tensors
+
+
+def _check_of_one_save(files: Sequence[Path]) -> None:
+    """Refuse the weights of two saves beside each other, as a copy over an older folder leaves them."""
+    if len({file.stem.rpartition("-of-")[2] for file in files}) > 1:
+        names = ", ".join(file.name for file in files)
+        raise ModelError(f"{files[0].parent} has weights of more than one save ({names}): copy it into an empty folder")
 
 
 def read_recipe(file: Path, version: int) -> dict[str, Any]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from sparsebench.models.anatomy import describe
 from sparsebench.models.compression.quantisation import packed_weights
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import aux_loss
+from sparsebench.models.moe.hf_trainer.loss_hook import add_balance_loss
+from sparsebench.models.moe.routing.statistics import Routed
 
 from ...contracts.context import Context, Target
 from ...contracts.method import NotApplicable
@@ -63,32 +67,56 @@ class Heal:
         rows = work.rows(LENGTH, self.tokens)
         batches = [{"input_ids": part, "labels": part} for part in rows.split(BATCH)]
         dtypes = dtypes_of(work.model)
+        flags = {parameter: parameter.requires_grad for parameter in work.model.parameters()}
         context = Context(suite="llm", task="heal", seed=work.seed, target=Target("next-token", len(work.tokenizer)))
         try:
             train_only(work.model, self.train, context)
         except NotApplicable as error:
             raise ModelError(str(error)) from error
-        result = train(
-            work.model,
-            FixedBatches(batches),
-            _loss,
-            groups=[Group.adamw("model", work.model, learning_rate=self.learning_rate, weight_decay=0.01)],
-            settings=TrainSettings(tokens=self.tokens, clip=1.0, warmup=0.1, seed=work.seed),
-            tokens=lambda batch: batch["input_ids"].numel(),
-            callbacks=[BalanceBias(), KeptZeros(), _Lines(work.say, self.tokens)],
-        )
+        with _stock_balance(work.model) as balanced:
+            result = train(
+                work.model,
+                FixedBatches(batches),
+                _loss,
+                groups=[Group.adamw("model", work.model, learning_rate=self.learning_rate, weight_decay=0.01)],
+                settings=TrainSettings(tokens=self.tokens, clip=1.0, warmup=0.1, seed=work.seed),
+                tokens=lambda batch: batch["input_ids"].numel(),
+                callbacks=[BalanceBias(), KeptZeros(), _Lines(work.say, self.tokens)],
+            )
         restore_dtypes(work.model, dtypes)
-        work.model.requires_grad_(True)
+        for parameter, flag in flags.items():
+            parameter.requires_grad_(flag)
         losses = [value for _, value in result.curves["train loss"]]
         passes = (result.tokens or 0) / rows.numel()
-        return (
-            f"{result.tokens} tokens in {result.steps} steps, {passes:.1f} times the text; "
-            f"loss {losses[0]:.3f} -> {losses[-1]:.3f} nats a token"
-        )
+        line = f"{result.tokens} tokens in {result.steps} steps, {passes:.1f} times the text; "
+        line += f"loss {losses[0]:.3f} -> {losses[-1]:.3f} nats a token"
+        return line if balanced else f"{line}; its mixtures have no balance loss"
 
 
 def _loss(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+    """With the balance loss of our own layers; a stock mixture's trains along by itself (`_stock_balance`)."""
     return next_token_loss(model, batch) + aux_loss(model)
+
+
+@contextmanager
+def _stock_balance(model: nn.Module) -> Iterator[bool]:
+    """For as long as it lasts, the balance loss of transformers' mixtures trains along.
+
+    False where they have none, as those that balance by a bias.
+    """
+    ours = any(isinstance(module, Routed) for module in model.modules())
+    if ours or not any(block.mlp is not None and block.mlp.experts for block in describe(model).blocks):
+        yield True
+        return
+    try:
+        handle = add_balance_loss(model)
+    except ModelError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        handle.remove()
 
 
 class _Lines(Callback):

@@ -32,6 +32,9 @@ def test_recipe_and_tensors_come_back_from_several_files(tmp_path: Path) -> None
     found, read = read_own(tmp_path)
     assert found == recipe and read.keys() == tensors.keys()
     assert all(torch.equal(read[name], tensors[name]) for name in tensors)
+    (tmp_path / "sparsebench-00003-of-00003.safetensors").rename(tmp_path / "sparsebench-00003-of-00004.safetensors")
+    with pytest.raises(ModelError, match=r"weights of more than one save \(sparsebench-00001-of-00003.*-of-00004"):
+        read_own(tmp_path)
     for file in tmp_path.glob("*.safetensors"):
         file.unlink()
     with pytest.raises(ModelError, match="no weights"):

@@ -33,7 +33,8 @@ class RemappedExperts(Wrapper):
     def __init__(self, experts: nn.Module, table: Tensor, constants: Tensor | None = None) -> None:
         super().__init__(experts)
         self.register_buffer("table", table)
-        self.constants = None if constants is None else nn.Parameter(constants)
+        trains = any(parameter.requires_grad for parameter in experts.parameters())
+        self.constants = None if constants is None else nn.Parameter(constants, requires_grad=trains)
 
     def forward(self, x_TD: Tensor, index_TK: Tensor, weight_TK: Tensor) -> Tensor:
         """Sum over the chosen rows of weight times what the row stands for, (T, D)."""

@@ -1,16 +1,17 @@
 """A model trains on, zeros and dtype stay, and packed weights are refused."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import Glm4MoeConfig, Glm4MoeForCausalLM
+from transformers import Glm4MoeConfig, Glm4MoeForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from sparsebench.models.errors import ModelError
 from sparsebench.models.moe import MoEConfig
 from sparsebench.suites.model_tools._work import Work
-from sparsebench.suites.model_tools.steps.healing import Heal
+from sparsebench.suites.model_tools.steps.healing import BATCH, LENGTH, Heal
 from sparsebench.suites.model_tools.steps.weights import Prune, Quantise
 
 
@@ -56,11 +57,46 @@ def test_each_tensor_keeps_its_dtype(work: Callable[..., Work], tmp_path: Path) 
     for one, kept in ((ours, "router.choice_bias.value"), (stock, "mlp.gate.weight")):
         before = {name: (value.dtype, value.clone()) for name, value in one.model.state_dict().items()}
         assert {dtype for dtype, _ in before.values()} >= {torch.bfloat16, torch.float32}
-        Heal(tokens=200, learning_rate=1e-2).apply(one)
+        line = Heal(tokens=200, learning_rate=1e-2).apply(one)
+        assert ("; its mixtures have no balance loss" in line) == (one is stock)
         after = one.model.state_dict()
         assert {name: value.dtype for name, value in after.items()} == {name: old for name, (old, _) in before.items()}
         (name,) = [name for name in after if name.endswith(kept) and ".1." in name]
         assert after[name].dtype == torch.float32 and not torch.equal(after[name], before[name][1])
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 50.0])
+def test_a_stock_mixture_heals_with_its_own_balance_loss(work: Callable[..., Work], coefficient: float) -> None:
+    """Step by step what transformers trains on with its balance loss in the loss; it is not of our layers."""
+    one = work()
+    config = MixtralConfig(
+        vocab_size=len(one.tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        num_local_experts=4,
+        max_position_embeddings=64,
+        router_aux_loss_coef=coefficient,
+    )
+    torch.manual_seed(0)
+    one.model = MixtralForCausalLM(config).eval()
+    one.model.model.norm.requires_grad_(False)
+    twin = copy.deepcopy(one.model)
+    line = Heal(tokens=1, learning_rate=1e-2).apply(one)
+    assert "balance" not in line and not one.model.config.output_router_logits
+    assert [name for name, weight in one.model.named_parameters() if not weight.requires_grad] == ["model.norm.weight"]
+    rows = one.rows(LENGTH, 1)[:BATCH]
+    twin.requires_grad_(True)
+    loss = twin(input_ids=rows, labels=rows, output_router_logits=True).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
+    for name, weight in one.model.named_parameters():
+        moved = weight.detach() - twin.get_parameter(name).detach()
+        gradient = twin.get_parameter(name).grad
+        clear = gradient.abs() > 1e-5
+        assert clear.any() and torch.equal(moved[clear].sign(), -gradient[clear].sign()), name
 
 
 def test_what_trains_is_named(work: Callable[..., Work]) -> None:

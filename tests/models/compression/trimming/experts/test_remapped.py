@@ -105,6 +105,12 @@ def test_gradients_reach_experts_and_constants() -> None:
     assert remapped.base_layer.down_proj.grad.abs().amax((1, 2)).gt(0).tolist() == [True, True, True]
 
 
+def test_constants_of_frozen_experts_are_frozen() -> None:
+    model = model_of("Mixtral").requires_grad_(False)
+    remap(mixtures_of(model)[0].mlp, KEPT, TARGETS, torch.ones(1, 16))
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
 def test_what_cannot_be_put_behind_a_table() -> None:
     model = model_of("Mixtral")
     mlp = mixtures_of(model)[0].mlp
