@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sparsebench.reports.statistics import example_scores
-from sparsebench.reports.statistics.sampling import examples_part
+from sparsebench.reports.statistics.sampling import examples_error
 from sparsebench.suites.contracts.context import Context
 from sparsebench.suites.llm._markov import markov_documents
 from sparsebench.suites.llm.bits_per_byte.task import WINDOW, check_bytes, ratio, window_bits
@@ -88,7 +88,7 @@ def test_windows_keep_the_document_that_they_are_of(
     assert scored.examples["cluster"] == [0, 1, 1]
     metric = scored.metrics["bits_per_byte"]
     kept = example_scores("bits_per_byte", metric.value, scored.examples)
-    part = examples_part([kept], with_seeds=False)
+    part = examples_error([kept]).whole
     assert part.df == 1
     assert part.variance**0.5 == pytest.approx(metric.stderr, rel=1e-3)  # bytes of equal windows differ by none
     monkeypatch.setattr(SyntheticText, "origins", lambda self, domain: [7, 7])
