@@ -27,12 +27,12 @@ FEWEST = 8
 
 def overview(headlines: Iterable[Headline]) -> list[DotPlot]:
     """For each baseline of a suite the track with the most complete rows; a row alone has nothing to compare with."""
-    chosen: dict[str, Headline] = {}
+    chosen: dict[tuple[str, ...], Headline] = {}
     for one in headlines:
-        known = chosen.get(one.brief.family.baseline)
+        known = chosen.get(one.brief.family.baselines)
         rows = len(_complete(one.brief))
         if rows > 1 and (known is None or rows > len(_complete(known.brief))):
-            chosen[one.brief.family.baseline] = one
+            chosen[one.brief.family.baselines] = one
     return [_plot(one) for one in chosen.values()]
 
 

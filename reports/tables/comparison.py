@@ -163,7 +163,7 @@ def select(records: Sequence[Record], label: str) -> list[Record]:
 
 
 def contrasts(matrix: Matrix, info: SuiteInfo) -> list[Contrast]:
-    """Every row against the family's baseline, per family of tasks, over the tasks that both have."""
+    """Every row against its baseline, per family of tasks, over the tasks that both have."""
     return list(chain.from_iterable(_family_contrasts(matrix, info, family) for family in info.families(matrix)))
 
 
@@ -171,7 +171,7 @@ def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[C
     found = []
     first = family.columns[0]
     for row in matrix.rows:
-        if row.label == family.baseline:
+        if row.label in family.baselines:
             continue
         baseline = _baseline(matrix, family, row)
         if baseline is None:
@@ -200,11 +200,13 @@ def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[C
 
 
 def _baseline(matrix: Matrix, family: Family, row: Row) -> Row | None:
-    """The baseline's row on the backbone of `row`; if there is none, the one with the best mean of that variant."""
-    found = matrix.baseline(family.baseline, row)
-    if found is not None:
-        return found
-    others = [other for other in matrix.rows if (other.label, other.variant) == (family.baseline, row.variant)]
+    """The first baseline on the backbone of `row` that ran on a task of it; else the best on another backbone."""
+    others = [other for other in matrix.rows if other.label in family.baselines and other.variant == row.variant]
+    same = [other for other in others if other.backbone == row.backbone]
+    if same:
+        return next((other for other in same if matrix.paired(row, other, family.columns)), None)
+    if len(others) == 1:
+        return others[0]
     return matrix.best([other for other in others if matrix.complete(other, family.columns)], family.columns)
 
 

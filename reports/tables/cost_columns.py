@@ -60,6 +60,8 @@ TEACHER = (
     CostColumn("teacher's training time", "duration", lambda costs: costs.teacher and costs.teacher.seconds),
 )
 """Further columns where a row has a teacher: the part of `TRAINING` that is the teacher's alone."""
+MANY = 3
+"""As many baselines are no longer named in a title."""
 
 
 def columns_of(count: int) -> list[CostColumn]:
@@ -70,7 +72,7 @@ def columns_of(count: int) -> list[CostColumn]:
 
 def cost_titles(matrix: Matrix, unit: str, labels: Sequence[str]) -> tuple[str, ...]:
     """The titles of `costs_of`; those of a further type of processor say which one it is in the legend: "[P2]"."""
-    words = {"unit": unit, "baseline": " or ".join(labels)}
+    words = {"unit": unit, "baseline": " or ".join(labels) if len(labels) < MANY else "baseline"}
     titles = [column.title.format(**words) for column in (*COSTS, *TIMES)]
     for number in range(2, len(matrix.processors) + 1):
         titles += [f"{column.title.format(**words)} [P{number}]" for column in TIMES]

@@ -20,11 +20,14 @@ Kind = Literal["value", "n/a", "failed", "oom", "timeout", "missing"]
 
 @dataclass(frozen=True)
 class Family:
-    """Tasks whose scores may be averaged; `title` says of what, `baseline` is the row that others are compared with."""
+    """Tasks whose scores may be averaged; `title` says of what.
+
+    `baselines` are the labels of the rows that the others are compared with, each row with one of its backbone.
+    """
 
     columns: tuple[Column, ...]
     title: str
-    baseline: str
+    baselines: tuple[str, ...]
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from statistics import fmean
 from typing import Any, cast
 
@@ -24,6 +25,8 @@ RANDOM_FEATURES = "random_features"
 @dataclass(frozen=True, kw_only=True)
 class SuiteInfo:
     """How a suite is presented. `baseline` is the row label that the others are compared with, `unit` that of costs.
+
+    A plan may name other baselines: its rows with the role "baseline" stand for it on the tasks that they ran on.
 
     `group_baselines`: the baseline of a group of tasks where it is another one. Such a group is a family of its own.
     `controls`: method to the configurations that make it a control (a random choice). `roles`: method to the role that
@@ -87,7 +90,7 @@ class SuiteInfo:
 
     def baselines(self, matrix: Matrix) -> list[str]:
         """The baselines of the tasks that are there, that of the suite first."""
-        found = dict.fromkeys(family.baseline for family in self.families(matrix))
+        found = dict.fromkeys(chain.from_iterable(family.baselines for family in self.families(matrix)))
         return sorted(found, key=lambda label: label != self.baseline)
 
     def families(self, matrix: Matrix) -> list[Family]:
@@ -100,8 +103,16 @@ class SuiteInfo:
         families = []
         for (_, own), columns in found.items():
             title = f"{own} {family_title(columns)}".strip()
-            families.append(Family(tuple(columns), title, self.group_baselines.get(own, self.baseline)))
+            baselines = _named_baselines(matrix, columns) or (self.group_baselines.get(own, self.baseline),)
+            families.append(Family(tuple(columns), title, baselines))
         return families
+
+
+def _named_baselines(matrix: Matrix, columns: Sequence[Column]) -> tuple[str, ...]:
+    """The rows that the plan calls baselines, of those with a score on one of these tasks."""
+    named = [label for label, role in matrix.roles.items() if role == "baseline"]
+    scored = {row.label for row in matrix.rows if any(matrix.scores(row, column) for column in columns)}
+    return tuple(label for label in named if label in scored)
 
 
 def suite_table(matrix: Matrix, info: SuiteInfo) -> SuiteTable:

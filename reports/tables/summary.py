@@ -61,7 +61,9 @@ def summary(matrix: Matrix, brief: Brief) -> Summary:
         return _alone(matrix, brief, best, others)
     contrast = _contrast(first)
     counts = dict(Counter(_contrast(one).difference.outcome for one in methods))
-    title, lead = _found(contrast, brief.name(first.line), counts)
+    labels = {_contrast(one).baseline_row.label for one in methods}
+    baseline = contrast.baseline if len(labels) == 1 else "the baselines"
+    title, lead = _found(contrast, brief.name(first.line), baseline, counts)
     lead += formatting.effect(contrast.difference.estimate, contrast.unit)
     if not formatting.points(contrast.unit):
         lead += f" in {brief.first.metric}"
@@ -92,16 +94,15 @@ def _first_of(ranked: Sequence[BriefLine]) -> BriefLine | None:
     return next(iter([*better, *tested, *ranked]), None)
 
 
-def _found(first: Contrast, name: str, counts: dict[str, int]) -> tuple[str, str]:
-    """The title, and the sentence up to the effect."""
-    baseline = first.baseline
+def _found(first: Contrast, name: str, baseline: str, counts: dict[str, int]) -> tuple[str, str]:
+    """The title, and the sentence up to the effect; `baseline` is what all rows together are compared with."""
     outcome = first.difference.outcome
     if outcome == "better":
         number = counts["better"]
         title = f"{number} of {sum(counts.values())} methods beat {baseline}"
         if number == 1:
-            title = f"{name} beats {baseline}{first.alone}"
-        return title, f"{name} beats {baseline} by "
+            title = f"{name} beats {first.baseline}{first.alone}"
+        return title, f"{name} beats {first.baseline} by "
     if set(counts) == {"worse"}:
         return f"Nothing keeps up with {baseline}", f"No method keeps up with {baseline}; the closest: {name}, "
     if outcome == "one seed":
@@ -119,7 +120,8 @@ def _alone(matrix: Matrix, brief: Brief, best: BriefLine | None, others: str) ->
         words = "No baseline and no method has a score on all of its tasks."
         return Summary("No score", words, words, others, {}, len(SURENESS) + 2)
     score, name = _score(matrix, brief, best), brief.name(best.line)
-    words = f"No method is paired with {brief.family.baseline} here; the best score is {score}, of {name}."
+    baselines = " or ".join(brief.family.baselines)
+    words = f"No method is paired with {baselines} here; the best score is {score}, of {name}."
     if best.line.role == "baseline":
         words = f"No method is paired with {name} here; its score is {score}."
     return Summary("Nothing to compare", words, words, others, {}, len(SURENESS) + 1)

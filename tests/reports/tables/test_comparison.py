@@ -2,9 +2,11 @@
 
 import pytest
 
+from sparsebench.reports.tables.brief import briefs
 from sparsebench.reports.tables.comparison import compare, contrasts, select
 from sparsebench.reports.tables.matrix import matrices
 from sparsebench.reports.tables.suite_table import SuiteInfo, suite_table
+from sparsebench.reports.tables.summary import summary
 
 INFO = SuiteInfo(title="Vision", description="", baseline="base", unit="image")
 
@@ -114,6 +116,49 @@ def test_a_row_on_a_backbone_without_the_baseline_is_compared_with_the_best_one(
     assert (found.row.label, found.row.backbone, found.baseline) == ("graph net", "three", "base · two")
     assert found.baseline_row.backbone == "two"
     assert found.difference.estimate.mean == pytest.approx(0.31)
+
+
+def named(make):
+    """Two backbones with a baseline each that the plan names, beside the suite's own."""
+    records = []
+    for backbone, scores in (
+        ("one", {"small": 0.6, "base": 0.5, "LoRA small": 0.65}),
+        ("two", {"large": 0.7, "base": 0.5, "LoRA large": 0.75}),
+    ):
+        for label, low in scores.items():
+            records += make.side(label, [low, low + 0.01, low + 0.03], backbone=backbone)
+    roles = {"small": "baseline", "large": "baseline"}
+    (matrix,) = matrices(records, roles={records[0].cell.suite: roles})
+    return matrix
+
+
+def test_rows_are_compared_with_the_baselines_that_the_plan_names(make):
+    matrix = named(make)
+    assert {(c.row.label, c.row.backbone): c.baseline for c in contrasts(matrix, INFO)} == {
+        ("base", "one"): "small",
+        ("base", "two"): "large",
+        ("LoRA small", "one"): "small",
+        ("LoRA large", "two"): "large",
+    }
+    shown = suite_table(matrix, INFO)
+    assert {line.row.label: line.role for line in shown.lines} == {
+        "small": "baseline",
+        "large": "baseline",
+        "base": "method",
+        "LoRA small": "method",
+        "LoRA large": "method",
+    }
+    assert {line.row.label for line in shown.lines[:2]} == {"small", "large"}
+    (brief,) = briefs(shown, contrasts(matrix, INFO))
+    assert summary(matrix, brief).title == "2 of 4 methods beat the baselines"
+
+
+def test_a_named_baseline_that_did_not_run_on_a_task_is_not_its_baseline(make):
+    records = make.side("base", [0.5, 0.51, 0.53]) + make.side("LoRA", [0.6, 0.61, 0.63])
+    error = make.metric(0.7, higher_is_better=False, unit="rmse")
+    records.append(make.record("small", "u", metrics={"rmse": error}, main_metric="rmse"))
+    (matrix,) = matrices(records, roles={records[0].cell.suite: {"small": "baseline"}})
+    assert [(c.row.label, c.baseline) for c in contrasts(matrix, INFO)] == [("LoRA", "base")]
 
 
 def test_contrasts_are_corrected_over_the_rows(make):
