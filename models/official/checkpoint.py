@@ -156,12 +156,8 @@ class Checkpoint:
         raise ModelError(f"{self.place} has no weights: none of {', '.join((*INDICES, *WHOLE))}")
 
     def _open_shards(self, index: str) -> None:
-        listed = read_json(self.place / index).get("weight_map")
-        if not isinstance(listed, Mapping):
-            raise ModelError(f"{self.place / index} is damaged: it has no weight_map")
+        listed = read_index(self.place / index)
         for file in sorted(set(listed.values())):
-            if Path(file).name != file:
-                raise ModelError(f"{self.place / index} names {file!r}, which is no file of its folder")
             self._add(self.place / file)
         absent = sorted(listed.keys() - self._readers.keys())
         if absent:
@@ -181,6 +177,24 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} has no config.json: it is no checkpoint of a model")
     return read_json(folder / "config.json")
+
+
+def read_index(file: Path) -> dict[str, str]:
+    """Tensor to the file that holds it, by the index of a checkpoint of several files.
+
+    Args:
+        file: the index.
+
+    Raises:
+        ModelError: it is damaged, or names what is no file of its folder.
+    """
+    listed = read_json(file).get("weight_map")
+    if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
+        raise ModelError(f"{file} is damaged: it has no weight_map from tensors to files")
+    for name in sorted(set(listed.values())):
+        if Path(name).name != name:
+            raise ModelError(f"{file} names {name!r}, which is no file of its folder")
+    return listed
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sparsebench.models import compression, load, moe  # noqa: F401 - a folder m
 from sparsebench.models.errors import ModelError
 from sparsebench.models.hub.derived_classes import source_of
 from sparsebench.models.hub.own_folders import is_own_folder
+from sparsebench.models.official.checkpoint import INDICES, WHOLE, read_index
 
 from ..llm.backbones import hf
 
@@ -93,13 +94,12 @@ def size_on_disk(folder: Path) -> int:
     Args:
         folder: of a model.
     """
-    index = folder / "model.safetensors.index.json"
-    whole = folder / "model.safetensors"
+    index = folder / INDICES[0]
+    whole = folder / WHOLE[0]
     if whole.is_file():
         files = [whole]
     elif index.is_file():
-        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        files = [folder / name for name in set(named)]
+        files = [folder / name for name in set(read_index(index).values())]
     else:
         files = [file for pattern in WEIGHTS for file in folder.glob(pattern)]
     return sum(file.stat().st_size for file in files)
@@ -141,7 +141,7 @@ def _from_hub(name: str) -> Path:
 
 
 def _check_format(folder: Path) -> None:
-    """Weights in safetensors, and a tokenizer: transformers says that it lacks a file or a library, and not why."""
+    """Weights in safetensors, whole, and a tokenizer: transformers says that it lacks a file or a library, not why."""
     if not any(next(folder.glob(pattern), None) for pattern in TOKENIZERS):
         raise ModelError(f"{folder} has no tokenizer: copy the one of the model there")
     pickled = [file.name for pattern in PICKLED for file in sorted(folder.glob(pattern))]
@@ -150,6 +150,11 @@ def _check_format(folder: Path) -> None:
             f"{folder} has its weights in {pickled[0]}, a pickle; only safetensors are read here: save them as such "
             f"(AutoModelForCausalLM.from_pretrained({str(folder)!r}).save_pretrained(NEW_FOLDER), and its tokenizer)"
         )
+    index = folder / INDICES[0]
+    if index.is_file() and not (folder / WHOLE[0]).is_file():
+        for name in sorted(set(read_index(index).values())):
+            if not (folder / name).is_file():
+                raise ModelError(f"{folder} has no {name}, which {index.name} names: copy it there again")
 
 
 def _check_causal(folder: Path) -> None:

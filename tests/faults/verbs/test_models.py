@@ -111,9 +111,21 @@ MODELS = [
     damaged("pickled weights", "has its weights in pytorch_model.bin, a pickle; only safetensors", only_pickled),
     damaged(
         "a part that is missing",
-        "model-00001-of-00002.safetensors",
+        "dense has no model-00001-of-00002.safetensors, which model.safetensors.index.json names",
         replaced("model.safetensors", None),
         replaced("model.safetensors.index.json", INDEX),
+    ),
+    damaged(
+        "an index of no files",
+        "model.safetensors.index.json is damaged: it has no weight_map from tensors to files",
+        replaced("model.safetensors", None),
+        replaced("model.safetensors.index.json", '{"weight_map": {"model.norm.weight": 3}}'),
+    ),
+    damaged(
+        "an index that leads elsewhere",
+        "names '../other.safetensors', which is no file of its folder",
+        replaced("model.safetensors", None),
+        replaced("model.safetensors.index.json", '{"weight_map": {"model.norm.weight": "../other.safetensors"}}'),
     ),
     damaged(
         "no tokenizer",
