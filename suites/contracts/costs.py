@@ -92,14 +92,20 @@ def clock(device: torch.device) -> Callable[[], float]:
     return seconds
 
 
-def reset_peak_rss() -> None:
-    """Start a new peak, so that one cell's peak is not that of the cells before it in the same process (Linux only)."""
+def reset_peaks(device: torch.device) -> None:
+    """Start new peaks of memory, so that one cell's are not those of the cells before it in the same process.
+
+    Args:
+        device: whose peak starts anew; that of the process's own memory does on Linux only.
+    """
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_rss() -> int:
-    """Highest resident memory since `reset_peak_rss` (elsewhere than on Linux: since the start), in bytes."""
+    """Highest resident memory since `reset_peaks` (elsewhere than on Linux: since the start), in bytes."""
     found = memory("VmHWM")
     if found is not None:
         return found

@@ -15,7 +15,7 @@ from sparsebench.reports.records.record import CellInfo
 
 from ...contracts.budget import Budget
 from ...contracts.context import Context
-from ...contracts.costs import reset_peak_rss
+from ...contracts.costs import reset_peaks
 from ...contracts.method import Method
 from ...contracts.seeds import derive_seed
 from ...contracts.task import LoadBackbone, Outcome, Task
@@ -37,7 +37,7 @@ def score(
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    reset_peak_rss()
+    reset_peaks(torch.device(device))
     context = Context(
         suite=info.suite,
         task=info.task,

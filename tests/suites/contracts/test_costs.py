@@ -15,7 +15,7 @@ from sparsebench.suites.contracts.costs import (
     measure_costs,
     memory,
     peak_rss,
-    reset_peak_rss,
+    reset_peaks,
 )
 
 
@@ -73,11 +73,20 @@ def test_the_clock_of_a_processor_is_wall_time() -> None:
 
 
 def test_the_peak_is_that_since_the_reset() -> None:
-    reset_peak_rss()
+    reset_peaks(torch.device("cpu"))
     before = peak_rss()
     block = torch.ones(40_000_000)  # 160 MB
     assert peak_rss() > before + 100e6
     del block
+
+
+def test_the_peak_of_a_card_starts_anew_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", asked.append)
+    reset_peaks(torch.device("cpu"))
+    assert not asked
+    reset_peaks(torch.device("cuda", 1))
+    assert asked == [torch.device("cuda", 1)]
 
 
 def test_each_phase_begins_where_the_one_before_ended() -> None:
