@@ -21,7 +21,10 @@ def test_groups_and_their_baselines() -> None:
 
 
 def test_arms_of_a_pair_in_claims_idat_differ_in_what_their_name_says() -> None:
-    """Within a pair all rows have one learning rate, one depth and one start of the adapters, and one width."""
+    """Within a pair all rows have one learning rate, one depth and one start of the adapters, and one width.
+
+    What learns from a teacher does so with one weight, that of the null row.
+    """
     (plan,) = load_profile("claims-idat").plans
     pairs: dict[str, list[TrainedMethod]] = {}
     for row in plan.methods:
@@ -32,13 +35,16 @@ def test_arms_of_a_pair_in_claims_idat_differ_in_what_their_name_says() -> None:
             assert isinstance(method, TrainedMethod)
             pairs.setdefault(pair, []).append(method)
             assert (vars(method)["rank"] == 8) == (arm != "matched"), row.label
-    assert set(pairs) == {"tiny", "Lite", "ViT-S"}
+    assert set(pairs) == {"tiny", "Lite", "Lite 0.01", "ViT-S"}
+    assert {vars(method)["learning_rate"] for method in pairs["Lite 0.01"]} == {0.01}
     for methods in pairs.values():
         settings = [(vars(m)["learning_rate"], vars(m)["blocks"], vars(m)["init"], m.weight_decay) for m in methods]
         assert len(set(settings)) == 1 and settings[0][2] == "zero_up"
         for method in methods:
             if isinstance(method, InverseDistillationTuning):
                 assert method.teacher_blocks == method.blocks and method.teacher_rank is None
+        weights = {method.weight for method in methods if isinstance(method, InverseDistillationTuning)}
+        assert len(weights) == 1
 
 
 def test_the_verdict_on_idat_asks_for_all_three_controls() -> None:
