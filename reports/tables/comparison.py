@@ -201,12 +201,10 @@ def _family_contrasts(matrix: Matrix, info: SuiteInfo, family: Family) -> list[C
 
 def _baseline(matrix: Matrix, family: Family, row: Row) -> Row | None:
     """The first baseline on the backbone of `row` that ran on a task of it; else the best on another backbone."""
+    found = matrix.baselines(family.baselines, row)
+    if found:
+        return next((other for other in found if matrix.paired(row, other, family.columns)), None)
     others = [other for other in matrix.rows if other.label in family.baselines and other.variant == row.variant]
-    same = [other for other in others if other.backbone == row.backbone]
-    if same:
-        return next((other for other in same if matrix.paired(row, other, family.columns)), None)
-    if len(others) == 1:
-        return others[0]
     return matrix.best([other for other in others if matrix.complete(other, family.columns)], family.columns)
 
 

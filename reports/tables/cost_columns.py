@@ -93,9 +93,8 @@ def costs_of(matrix: Matrix, row: Row, labels: Sequence[str]) -> tuple[float | N
 
 def _relative(matrix: Matrix, row: Row, quantity: Quantity, processor: str, labels: Sequence[str]) -> float | None:
     """Against the first baseline that was measured on the same backbone, tasks and type of processor."""
-    for label in labels:
-        baseline = matrix.baseline(label, row)
-        if baseline is not None and baseline.backbone == row.backbone:
+    for baseline in matrix.baselines(labels, row):
+        if baseline.backbone == row.backbone:
             ratio = matrix.cost_ratio(row, baseline, quantity, processor)
             if ratio:
                 return ratio

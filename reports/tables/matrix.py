@@ -154,14 +154,14 @@ class Matrix:
             seen[column.task] += 1
         return list(families.values())
 
-    def baseline(self, label: str, row: Row) -> Row | None:
-        """The baseline's row to compare `row` with: same backbone and variant, or the only one of that variant."""
-        candidates = self._by_label.get((label, row.variant), [])
-        same = [r for r in candidates if r.backbone == row.backbone]
+    def baselines(self, labels: Iterable[str], row: Row) -> list[Row]:
+        """The baselines to compare `row` with: of its backbone and variant, or the only one of that variant."""
+        candidates = [found for label in labels for found in self._by_label.get((label, row.variant), ())]
+        same = [found for found in candidates if found.backbone == row.backbone]
         if same:
-            return same[0]
+            return same
         # Of several on other backbones nobody says which one is meant.
-        return candidates[0] if len(candidates) == 1 else None
+        return candidates if len(candidates) == 1 else []
 
     @cached_property
     def processors(self) -> tuple[str, ...]:

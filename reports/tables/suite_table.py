@@ -111,7 +111,9 @@ class SuiteInfo:
 def _named_baselines(matrix: Matrix, columns: Sequence[Column]) -> tuple[str, ...]:
     """The rows that the plan calls baselines, of those with a score on one of these tasks."""
     named = [label for label, role in matrix.roles.items() if role == "baseline"]
-    scored = {row.label for row in matrix.rows if any(matrix.scores(row, column) for column in columns)}
+    # Asked for with each row of a table: most plans name none, and then no row is looked at.
+    rows = [row for row in matrix.rows if row.label in named]
+    scored = {row.label for row in rows if any(matrix.scores(row, column) for column in columns)}
     return tuple(label for label in named if label in scored)
 
 

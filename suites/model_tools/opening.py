@@ -94,15 +94,17 @@ def size_on_disk(folder: Path) -> int:
     Args:
         folder: of a model.
     """
-    index = folder / INDICES[0]
+    return sum(file.stat().st_size for file in _weight_files(folder))
+
+
+def _weight_files(folder: Path) -> list[Path]:
     whole = folder / WHOLE[0]
+    index = folder / INDICES[0]
     if whole.is_file():
-        files = [whole]
-    elif index.is_file():
-        files = [folder / name for name in set(read_index(index).values())]
-    else:
-        files = [file for pattern in WEIGHTS for file in folder.glob(pattern)]
-    return sum(file.stat().st_size for file in files)
+        return [whole]
+    if index.is_file():
+        return [folder / name for name in sorted(set(read_index(index).values()))]
+    return [file for pattern in WEIGHTS for file in folder.glob(pattern)]
 
 
 def is_stock(model: Any) -> bool:
@@ -150,11 +152,9 @@ def _check_format(folder: Path) -> None:
             f"{folder} has its weights in {pickled[0]}, a pickle; only safetensors are read here: save them as such "
             f"(AutoModelForCausalLM.from_pretrained({str(folder)!r}).save_pretrained(NEW_FOLDER), and its tokenizer)"
         )
-    index = folder / INDICES[0]
-    if index.is_file() and not (folder / WHOLE[0]).is_file():
-        for name in sorted(set(read_index(index).values())):
-            if not (folder / name).is_file():
-                raise ModelError(f"{folder} has no {name}, which {index.name} names: copy it there again")
+    for file in _weight_files(folder):
+        if not file.is_file():
+            raise ModelError(f"{folder} has no {file.name}, which {INDICES[0]} names: copy it there again")
 
 
 def _check_causal(folder: Path) -> None:
