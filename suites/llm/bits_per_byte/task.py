@@ -144,7 +144,8 @@ def ratio(
 ) -> tuple[float, float | None]:
     """Sum over sum, and its standard error by the ratio estimator (Cochran, Sampling Techniques, section 6.3).
 
-    `clusters` says which terms were drawn together; without it each one stands for itself. None for one cluster.
+    `clusters` says which terms were drawn together; without it each one stands for itself. None for one cluster. Where
+    their sizes differ much it is too small; differences of rows take theirs from the examples (`examples_error`).
     """
     total = sum(denominators)
     value = sum(numerators) / total

@@ -82,10 +82,10 @@ def test_windows_keep_the_document_that_they_are_of(
     lm: CausalLM, with_budget: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """D8: the examples file did not say which windows were cut from one document."""
-    texts = ("a" * (WINDOW + 100), "b" * (3 * WINDOW))
+    texts = ("a" * (2 * WINDOW + 100), "b" * (3 * WINDOW))
     monkeypatch.setattr(SyntheticText, "documents", lambda self, domain, part: texts)
-    scored = SyntheticText().evaluate(lm, with_budget(test_examples=3))
-    assert scored.examples["cluster"] == [0, 1, 1]
+    scored = SyntheticText().evaluate(lm, with_budget(test_examples=4))
+    assert scored.examples["cluster"] == [0, 0, 1, 1]
     metric = scored.metrics["bits_per_byte"]
     kept = example_scores("bits_per_byte", metric.value, scored.examples)
     part = examples_error([kept]).whole
