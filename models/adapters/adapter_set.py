@@ -78,8 +78,10 @@ class AdapterSet:
 
     def layers(self) -> Iterator[tuple[str, AdapterLayer]]:
         """Adapter layers by the name of their place in the model without wrappers, in order."""
-        for module in self.model.modules():
+        for path, module in self.model.named_modules():
             if isinstance(module, AdapterLayer) and module.owner == self.name and not module.observes:
+                # Blocks may have been dropped since it was attached, so that those behind them moved up.
+                module.place = path_without_wrappers(self.model, path)
                 yield module.place, module
 
     def modules(self) -> dict[str, nn.Module]:
