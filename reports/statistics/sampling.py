@@ -2,8 +2,8 @@
 
 Windows that were cut from one document are more alike than windows of different ones, so that the document is what was
 drawn, and not the window (for evaluations of language models: Miller 2024, arXiv:2411.00640). The variance of the mean
-m of N examples in C clusters is the jackknife's, which leaves out one cluster at a time (Cochran 1977, Sampling
-Techniques, section 6.17; Wolter 2007, Introduction to Variance Estimation, chapter 4):
+m of N examples in C clusters is the jackknife's, which leaves out one cluster at a time (Wolter 2007, Introduction to
+Variance Estimation, chapter 4):
 
     (C - 1) / C * sum over clusters of (p / (1 - p) * (x - m))²
 
@@ -75,14 +75,15 @@ def _drawn(differences: Sequence[ExampleScores]) -> list[tuple[float, NDArray[np
 
     first = differences[0]
     values_SN = np.stack([one.values for one in differences])
-    clusters_N = np.arange(len(first.strata)) if first.clusters is None else first.clusters
     strata = []
     for number, weight in enumerate(first.weights):
         here = first.strata == number
-        strata.append((weight, values_SN[:, here], clusters_N[here]))
-    alone = [stratum for stratum in strata if len(np.unique(stratum[2])) == 1]
+        clusters_N = None if first.clusters is None else first.clusters[here]
+        mean_S = values_SN[:, here].mean(axis=1)
+        strata.append((weight, mean_S, residuals(values_SN[:, here], clusters_N)))
+    alone = [stratum for stratum in strata if stratum[2].shape[1] == 1]
     if not alone:
-        return [(weight, residuals(*stratum)) for weight, *stratum in strata]
+        return [(weight, residuals_SC) for weight, _, residuals_SC in strata]
     # Weights of another sum are those of the classes of an area, which are no sample of anything.
     if len(strata) == 1 or not math.isclose(math.fsum(first.weights), 1):
         return None
@@ -90,22 +91,25 @@ def _drawn(differences: Sequence[ExampleScores]) -> list[tuple[float, NDArray[np
     others = []
     if len(alone) > 1:
         together = alone
-        others = [stratum for stratum in strata if len(np.unique(stratum[2])) > 1]
-    means_SL = np.stack([weight * here_SN.mean(axis=1) for weight, here_SN, _ in together], axis=1)
-    collapsed = (float(len(together)), residuals(means_SL, np.arange(len(together))))
-    return [*((weight, residuals(*stratum)) for weight, *stratum in others), collapsed]
+        others = [(weight, residuals_SC) for weight, _, residuals_SC in strata if residuals_SC.shape[1] > 1]
+    means_SL = np.stack([weight * mean_S for weight, mean_S, _ in together], axis=1)
+    return [*others, (float(len(together)), residuals(means_SL, None))]
 
 
-def residuals(values_SN: NDArray[np.floating], clusters_N: NDArray[np.integer]) -> NDArray[np.floating]:
-    """How far (S, C) each of C > 1 clusters of the examples (S, N) lies from their mean, scaled for the jackknife.
+def residuals(values_SN: NDArray[np.floating], clusters_N: NDArray[np.integer] | None) -> NDArray[np.floating]:
+    """How far (S, C) each of C clusters of the examples (S, N) lies from their mean, scaled for the jackknife.
 
-    The sum of the squares over C (C - 1) is the variance of the mean: where all clusters are of one size, these are
-    the differences of their means from it.
+    The sum of the squares over C (C - 1) is the variance of the mean: where all clusters are of one size, or every
+    example is one (`None`), these are the differences of their means from it. A single cluster has a residual of 0.
     """
     import numpy as np
 
+    centred_SN = values_SN - values_SN.mean(axis=1, keepdims=True)
+    if clusters_N is None:
+        return centred_SN
     _, numbers_N, sizes_C = np.unique(clusters_N, return_inverse=True, return_counts=True)
     count = len(sizes_C)
-    centred_SN = values_SN - values_SN.mean(axis=1, keepdims=True)
+    if count == 1:
+        return np.zeros((len(values_SN), 1))
     sums_SC = np.stack([np.bincount(numbers_N, centred_N, count) for centred_N in centred_SN])
     return sums_SC * (count - 1) / (len(numbers_N) - sizes_C)

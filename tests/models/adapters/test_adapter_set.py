@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sparsebench.models import adapters as adapters_package
 from sparsebench.models import load, save
-from sparsebench.models.adapters import adapter_sets, attach, load_peft, save_peft, sparsify
+from sparsebench.models.adapters import adapter_sets, attach, sparsify
 from sparsebench.models.adapters.config import AdapterConfig, CombinedConfig
 from sparsebench.models.adapters.kinds.bottleneck import BottleneckConfig
 from sparsebench.models.adapters.kinds.conv import ConvConfig
@@ -22,7 +22,6 @@ from sparsebench.models.adapters.kinds.lora import LoRAConfig
 from sparsebench.models.adapters.layer import FrozenNorm
 from sparsebench.models.adapters.presets import preset
 from sparsebench.models.anatomy import Wrapper, describe
-from sparsebench.models.compression.trimming import drop_blocks
 from sparsebench.models.errors import ModelError
 
 from .conftest import shaken as shake
@@ -151,20 +150,6 @@ def test_parameters_that_a_state_puts_in_the_place_of_others_get_their_gradient_
         one.load_state_dict(copy.deepcopy(one.state_dict()), assign=True)
         adapter_sets(one)["default"].remove()
         assert {name: parameter.requires_grad for name, parameter in one.named_parameters()} == expected
-
-
-def test_places_follow_the_blocks(build: Build, tmp_path: Path, example: Callable, run: Callable) -> None:
-    """Adapters of a block behind a dropped one were saved under the number that it had before."""
-    model = build("llama")
-    plain = copy.deepcopy(model)
-    adapters = shake(attach(model, LORA))
-    before = [place for place, _ in adapters.layers()]
-    for each in (model, plain):
-        drop_blocks(each, [0])
-    assert [place for place, _ in adapters.layers()] == [place for place in before if ".0." in place]
-    save_peft(adapters, tmp_path)
-    load_peft(plain, tmp_path)
-    assert torch.equal(run(plain, example(plain)), run(model, example(model)))
 
 
 def test_the_head_trains_as_long_as_a_set_trains_it(build: Build) -> None:

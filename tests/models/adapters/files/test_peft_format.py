@@ -1,10 +1,12 @@
-"""Which methods of PEFT are read and written, and which are refused."""
+"""Which methods of PEFT are read and written, for which layers, and which are refused."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from sparsebench.models.adapters import CombinedConfig, LoRAConfig, NormTuningConfig, attach, load_peft, save_peft
@@ -12,6 +14,7 @@ from sparsebench.models.adapters.config import AdapterConfig
 from sparsebench.models.adapters.kinds.dora import DoRAConfig
 from sparsebench.models.adapters.kinds.ia3 import IA3Config
 from sparsebench.models.adapters.kinds.vera import VeRAConfig
+from sparsebench.models.compression.trimming import drop_blocks
 from sparsebench.models.errors import ModelError
 
 peft = pytest.importorskip("peft")
@@ -90,3 +93,19 @@ def test_a_file_without_a_method_is_refused(build: Build, tmp_path: Path) -> Non
     file.write_text("[]")
     with pytest.raises(ModelError, match=r"adapter_config.json holds no fields"):
         load_peft(build("llama"), tmp_path)
+
+
+def test_places_follow_the_blocks(
+    build: Build, tmp_path: Path, shake: Callable, example: Callable, run: Callable
+) -> None:
+    """Adapters of a block behind a dropped one were saved under the number that it had before."""
+    model = build("llama")
+    plain = copy.deepcopy(model)
+    adapters = shake(attach(model, LoRAConfig(r=4, targets=("linears",), init="normal")))
+    before = [place for place, _ in adapters.layers()]
+    for each in (model, plain):
+        drop_blocks(each, [0])
+    assert [place for place, _ in adapters.layers()] == [place for place in before if ".0." in place]
+    save_peft(adapters, tmp_path)
+    load_peft(plain, tmp_path)
+    assert torch.equal(run(plain, example(plain)), run(model, example(model)))
