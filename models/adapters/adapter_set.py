@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -42,6 +42,7 @@ class AdapterSet:
         name: its name in the model.
         was_trainable: the parameters that had a gradient before the first set was attached, by name; the last one gives
             it back, to what has taken their names if they are in the model no more.
+        was_frozen: the parameters that had none then; one of them may move to another's name, with its block.
         heads: the heads that train with it.
         merged: what `merge` took off, for `unmerge`.
 
@@ -53,6 +54,7 @@ class AdapterSet:
     config: AdapterConfig
     name: str
     was_trainable: dict[str, nn.Parameter]
+    was_frozen: tuple[nn.Parameter, ...]
     heads: tuple[Site, ...]
     merged: list[Wrapped] = field(default_factory=list)
 
@@ -235,7 +237,8 @@ class AdapterSet:
         if not self.merged or self.name in adapter_sets(self.model):
             raise ModelError(f"adapters {self.name!r} are not merged: unmerge() undoes merge()")
         layers = [wrapper for _, _, wrapper in self.merged if isinstance(wrapper, AdapterLayer)]
-        if not all(layer.is_last_merged() for layer in layers) or not wrap(self.merged):
+        whole = _in_place(self.model, self.merged) and all(layer.can_unmerge() for layer in layers)
+        if not whole or not wrap(self.merged):
             raise ModelError(
                 f"the model has changed since adapters {self.name!r} were merged: unmerge or remove the newest first"
             )
@@ -300,11 +303,19 @@ class AdapterSet:
     def _restore_trainable(self) -> None:
         named = dict(self.model.named_parameters())
         present = {id(parameter) for parameter in named.values()}
+        frozen = {id(parameter) for parameter in self.was_frozen}
         self.model.requires_grad_(False)
         for name, parameter in self.was_trainable.items():
-            if id(parameter) not in present and name in named:  # `load_state_dict(assign=True)` puts others there
+            # `load_state_dict(assign=True)` puts others there
+            if id(parameter) not in present and name in named and id(named[name]) not in frozen:
                 named[name].requires_grad_(True)
             parameter.requires_grad_(True)
+
+
+def _in_place(model: nn.Module, gone: Sequence[Wrapped]) -> bool:
+    """Whether the parents of what was taken off are in the model still, or were taken off with it."""
+    known = {id(module) for module in model.modules()} | {id(wrapper) for _, _, wrapper in gone}
+    return all(id(parent) in known for parent, _, _ in gone)
 
 
 def _plain(state: Mapping[str, Tensor]) -> set[str]:

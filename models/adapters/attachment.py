@@ -53,9 +53,11 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
     earlier = next(iter(sets.values()), None)
     if earlier is None:
         was_trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        was_frozen = tuple(parameter for parameter in model.parameters() if not parameter.requires_grad)
         model.requires_grad_(False)
     else:
         was_trainable = earlier.was_trainable
+        was_frozen = earlier.was_frozen
     for used in config.uses():
         sets[used].requires_grad_(False)
     placed.sort(key=_looks_on)
@@ -67,7 +69,7 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
     freeze_norms(model)
     for head in heads:
         head.get().requires_grad_(True)
-    adapters = AdapterSet(model, config, name, was_trainable, heads)
+    adapters = AdapterSet(model, config, name, was_trainable, was_frozen, heads)
     register(adapters)
     return adapters
 

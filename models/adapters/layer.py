@@ -106,9 +106,19 @@ class AdapterLayer(Wrapper):
         setattr(base_layer, _MERGES, self._depth)
         self.merge_into(base_layer)
 
-    def is_last_merged(self) -> bool:
-        """Whether nothing was merged into the module after this layer."""
-        return getattr(self.get_base_layer(), _MERGES, 0) == self._depth
+    def can_unmerge(self) -> bool:
+        """Whether the module below is as `merge` left it: nothing merged since, parameters of the same form."""
+        base_layer = self.get_base_layer()
+        if getattr(base_layer, _MERGES, 0) != self._depth or base_layer._parameters.keys() != self._before.keys():
+            return False
+        for name, value in self._before.items():
+            now = base_layer._parameters[name]
+            # A bias may have come by merging. What was packed since is no plain tensor, or has another dtype.
+            if value is not None and now is not None and (now.shape, now.dtype) != (value.shape, value.dtype):
+                return False
+            if now is not None and type(now.data) is not Tensor:
+                return False
+        return True
 
     @torch.no_grad()
     def unmerge(self) -> None:

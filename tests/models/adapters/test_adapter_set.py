@@ -22,6 +22,7 @@ from sparsebench.models.adapters.kinds.lora import LoRAConfig
 from sparsebench.models.adapters.layer import FrozenNorm
 from sparsebench.models.adapters.presets import preset
 from sparsebench.models.anatomy import Wrapper, describe
+from sparsebench.models.compression.trimming import drop_blocks
 from sparsebench.models.errors import ModelError
 
 from .conftest import shaken as shake
@@ -150,6 +151,25 @@ def test_parameters_that_a_state_puts_in_the_place_of_others_get_their_gradient_
         one.load_state_dict(copy.deepcopy(one.state_dict()), assign=True)
         adapter_sets(one)["default"].remove()
         assert {name: parameter.requires_grad for name, parameter in one.named_parameters()} == expected
+
+
+def test_after_blocks_are_dropped_nothing_else_trains_and_nothing_is_half_undone(build: Build) -> None:
+    model = build("llama")
+    kept = model.model.layers[1].requires_grad_(False)
+    merged = shake(attach(model, LORA))
+    merged.merge()
+    before = snapshot(kept)
+    drop_blocks(model, [0])
+    with pytest.raises(ModelError, match="has changed since"):
+        merged.unmerge()
+    assert equal_tensors(snapshot(kept)[-1], before[-1])
+    other = build("llama")
+    other.model.layers[1].requires_grad_(False)
+    adapters = attach(other, LORA)
+    drop_blocks(other, [0])
+    adapters.remove()
+    trained = {name for name, value in other.named_parameters() if value.requires_grad}
+    assert trained == {name for name, _ in other.named_parameters() if "layers." not in name}
 
 
 def test_the_head_trains_as_long_as_a_set_trains_it(build: Build) -> None:

@@ -72,15 +72,30 @@ def test_merges_undo_each_other_bit_for_bit(bias: bool) -> None:
     inner.merge()
     outer.merge()
     torch.testing.assert_close(base(x), expected)
-    assert outer.is_last_merged() and not inner.is_last_merged()
+    assert outer.can_unmerge() and not inner.can_unmerge()
     outer.unmerge()
-    assert inner.is_last_merged()
+    assert inner.can_unmerge()
     inner.unmerge()
     after = base.state_dict()
     assert list(after) == list(before) and all(torch.equal(after[name], before[name]) for name in before)
     assert (base.bias is not None) == bias
     inner.merge()
-    assert inner.is_last_merged(), "again, as the first"
+    assert inner.can_unmerge(), "again, as the first"
+
+
+@pytest.mark.parametrize("change", ["width", "shape", "place"])
+def test_what_was_packed_since_is_not_undone(change: str) -> None:
+    layer = Shift(nn.Linear(2, 3))
+    layer.merge()
+    assert layer.can_unmerge()
+    if change == "width":
+        layer.base_layer.half()
+    elif change == "shape":
+        layer.base_layer.weight = nn.Parameter(torch.ones(2, 2))
+    else:
+        del layer.base_layer.weight
+        layer.base_layer.register_buffer("weight", torch.ones(3, 2))
+    assert not layer.can_unmerge()
 
 
 def test_merging_refuses_what_would_change_the_function() -> None:
