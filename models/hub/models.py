@@ -63,7 +63,8 @@ class ChangedModel(_Source):
             The model.
 
         Raises:
-            ModelError: weights of changed layers are missing, or the model was saved with adapters.
+            ModelError: a file has other weights of changed layers than these have, or the model was saved with
+                adapters.
         """
         wants_info = keywords.pop("output_loading_info", False)
         loaded: Any = super().from_pretrained(*args, output_loading_info=True, **keywords)
@@ -74,6 +75,7 @@ class ChangedModel(_Source):
                 f"{model.config.name_or_path} was saved with adapters on the model (as {sorted(wrapped)[0]}), which it "
                 "does not describe: merge or remove them before save_pretrained, and save them by save_adapters"
             )
+        model._check_all_used(info["unexpected_keys"])
         if keywords.get("dtype", keywords.get("torch_dtype")) in (None, "auto"):
             for name, dtype in model.config.sparsebench["buffers"].items():
                 place, _, leaf = name.rpartition(".")
@@ -131,6 +133,19 @@ class ChangedModel(_Source):
             if not any(parameter.is_meta for parameter in layer.parameters()):
                 for module in layer.modules():
                     module._is_hf_initialized = True  # pyright: ignore[reportArgumentType] - transformers' own flag
+
+    def _check_all_used(self, unexpected: Iterable[str]) -> None:
+        """Raise a `ModelError` where a file has weights of a changed layer (biases) that the layer has no place for."""
+        held = []
+        for path, module in self.named_modules():
+            if any(part.holds(module) for part in known_parts()):
+                held.append(f"{path}.")
+        left = sorted(name for name in unexpected if name.startswith(tuple(held)))
+        if left:
+            raise ModelError(
+                f"{self.config.name_or_path} does not fit its configuration: its file has weights that the changed "
+                f"layers do not take, as {left[0]}"
+            )
 
     def _check_not_changed(self, module: nn.Module) -> None:
         """Raise a `ModelError` for a module in a changed layer: those never start from random weights."""

@@ -162,6 +162,19 @@ def test_weights_that_are_missing_are_never_random(build: Callable[[str], nn.Mod
             transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
 
 
+def test_weights_that_a_changed_layer_has_no_place_for_are_not_left_out(
+    build: Callable[[str], nn.Module], tmp_path: Path
+) -> None:
+    model = convert(build("llama"), PLAIN)
+    model.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    bias = next(name for name in tensors if "experts" in name).rpartition(".")[0] + ".bias_in"
+    save_file(tensors | {bias: torch.ones(2)}, file, {"format": "pt"})
+    with pytest.raises(ModelError, match=f"changed layers do not take, as {bias}"):
+        type(model).from_pretrained(tmp_path)
+
+
 def test_saved_with_adapters_on_it_is_refused_by_name(build: Callable[[str], nn.Module], tmp_path: Path) -> None:
     model: Any = convert(build("llama"), PLAIN)
     attach(model, LoRAConfig(r=2))
