@@ -26,10 +26,12 @@ _ATTRIBUTE = "_sparsebench_dynamic"
 
 
 class Made(NamedTuple):
-    """How layers of a model were made dynamic: the arguments of `make_dynamic`."""
+    """How layers of a model were made dynamic: the arguments of `make_dynamic`, and the blocks that these named."""
 
     config: DynamicConfig
     modules: str | None
+    blocks: tuple[nn.Module, ...]
+    """Those of `config.blocks`, by which they are known when others were dropped; none where it is "all"."""
 
 
 def make_dynamic(model: Model, config: DynamicConfig, *, modules: str | None = None) -> Model:
@@ -81,13 +83,15 @@ def put_dynamic(model: nn.Module, config: DynamicConfig, modules: str | None) ->
     if type(config) not in REPLACEMENTS:
         known = ", ".join(sorted(kind.__name__ for kind in REPLACEMENTS))
         raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
+    blocks: tuple[nn.Module, ...] = ()
     if modules is None:
         _put_in_blocks(model, config)
+        blocks = _named_blocks(model, config)
     elif isinstance(config, ConvConfig):
         _put(model, named_convolutions(model, config, modules))
     else:
         raise ModelError(f"modules={modules!r} names convolutions for a ConvConfig, not for a {type(config).__name__}")
-    setattr(model, _ATTRIBUTE, (*how_made(model), Made(config, modules)))
+    setattr(model, _ATTRIBUTE, (*how_made(model), Made(config, modules, blocks)))
 
 
 def _put_in_blocks(model: nn.Module, config: DynamicConfig) -> None:
@@ -98,6 +102,12 @@ def _put_in_blocks(model: nn.Module, config: DynamicConfig) -> None:
         if not isinstance(config, ConvConfig):
             raise
         raise UnknownAnatomy(f"{error}; or name its convolutions by modules=, a regular expression") from error
+
+
+def _named_blocks(model: nn.Module, config: DynamicConfig) -> tuple[nn.Module, ...]:
+    if config.blocks == "all":
+        return ()
+    return tuple(block.site.get() for block in describe(model).blocks if block.index in config.blocks)
 
 
 def _make_convolutions_dynamic(
@@ -125,6 +135,15 @@ REPLACEMENTS: dict[type[DynamicConfig], Callable[[nn.Module, Any], None]] = {
 def how_made(model: nn.Module) -> tuple[Made, ...]:
     """How a model was made dynamic, in order. It is copied and pickled with the model."""
     return getattr(model, _ATTRIBUTE, ())
+
+
+def blocks_now(model: nn.Module, made: Made) -> tuple[int, ...] | str:
+    """The `blocks` of a configuration as the blocks are numbered now; those that were dropped are not among them."""
+    if not made.blocks:
+        return made.config.blocks
+    named = set(made.blocks)
+    # Among its modules: an adapter may lie around a block.
+    return tuple(block.index for block in describe(model).blocks if not named.isdisjoint(block.site.get().modules()))
 
 
 def _say_foreign(model: nn.Module) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...errors import ModelError, check_choice
 from ..compact_weights import CompactWeights
 from ..config import DynamicConfig
-from ..conversion import REPLACEMENTS, how_made, put_dynamic
+from ..conversion import REPLACEMENTS, blocks_now, how_made, put_dynamic
 from ..convolution.attention_vector import AttentionVector
 from ..convolution.compact_vector import CompactVector
 from ..convolution.fd_conv import FDConv2d
@@ -40,10 +40,13 @@ class DynamicParts:
         names of what is not trained.
         """
         found: dict[str, Any] = {"configs": [], "partitions": {}, "layers": {}, "attentions": {}}
-        for config, modules in how_made(model):
-            entry = {"kind": type(config).__name__, "fields": dataclasses.asdict(config)}
-            if modules is not None:
-                entry["modules"] = modules
+        for made in how_made(model):
+            fields = dataclasses.asdict(made.config) | {"blocks": blocks_now(model, made)}
+            if not fields["blocks"]:
+                continue  # dropped since, all of them
+            entry = {"kind": type(made.config).__name__, "fields": fields}
+            if made.modules is not None:
+                entry["modules"] = made.modules
             found["configs"].append(entry)
         if not found["configs"]:
             raise ModelError(f"the dynamic layers of this {type(model).__name__} were not made by make_dynamic(model)")

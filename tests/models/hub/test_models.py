@@ -19,6 +19,8 @@ from sparsebench.models import load, save
 from sparsebench.models.adapters import attach
 from sparsebench.models.adapters.kinds.lora import LoRAConfig
 from sparsebench.models.anatomy import describe
+from sparsebench.models.compression.trimming import drop_blocks
+from sparsebench.models.dynamic import MixtureConfig, make_dynamic
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Graph2Seq, GraphsGPT, GraphsGPTConfig, Tokenizer, Vocabulary
 from sparsebench.models.hub.declaration import declare
@@ -224,3 +226,18 @@ def test_saved_with_what_was_removed(build: Callable[[str], nn.Module], run: Any
     declared.save_pretrained(tmp_path / "dense")
     other = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "dense")
     assert torch.equal(run(other, batch), run(declared, batch))
+
+
+def test_dynamic_blocks_keep_to_their_layers_when_others_go(
+    build: Callable[[str], nn.Module], run: Any, tmp_path: Path
+) -> None:
+    """They are numbered anew, and named so in the configuration; what was made in dropped blocks is not named."""
+    model: Any = build("llama")
+    for block in (1, 0):
+        make_dynamic(model, MixtureConfig(num_kernels=2, top_k=1, blocks=(block,), noise=0.5))
+    drop_blocks(model, [0])
+    model.save_pretrained(tmp_path)
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    batch = torch.arange(3, 9)[None]
+    assert torch.equal(run(again, batch), run(model, batch))
+    assert [entry["fields"]["blocks"] for entry in again.config.sparsebench["parts"]["dynamic"]["configs"]] == [[0]]
