@@ -39,15 +39,7 @@ class DynamicParts:
         """How the model was made dynamic, by name its partitions (their scale) and compact forms (their sizes), and the
         names of what is not trained.
         """
-        found: dict[str, Any] = {"configs": [], "partitions": {}, "layers": {}, "attentions": {}}
-        for made in how_made(model):
-            fields = dataclasses.asdict(made.config) | {"blocks": blocks_now(model, made)}
-            if not fields["blocks"]:
-                continue  # dropped since, all of them
-            entry = {"kind": type(made.config).__name__, "fields": fields}
-            if made.modules is not None:
-                entry["modules"] = made.modules
-            found["configs"].append(entry)
+        found: dict[str, Any] = {"configs": _config_entries(model), "partitions": {}, "layers": {}, "attentions": {}}
         if not found["configs"]:
             raise ModelError(f"the dynamic layers of this {type(model).__name__} were not made by make_dynamic(model)")
         for name, module in model.named_modules():
@@ -115,6 +107,20 @@ class DynamicParts:
         numbers = {"partitioned": len(description["partitions"]), "in compact form": compact}
         counted = [f"{number} {what}" for what, number in numbers.items() if number]
         return f"dynamic layers by {said}" + (f", {' and '.join(counted)}" if counted else "")
+
+
+def _config_entries(model: nn.Module) -> list[dict[str, Any]]:
+    """How the model was made dynamic, without what was made in blocks that are dropped since."""
+    found = []
+    for made in how_made(model):
+        fields = dataclasses.asdict(made.config) | {"blocks": blocks_now(model, made)}
+        if not fields["blocks"]:
+            continue
+        entry = {"kind": type(made.config).__name__, "fields": fields}
+        if made.modules is not None:
+            entry["modules"] = made.modules
+        found.append(entry)
+    return found
 
 
 def _config(entry: Mapping[str, Any]) -> DynamicConfig:

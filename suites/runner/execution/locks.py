@@ -56,16 +56,36 @@ def shared_run(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
 @contextmanager
 def _held(folder: Path, kind: int, say: Callable[[str], None]) -> Iterator[None]:
     with _open(folder / RUN_LOCK) as lock:
-        try:
-            fcntl.flock(lock, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"another run is writing to {folder}: wait for it, or choose another --out") from None
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
+        _lock(lock, kind, f"another run is writing to {folder}: wait for it, or choose another --out")
         with _open(folder / WORKERS_LOCK) as workers:
             _wait_for_workers(workers, folder, say)
         yield
+
+
+@contextmanager
+def sole_writer(file: Path, complaint: str) -> Iterator[None]:
+    """Hold a lock file, which is made.
+
+    Args:
+        file: where it is to be.
+        complaint: the error where another process holds it.
+
+    Raises:
+        UsageError: with that.
+    """
+    with _open(file) as lock:
+        _lock(lock, fcntl.LOCK_EX, complaint)
+        yield
+
+
+def _lock(lock: IO[str], kind: int, complaint: str) -> None:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(complaint) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
 
 
 def hold_as_worker(folder: Path) -> None:

@@ -3,7 +3,7 @@
 import csv
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +30,7 @@ from ..discovery.parts import parts_of
 from ..errors import UsageError
 from ..execution.executors.interface import Options
 from ..execution.isolation.settle import as_in_a_worker
+from ..execution.locks import sole_writer
 from ..execution.placement import default_workers
 from ..execution.scoring import score
 from ..planning.plan_file import planned_records, planned_roles
@@ -46,6 +47,7 @@ from .sources import Kind, OwnData, as_source, look_at
 RESULTS = "results"
 """The result folder inside the folder of a fit; `sparsebench report` reads it."""
 REJECTED = "rejected.csv"
+LOCK = "fit.lock"
 SENTENCES = "recommendation.txt"
 PROBES = 16
 """Test examples on which the saved model is compared with the one that was scored."""
@@ -111,8 +113,7 @@ def fit(
     """
     place = Path(data)
     folder = Path(out) if out is not None else Path(f"fit-{place.resolve().name.partition('.')[0]}")
-    if folder.exists():
-        raise UsageError(f"{folder} is there already: remove it, or name another folder")
+    _check_new(folder)
     check_free(folder)
     columns, kind = _asked(text, label, smiles, targets, split)
     own = look_at(place, columns, kind)
@@ -180,10 +181,26 @@ def _asked(text: str, label: str, smiles: str, targets: Sequence[str], split: st
 
 @contextmanager
 def _staged(stage: Path, folder: Path) -> Iterator[None]:
-    """The folder appears when all is in it; what was computed stays in the stage for the next call."""
+    """The folder appears when all is in it; what was computed stays in the stage for the next call.
+
+    Raises `UsageError` where another fit writes to it, or has done so since this one began.
+    """
     stage.mkdir(parents=True, exist_ok=True)
-    yield
-    stage.rename(folder)
+    with sole_writer(stage / LOCK, f"another fit is writing {folder}: wait for it, or name another folder"):
+        if folder.exists():
+            (stage / LOCK).unlink()
+            with suppress(OSError):  # where it holds what another call has computed
+                stage.rmdir()
+        _check_new(folder)
+        yield
+        stage.rename(folder)
+        # Not before: who opens the lock in between still finds that it is held.
+        (folder / LOCK).unlink()
+
+
+def _check_new(folder: Path) -> None:
+    if folder.exists():
+        raise UsageError(f"{folder} is there already: remove it, or name another folder")
 
 
 def _save(

@@ -3,14 +3,16 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from rich.console import Console
 
 from sparsebench.suites.runner.errors import UsageError
-from sparsebench.suites.runner.fit import rows
-from sparsebench.suites.runner.fit.fitting import RESULTS, fit
+from sparsebench.suites.runner.execution.locks import sole_writer
+from sparsebench.suites.runner.fit import fitting, rows
+from sparsebench.suites.runner.fit.fitting import LOCK, RESULTS, fit
 from sparsebench.suites.runner.fit.predicting import predict
 
 PROFILE = {
@@ -48,6 +50,25 @@ def test_a_table_becomes_a_folder_that_predicts(
     with pytest.raises(UsageError, match="is there already"):
         fit(molecules, found.folder)
     assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_two_fits_of_one_folder_do_not_mix(molecules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither while the other one writes, nor where it ended while this one read its data."""
+    out, stage = tmp_path / "out", tmp_path / ".out.partial"
+    stage.mkdir()
+    with sole_writer(stage / LOCK, "held"), pytest.raises(UsageError, match=r"another fit is writing .*/out: wait"):
+        fit(molecules, out)
+    assert [file.name for file in stage.iterdir()] == [LOCK]
+    look = fitting.look_at
+
+    def slowly(*args: Any) -> Any:
+        out.mkdir()
+        return look(*args)
+
+    monkeypatch.setattr(fitting, "look_at", slowly)
+    with pytest.raises(UsageError, match="is there already"):
+        fit(molecules, out)
+    assert not list(out.iterdir()) and not stage.exists()
 
 
 def test_options_of_both_kinds_are_refused(molecules: Path, tmp_path: Path) -> None:
