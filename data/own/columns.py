@@ -62,7 +62,7 @@ def choose_columns(table: Table, kind: Kind, given: Columns) -> Columns:
 def input_column(table: Table, kind: Kind, taken: Sequence[str] = ()) -> str:
     """The column of the inputs, where one alone can be meant. Raises `TableError`."""
     free = [name for name in table.columns if name not in taken]
-    named = [name for known in INPUT_NAMES[kind] for name in free if name.lower() == known]
+    named = known_inputs(free, kind)
     if named:
         return named[0]
     if kind == "text":
@@ -71,6 +71,11 @@ def input_column(table: Table, kind: Kind, taken: Sequence[str] = ()) -> str:
             return free[0]
     option = "--text" if kind == "text" else "--smiles"
     raise TableError(f"{table.file}: which column has the {_words(kind)}? Say {option} with one of {_listed(free)}")
+
+
+def known_inputs(names: Sequence[str], kind: Kind) -> list[str]:
+    """Those of the names that columns of inputs have, the likeliest first."""
+    return [name for known in INPUT_NAMES[kind] for name in names if name.lower() == known]
 
 
 def _targets(table: Table, kind: Kind, taken: Sequence[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from .tables import (
     frame_texts,
     one_line,
     opened,
+    parquet_frame,
     sdf_records,
     sdf_table,
     smi_rows,
@@ -138,7 +139,7 @@ def _parquet(file: Path, rows: int) -> Iterator[Table]:
         # Batches end where a row group does; they are joined, so that parts are as long as asked for.
         kept = None
         for batch in stored.iter_batches(batch_size=rows):
-            frame = batch.to_pandas()
+            frame = parquet_frame(batch)
             kept = frame if kept is None else pd.concat([kept, frame], ignore_index=True)
             while len(kept) >= rows:
                 yield Table(file, frame_texts(file, kept.iloc[:rows]))

@@ -1,14 +1,17 @@
 """A table of the user's in any of the forms that people keep them in, as columns of texts.
 
 CSV and TSV and Parquet have a header. A CSV file whose header has semicolons or tabs and no comma, as spreadsheets
-write it, is separated by these; a blank line of a table with one column is a row without a value. A SMI file may have a
-header that begins with "smiles"; without, its columns are `smiles`, `column 2`, `column 3`. An SDF file has the columns
-`molecule` (SMILES of the drawn structure), `name` and its properties, as texts. Texts may be packed by gzip.
+write it, is separated by these; a blank line of a table with one column is a row without a value. The index that pandas
+writes into Parquet is a column like others where it has a name, and no column else. A SMI file may have a header that begins with "smiles"; without, its columns are `smiles`, `column 2`, `column 3`. An SDF file has the columns
+`molecule` (SMILES of the drawn structure), `name` and its properties, as texts; a property of one of these two names is
+in the column `molecule (property)` or `name (property)`. Texts may be packed by gzip.
 """
 
 import csv
 import gzip
+import io
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +30,11 @@ SMILES = "smiles"
 SMI_SUFFIXES = (".smi", ".smi.gz")
 SDF_SUFFIXES = (".sdf", ".sdf.gz")
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", *SMI_SUFFIXES, *SDF_SUFFIXES)
+
+SDF_END = b"$$$$"
+"""The line that ends a record of an SDF file."""
+UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls an index without a name in a Parquet file."""
 
 LONGEST = 2**31 - 1
 """Characters of a text; Python's reader stops at 131,072 else."""
@@ -103,11 +111,20 @@ def _frame(file: Path, name: str) -> "pd.DataFrame":
     import pandas as pd
 
     if name.endswith(".parquet"):
-        return pd.read_parquet(file)
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(file) as stored:
+            return parquet_frame(stored.read())
     form = csv_form(file)
     _check_quotes(file, form["sep"])
     with opened(file) as lines:
         return pd.read_csv(lines, **form)
+
+
+def parquet_frame(rows: Any) -> "pd.DataFrame":
+    """A table or a batch of Arrow with every column that has a name, and integers as such where some are missing."""
+    frame = rows.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    return frame.drop(columns=[name for name in frame.columns if UNNAMED_INDEX.fullmatch(str(name))])
 
 
 def csv_form(file: Path) -> dict[str, Any]:
@@ -224,23 +241,42 @@ def smi_table(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) 
 
 def sdf_records(file: Path) -> Iterator[dict[str, str] | None]:
     """Molecule, name and properties of each record; None for one that RDKit cannot read."""
+    with gzip.open(file, "rb") if file.suffix.lower() == ".gz" else file.open("rb") as stream:
+        for record in _cut(stream):
+            yield _sdf_record(record)
+
+
+def _cut(stream: Iterable[bytes]) -> Iterator[bytes]:
+    """The text of each record without the line that ends it: RDKit goes on in the middle of one that it cannot read."""
+    lines: list[bytes] = []
+    for line in stream:
+        if line.rstrip() == SDF_END:
+            yield b"".join(lines)
+            lines = []
+        else:
+            lines.append(line)
+    rest = b"".join(lines)
+    if rest.strip():
+        yield rest
+
+
+def _sdf_record(record: bytes) -> dict[str, str] | None:
     from rdkit import Chem, rdBase
 
-    with gzip.open(file, "rb") if file.suffix.lower() == ".gz" else file.open("rb") as stream:
-        records = iter(Chem.ForwardSDMolSupplier(stream))
-        while True:
-            with rdBase.BlockLogs():
-                try:
-                    molecule = next(records)
-                except StopIteration:
-                    return
-            if molecule is None:
-                yield None
-                continue
-            # As texts: to numbers, "007" would be 7 and "1e5" 100000.0.
-            properties = molecule.GetPropsAsDict(autoConvertStrings=False)
-            title = molecule.GetProp("_Name") if molecule.HasProp("_Name") else ""
-            yield {MOLECULE: Chem.MolToSmiles(molecule), "name": title} | properties
+    # The blank line before the end is where the last property ends.
+    whole = record.rstrip() + b"\n\n" + SDF_END + b"\n"
+    with rdBase.BlockLogs():
+        molecule = next(iter(Chem.ForwardSDMolSupplier(io.BytesIO(whole))), None)
+    if molecule is None:
+        return None
+    found = {
+        MOLECULE: Chem.MolToSmiles(molecule),
+        "name": molecule.GetProp("_Name") if molecule.HasProp("_Name") else "",
+    }
+    # As texts: to numbers, "007" would be 7 and "1e5" 100000.0.
+    for name, value in molecule.GetPropsAsDict(autoConvertStrings=False).items():
+        found[f"{name} (property)" if name in (MOLECULE, "name") else name] = value
+    return found
 
 
 def sdf_table(file: Path, records: Iterable[dict[str, str] | None]) -> Table:

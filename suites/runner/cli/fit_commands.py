@@ -80,7 +80,10 @@ def predict(
     frame = predict_data(fitted, data)
     write_predictions(frame, place)
     counts = frame["status"].value_counts()
-    say(f"{', '.join(f'{count} {status}' for status, count in counts.items())}; written to {place}")
+    counted = ", ".join(f"{count} {status}" for status, count in counts.items())
+    if "inputs" in frame.attrs:
+        counted += f" of column {frame.attrs['inputs']!r}"
+    say(f"{counted}; written to {place}")
     names = [f"row {row}" for row in range(1, len(frame) + 1)]
     if read_description(fitted).kind == "images":
         names = list(frame["file"])

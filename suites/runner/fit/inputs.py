@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sparsebench.data.errors import LocalFolderError, TableError
 from sparsebench.data.molecules.table import parse_failure
-from sparsebench.data.own.columns import input_column
+from sparsebench.data.own.columns import known_inputs
 from sparsebench.data.own.tables import Table, read_table
 from sparsebench.data.vision.vtab1k.images import read_rgb
 
@@ -30,11 +30,15 @@ class Input:
 
 @dataclass(frozen=True)
 class NewData:
-    """N rows: columns to repeat beside their predictions, and how to read a range of inputs."""
+    """N rows: columns to repeat beside their predictions, and how to read a range of inputs.
+
+    `column` is the one that has the inputs; there is none of images.
+    """
 
     columns: Mapping[str, Sequence[str]]
     sources: Sequence[Any]
     kind: str
+    column: str
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -52,7 +56,8 @@ def new_data(place: Path, kind: str, column: str) -> NewData:
     Args:
         place: a table; of images a folder, with files at any depth, or one file.
         kind: what the model takes.
-        column: the input column that the model was fitted on; another one is guessed where there is no such column.
+        column: the input column that the model was fitted on; where there is none of that name, the only column or
+            one that is called as columns of such inputs are is taken.
 
     Returns:
         The rows.
@@ -72,17 +77,18 @@ def new_data(place: Path, kind: str, column: str) -> NewData:
     inputs: list[Any] = list(table.columns[name])
     for row, reason in table.broken.items():
         inputs[row] = Input(None, reason)
-    return NewData(table.columns, inputs, kind)
+    return NewData(table.columns, inputs, kind, name)
 
 
 def _other_column(table: Table, kind: str, column: str) -> str:
-    """The one column that can be meant; the error of `fit` would name options that `predict` does not have."""
-    try:
-        return input_column(table, "text" if kind == "text" else "molecules")
-    except TableError:
-        known = ", ".join(map(repr, table.columns))
+    """The column that is meant by its name. Raises `TableError`."""
+    names = list(table.columns)
+    found = names if len(names) == 1 else known_inputs(names, "text" if kind == "text" else "molecules")
+    if not found:
+        known = ", ".join(map(repr, names))
         said = f"{table.file} has no column {column!r}, on which the row was fitted, but {known}"
-        raise TableError(f"{said}: give its inputs that name") from None
+        raise TableError(f"{said}: give its inputs that name")
+    return found[0]
 
 
 def _files(place: Path) -> NewData:
@@ -94,7 +100,7 @@ def _files(place: Path) -> NewData:
     if not files:
         raise UsageError(f"{place} has no file")
     names = [file.relative_to(place).as_posix() if place.is_dir() else file.name for file in files]
-    return NewData({"file": names}, files, "images")
+    return NewData({"file": names}, files, "images", "")
 
 
 def _hidden(path: Path) -> bool:

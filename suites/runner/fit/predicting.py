@@ -27,7 +27,8 @@ def predict(fitted: Path | str, data: Path | str) -> pd.DataFrame:
     Returns:
         A row for each row or file, in order: what came in, `status` (ok, unreadable, refused), `reason`; of classes
         `prediction`, `probability` and the probability of each class; of numbers `predicted NAME`, of yes or no
-        `probability NAME`; of conversations see `predict_answers`.
+        `probability NAME`; of conversations see `predict_answers`. Of a table, `attrs["inputs"]` names
+        the column of the inputs.
 
     Raises:
         UsageError: no fitted row, no data.
@@ -52,7 +53,10 @@ def predict(fitted: Path | str, data: Path | str) -> pd.DataFrame:
             values[kept] = found.outputs([chunk[row].value for row in kept])
         outputs.append(values)
     results = {"status": statuses, "reason": reasons, **_columns(found.about, torch.cat(outputs))}
-    return pd.DataFrame({**_given(new.columns, results), **results})
+    frame = pd.DataFrame({**_given(new.columns, results), **results})
+    if new.column:
+        frame.attrs["inputs"] = new.column
+    return frame
 
 
 def _given(columns: Mapping[str, Sequence[str]], results: Mapping[str, Any]) -> dict[str, Sequence[str]]:

@@ -40,6 +40,11 @@ def test_the_same_rows_in_every_form(tmp_path: Path) -> None:
         assert read_table(tmp_path / name).columns == expected, name
     pd.DataFrame({"SMILES": ["CCO", None], "y": [1.5, 2.0]}).to_parquet(tmp_path / "a.parquet")
     assert read_table(tmp_path / "a.parquet").columns == {"SMILES": ("CCO", ""), "y": ("1.5", "2.0")}
+    frame = pd.DataFrame({"y": pd.array([1, None], "Int64")}, index=pd.Index(["CCO", "C"], name="SMILES"))
+    frame.to_parquet(tmp_path / "a.parquet")  # the index was lost, and 1 was 1.0
+    assert read_table(tmp_path / "a.parquet").columns == {"y": ("1", ""), "SMILES": ("CCO", "C")}
+    frame.set_axis([3, 8]).to_parquet(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet").columns == {"y": ("1", "")}
     (tmp_path / "a.smi").write_text("CCO ethanol 1.5\n\nCC\n")
     columns = {"smiles": ("CCO", "CC"), "column 2": ("ethanol", ""), "column 3": ("1.5", "")}
     assert read_table(tmp_path / "a.smi").columns == columns
@@ -53,14 +58,22 @@ def test_a_broken_record_of_an_sdf_file_keeps_its_row(tmp_path: Path) -> None:
     table = read_table(tmp_path / "a.sdf")
     assert table.columns == {"molecule": ("O", ""), "name": ("water", ""), "logS": ("1.5", "")}
     assert list(table.broken) == [1]
+    # One that promises more atoms than it has took the next one with it.
+    cut = SDF.replace("  1  0  0  0  0  0  0  0  0  0999", "  9  0  0  0  0  0  0  0  0  0999", 1)
+    (tmp_path / "a.sdf").write_text(cut.partition("broken")[0] + SDF.partition("broken")[0].removesuffix("$$$$\n"))
+    table = read_table(tmp_path / "a.sdf")
+    assert table.columns["molecule"] == ("", "O") and list(table.broken) == [0]
 
 
 def test_properties_of_an_sdf_file_are_its_texts(tmp_path: Path) -> None:
     """As numbers they lose what a catalogue means by them: "007" was 7, and "1e5" 100000.0."""
-    text = SDF.partition("broken")[0].replace("1.5", "007\n\n>  <CAS>\n1e5\n\n>  <y>\n0.10")
+    fields = {"CAS": "1e5", "y": "0.10", "molecule": "M-12"}
+    more = "".join(f"\n\n>  <{name}>\n{value}" for name, value in fields.items())
+    text = SDF.partition("broken")[0].replace("1.5", f"007{more}")
     (tmp_path / "a.sdf").write_text(text)
     columns = read_table(tmp_path / "a.sdf").columns
     assert [columns[name] for name in ("logS", "CAS", "y")] == [("007",), ("1e5",), ("0.10",)]
+    assert columns["molecule"] == ("O",) and columns["molecule (property)"] == ("M-12",)
 
 
 def test_a_csv_file_of_a_spreadsheet_has_semicolons_or_tabs(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def test_molecules_by_another_column_name(tmp_path: Path) -> None:
     new = new_data(tmp_path / "a.smi", "molecules", "SMILES")
     (chunk,) = new.chunks()
     assert [(one.value, one.reason) for one in chunk] == [("CCO", ""), (None, "not a SMILES string")]
-    assert new.columns["column 2"] == ("a", "b")
+    assert new.columns["column 2"] == ("a", "b") and new.column == "smiles"
 
 
 def test_images_at_any_depth(tmp_path: Path) -> None:
@@ -56,4 +56,9 @@ def test_a_column_that_is_not_there_is_named_without_options_of_fit(tmp_path: Pa
         TableError, match="no column 'SMILES', on which the row was fitted, but 'drug', 'dose'"
     ) as found:
         new_data(tmp_path / "a.csv", "molecules", "SMILES")
+    (tmp_path / "b.csv").write_text("id,score,text\n1,2,x\n")
+    assert new_data(tmp_path / "b.csv", "text", "comment").column == "text"
+    (tmp_path / "b.csv").write_text("id,score\n1,2\n")  # "score" was taken for the texts
+    with pytest.raises(TableError, match="no column 'comment'"):
+        new_data(tmp_path / "b.csv", "text", "comment")
     assert "--" not in str(found.value)
