@@ -80,6 +80,11 @@ class Recommendation:
         """Chosen minus best; None where they are one row."""
         return self.differences.get(self.best.name)
 
+    @property
+    def by_price(self) -> str:
+        """What it is among the tied rows, in words."""
+        return _by_price(self.chosen, self.tied)
+
 
 def recommend(candidates: Sequence[Candidate], higher_is_better: bool, examples: int) -> Recommendation:
     """Choose a row.
@@ -156,4 +161,11 @@ def _sureness(
         return "sure", f"it is better than each of the {len(others)} other rows"
     if len(tied) == len(rivals):
         return "cannot tell", f"none of the {len(rivals)} rows is shown to be worse than the best"
-    return "not shown to be worse", f"of {len(tied)} rows that are not shown to be worse than the best, it is cheapest"
+    among = f"of {len(tied)} rows that are not shown to be worse than the best, it is {_by_price(chosen, tied)}"
+    return "not shown to be worse", among
+
+
+def _by_price(chosen: Candidate, tied: Sequence[Candidate]) -> str:
+    if chosen.price <= min(one.price for one in tied):
+        return "cheapest"
+    return "the best of the cheapest, whose prices differ by a tenth at most"

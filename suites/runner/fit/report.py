@@ -115,9 +115,8 @@ def sentences(found: Recommendation, matrix: Matrix, own: OwnData) -> list[str]:
     if found.sureness == "cannot tell":
         examples = "conversations" if own.kind == "conversations" else "labelled examples"
         more = "more seeds (--seeds)" if found.lacks_seeds else f"more {examples}"
-        said.append(
-            f"cannot tell which row is best: of those that may be, the recommended one is cheapest; {more} would decide"
-        )
+        among = f"of {len(found.tied)} not shown to be worse, the recommended one is {found.by_price}; "
+        said.append(f"cannot tell which row is best: {among if len(found.tied) > 1 else ''}{more} would decide")
     return said
 
 

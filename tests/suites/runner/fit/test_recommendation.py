@@ -53,6 +53,7 @@ def test_prices_within_a_tenth_are_equal_and_the_score_decides() -> None:
     rows = [GUESS, row("bad", [0.5], 2), row("forest", [0.88], 100), row("probe", [0.9], 110), row("big", [0.91], 111)]
     found = recommend(rows, True, EXAMPLES)
     assert (found.chosen.label, found.best.label) == ("probe", "big")
+    assert found.by_price.startswith("the best of the cheapest") and found.by_price in found.reason
 
 
 def test_nothing_is_told_where_no_row_is_worse() -> None:
