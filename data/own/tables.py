@@ -2,9 +2,10 @@
 
 CSV and TSV and Parquet have a header. A CSV file whose header has semicolons or tabs and no comma, as spreadsheets
 write it, is separated by these; a blank line of a table with one column is a row without a value. The index that pandas
-writes into Parquet is a column like others where it has a name, and no column else. A SMI file may have a header that begins with "smiles"; without, its columns are `smiles`, `column 2`, `column 3`. An SDF file has the columns
-`molecule` (SMILES of the drawn structure), `name` and its properties, as texts; a property of one of these two names is
-in the column `molecule (property)` or `name (property)`. Texts may be packed by gzip.
+writes into Parquet is a column like others where it has a name, and no column else. A SMI file may have a header that
+begins with "smiles"; without, its columns are `smiles`, `column 2`, `column 3`. An SDF file has the columns `molecule`
+(SMILES of the drawn structure), `name` and its properties, as texts; a property of one of these two names is in the
+column `molecule (property)` or `name (property)`. Texts may be packed by gzip.
 """
 
 import csv

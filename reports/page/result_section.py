@@ -126,7 +126,7 @@ def _rows(name: str, brief: Brief) -> Iterator[Sequence[str]]:
     """The rows of a track, the best bold, its name in the first alone."""
     task = f"{name}, {measure(brief.first)}"
     for one, (row, score, *rest) in zip(brief.lines, brief.texts(), strict=True):
-        yield (task, markdown_text(row), f"**{score}**" if one.score.best and not one.tasks else score, *rest)
+        yield (task, markdown_text(row), f"**{score}**" if one.best else score, *rest)
         task = ""
 
 

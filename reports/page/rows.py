@@ -88,7 +88,7 @@ def _cell(matrix: Matrix, row: Row, column: Column, few: bool, whole: Whole | No
     }
     if few:
         found["scores"] = {name: formatting.number(one.value, one.unit) for name, one in lowest.metrics.items()}
-        found["examples"] = _examples(matrix, row, column)
+        found |= _examples(matrix, row, column)
     if whole is not None:
         chosen = next((record for record in records if record.curves), lowest)
         found["curves"] = {name: _thin(points) for name, points in whole(chosen).curves.items() if len(points) > 1}
@@ -112,13 +112,17 @@ def _record(record: Record, column: Column) -> dict[str, Any]:
     }
 
 
-def _examples(matrix: Matrix, row: Row, column: Column) -> list[float] | None:
-    """What each example contributes to the score of the lowest seed; None where nothing was kept."""
+def _examples(matrix: Matrix, row: Row, column: Column) -> dict[str, Any]:
+    """What each of the first examples contributes to the score of the lowest seed, and the number of all of them.
+
+    None where nothing was kept. Seven figures, since the page tells equal ones from others.
+    """
     scores = matrix.scores(row, column)
     kept = scores[min(scores)].examples() if scores else None
     if kept is None:
-        return None
-    return [float(f"{value:.3g}") for value in kept.values[:MOST_EXAMPLES].tolist()]
+        return {"examples": None}
+    values = [float(f"{value:.7g}") for value in kept.values[:MOST_EXAMPLES].tolist()]
+    return {"examples": values, "of": len(kept.values)}
 
 
 def _thin(points: Sequence[tuple[float, float]]) -> list[list[float]]:

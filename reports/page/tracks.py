@@ -112,7 +112,7 @@ def _row(section: Section, brief: Brief, one: BriefLine, numbers: Mapping[Row, i
         "name": brief.name(line),
         "role": line.role,
         "kind": kind,
-        "best": one.score.best and line.role in RIVALS,
+        "best": one.best and line.role in RIVALS,
         "seeds": max(seeds),
         "backbone": line.row.backbone,
         "other": section.outside.get(line.row, ""),
@@ -148,7 +148,7 @@ def _effect(contrast: Contrast | None, role: str) -> JsonRow:
     if contrast is None:
         at_zero = 0.0 if role == "baseline" else None
         text = "baseline" if role == "baseline" else "–"
-        words = {"text": text, "outcome": text, "p": "–", "covers": "", "baseline": ""}
+        words = {"text": text, "outcome": text, "p": None, "pt": "–", "covers": "", "baseline": ""}
         return {"effect": at_zero, "low": at_zero, "high": at_zero, **words}
     found = contrast.difference
     shown = found.estimate.scaled(formatting.scale(contrast.unit))
@@ -162,7 +162,8 @@ def _effect(contrast: Contrast | None, role: str) -> JsonRow:
         "high": mean if shown.high is None else _short(shown.high),
         "text": text,
         "outcome": formatting.outcome(found.outcome, found.margin, contrast.unit),
-        "p": formatting.p_value(found.p),
+        "p": None if found.p is None else _short(found.p),
+        "pt": formatting.p_value(found.p),
         "covers": f"{found.reason or found.test}; over {found.estimate.covers}; {pairs}",
         "baseline": contrast.baseline,
     }

@@ -40,6 +40,11 @@ class BriefLine:
     contrast: Contrast | None
     tasks: tuple[str, ...] = ()
 
+    @property
+    def best(self) -> bool:
+        """Whether it has the best score of the family; the best one of a task alone is none."""
+        return self.score.best and not self.tasks
+
 
 @dataclass(frozen=True)
 class Brief:
@@ -85,7 +90,7 @@ class Brief:
         """What a notebook shows: the rows, the best score bold."""
         rows = []
         for one, (name, score, *rest) in zip(self.lines, self.texts(), strict=True):
-            rows.append([name, (score, one.score.best), *rest])
+            rows.append([name, (score, one.best), *rest])
         return html_table(TITLES, rows, self.shown_title)
 
 
@@ -148,7 +153,7 @@ def to_terminal(brief: Brief, most: int) -> Table:
     """The first `most` rows, best bold, with what was left out below; a backbone that all share is in the title."""
     rows = []
     for one, (name, score, outcome, *costs) in zip(brief.lines[:most], brief.texts()[:most], strict=True):
-        style = "bold" if one.score.best else "" if one.score.kind == "value" else "red"
+        style = "bold" if one.best else "" if one.score.kind == "value" else "red"
         decided = "" if one.contrast is None else OUTCOME_STYLES.get(one.contrast.difference.outcome, "")
         rows.append([name, (score, style), (outcome, decided), *costs])
     left = len(brief.lines) - most
@@ -207,7 +212,7 @@ def _row_document(one: BriefLine) -> dict[str, Any]:
         "low": low,
         "high": high,
         "covers": one.score.estimate and one.score.estimate.covers,
-        "best": one.score.best,
+        "best": one.best,
         "baseline": contrast and contrast.baseline,
         "outcome": contrast and contrast.difference.outcome,
         "difference": difference,

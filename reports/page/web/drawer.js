@@ -34,7 +34,7 @@ const Drawer = {
     Drawer.open(about.name, (body) => {
       const effect = row.effect === null ? row.why || "nothing is paired with it" : `${row.text}, ${row.outcome}${row.baseline ? ` against ${row.baseline}` : ""}`;
       body.append(make("p", { class: "lead" }, `${track.name}: ${row.stext}; ${effect}`));
-      if (row.covers) body.append(make("p", { class: "soft" }, `p ${row.p}; ${row.covers}. Corrected over the rows of the track.`));
+      if (row.covers) body.append(make("p", { class: "soft" }, `p ${row.pt}; ${row.covers}. Corrected over the rows of the track.`));
       if (row.other) body.append(make("p", { class: "bad" }, row.other));
       const other = row.against;
       if (known(other)) {
@@ -122,10 +122,12 @@ const Drawer = {
     const [a, b] = rows.map((row) => row.cells[column.place]?.examples);
     if (!a || !b || a.length !== b.length) return;
     const differing = a.map((value, place) => [place, value, b[place]]).filter(([, first, second]) => first !== second);
-    const counted = `${differing.length} of ${a.length} examples differ (lowest seed of each row).`;
+    const all = rows[0].cells[column.place].of;
+    const among = all > a.length ? `the first ${a.length} of ${all} examples` : `${all} examples`;
+    const counted = `${differing.length} of ${among} differ (lowest seed of each row).`;
     body.append(make("h3", {}, `${column.name}: examples on which they differ`), make("p", {}, counted));
     differing.sort((one, other) => Math.abs(other[1] - other[2]) - Math.abs(one[1] - one[2]) || one[0] - other[0]);
-    const texts = differing.slice(0, Drawer.MOST_EXAMPLES).map((values) => values.map(String));
+    const texts = differing.slice(0, Drawer.MOST_EXAMPLES).map(([place, ...values]) => [String(place), ...values.map((value) => String(Number(value.toPrecision(3))))]);
     if (texts.length) body.append(...Blocks.grid(["example", ...rows.map((row) => row.name)], texts));
   },
 

@@ -14,7 +14,7 @@ const Table = {
         id: "test",
         title: "test",
         columns: [
-          { title: "p", field: "p", plain: true },
+          { title: "p", field: "p" },
           { title: "how", field: "covers", plain: true },
           { title: "seeds", field: "seeds", plain: true },
           { title: "role", field: "role", plain: true },

@@ -96,11 +96,16 @@ def _check_backbones(where: str, claim: Claim, listed: Listed) -> None:
 
 
 def _trainings(where: str, claim: Claim, listed: Listed) -> tuple[str, ...]:
-    """The arguments of the backbones that its rows run on: those of all rows are the same, in the same order."""
+    """The arguments of the backbones that its rows run on: those of all rows are the same, in the same order.
+
+    Raises `UsageError` where they are not, and for several tasks: their mean would have no interval over trainings.
+    """
     if listed.looks:
         raise UsageError(f"{where}: seeds by need add draws, and no trainings: say how many seeds there are")
     if claim.backbone:
         raise UsageError(f"{where} names a backbone, but the study is over trainings of it: name none")
+    if len(claim.tasks) > 1:
+        raise UsageError(f"{where}: trainings are compared on one task, not on {', '.join(claim.tasks)}")
     rows = {*claim.all_rows, *(row for check in claim.checks for row in check.rows)}
     found: dict[str, tuple[str, ...]] = {}
     for row in listed.rows:

@@ -37,7 +37,7 @@ def test_a_row_has_seeds_configuration_and_curves(make):
     assert row["folder"] == "results/mine" and row["label"] == "base"
 
 
-def test_outcomes_by_example_are_those_of_the_lowest_seed(make):
+def test_outcomes_by_example_are_those_of_the_lowest_seed(make, monkeypatch):
     right = {0: [1, 0, 1, 1], 1: [0, 0, 1, 1]}
     records = []
     for seed, values in right.items():
@@ -46,6 +46,9 @@ def test_outcomes_by_example_are_those_of_the_lowest_seed(make):
     kept = {record.id: {"correct": right[record.cell.seed]} for record in records}
     (row,) = shown(records, ExampleReader(kept.get))
     assert row["cells"]["0"]["examples"] == [1.0, 0.0, 1.0, 1.0]
+    monkeypatch.setattr(rows, "MOST_EXAMPLES", 3)
+    (row,) = shown(records, ExampleReader(kept.get))
+    assert (len(row["cells"]["0"]["examples"]), row["cells"]["0"]["of"]) == (3, 4)
     (row,) = shown(records)
     assert row["cells"]["0"]["examples"] is None
 

@@ -115,6 +115,11 @@ def test_a_study_over_trainings_knows_them(tmp_path: Path) -> None:
         ({}, {"seeds": {"pilot": 3, "budget": 6}}, "seeds by need add draws, and no trainings"),
         ({}, {"methods": [METHODS[0], METHODS[1] | {"backbones": ["tiny:1"]}]}, "'full_tuning' and 'probe' run on oth"),
         ({}, {"methods": [METHODS[0], METHODS[1] | {"backbones": NETS["backbones"]}]}, "must run on trainings of one"),
+        (
+            {"tasks": ["synthetic", "freesolv"]},
+            {"tasks": ["synthetic", "freesolv"]},
+            "on one task, not on synth",
+        ),
         ({}, {"study": TRAINED | {"unit": "model"}}, "the unit is seed or training, not 'model'"),
     ],
 )
