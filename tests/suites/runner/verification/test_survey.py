@@ -20,7 +20,8 @@ def scored(planned: Cell, number: int, **fields: Any) -> Record:
     """A record of an earlier code."""
     about = {"status": "ok", "reason": None, "metrics": METRICS, "main_metric": "accuracy", "code": "old"}
     made = failure(planned, "failed", "why", started="1", seconds=3.0)
-    return dataclasses.replace(made, id=f"{number:02}", **(about | fields))
+    environment = made.environment | {"threads": 1}
+    return dataclasses.replace(made, id=f"{number:02}", environment=environment, **(about | fields))
 
 
 def test_records_are_counted_by_path_or_by_reason(
