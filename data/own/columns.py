@@ -66,7 +66,7 @@ def input_column(table: Table, kind: Kind, taken: Sequence[str] = ()) -> str:
     if named:
         return named[0]
     if kind == "text":
-        free = [name for name in free if name.lower() not in (*LABEL_NAMES, *NO_TARGETS)]
+        free = [name for name in free if name.lower() not in (*LABEL_NAMES, *NO_TARGETS) and name not in table.index]
         if len(free) == 1:
             return free[0]
     option = "--text" if kind == "text" else "--smiles"
@@ -79,7 +79,7 @@ def known_inputs(names: Sequence[str], kind: Kind) -> list[str]:
 
 
 def _targets(table: Table, kind: Kind, taken: Sequence[str]) -> tuple[str, ...]:
-    free = [name for name in table.columns if name not in taken and name.lower() not in NO_TARGETS]
+    free = [name for name in table.columns if name not in (*taken, *table.index) and name.lower() not in NO_TARGETS]
     named = [name for name in free if name.lower() in LABEL_NAMES]
     if len(named) == 1:
         return tuple(named)

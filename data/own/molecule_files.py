@@ -19,7 +19,7 @@ from .tables import (
     Table,
     check_is_table,
     csv_form,
-    frame_texts,
+    frame_table,
     one_line,
     opened,
     parquet_frame,
@@ -142,10 +142,10 @@ def _parquet(file: Path, rows: int) -> Iterator[Table]:
             frame = parquet_frame(batch)
             kept = frame if kept is None else pd.concat([kept, frame], ignore_index=True)
             while len(kept) >= rows:
-                yield Table(file, frame_texts(file, kept.iloc[:rows]))
+                yield frame_table(file, kept.iloc[:rows])
                 kept = kept.iloc[rows:]
         if kept is not None and len(kept):
-            yield Table(file, frame_texts(file, kept))
+            yield frame_table(file, kept)
 
 
 def _csv(file: Path, rows: int) -> Iterator[Table]:
@@ -155,4 +155,4 @@ def _csv(file: Path, rows: int) -> Iterator[Table]:
     with opened(file) as lines:
         frames: Iterable[pd.DataFrame] = pd.read_csv(lines, **form, chunksize=rows)
         for frame in frames:
-            yield Table(file, frame_texts(file, frame))
+            yield frame_table(file, frame)

@@ -33,7 +33,9 @@ SDF_SUFFIXES = (".sdf", ".sdf.gz")
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", *SMI_SUFFIXES, *SDF_SUFFIXES)
 
 SDF_END = b"$$$$"
-"""The line that ends a record of an SDF file."""
+"""How the line begins that ends a record of an SDF file."""
+INDEX = "index"
+"""What a frame notes its columns under that were its index."""
 UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls an index without a name in a Parquet file."""
 
@@ -43,12 +45,16 @@ LONGEST = 2**31 - 1
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of texts of one length; a missing value is an empty text. `broken` are the rows without an input."""
+    """Columns of texts of one length; a missing value is an empty text. `broken` are the rows without an input.
+
+    `index`: columns that were the index of a frame, which are not predicted unless they are named.
+    """
 
     file: Path
     columns: Mapping[str, tuple[str, ...]]
     broken: Mapping[int, str] = field(default_factory=dict)
     """Row, from 0, to the reason why it could not be read."""
+    index: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return max(map(len, self.columns.values()), default=0)
@@ -80,7 +86,7 @@ def read_table(file: Path) -> Table:
         elif name.endswith(SDF_SUFFIXES):
             table = sdf_table(file, sdf_records(file))
         else:
-            table = Table(file, frame_texts(file, _frame(file, name)))
+            table = frame_table(file, _frame(file, name))
     if not len(table):
         raise TableError(f"{file} has no row")
     return table
@@ -99,13 +105,10 @@ def one_line(file: Path) -> Iterator[None]:
     """What goes wrong in a file while it is read, as a `TableError` of one line."""
     try:
         yield
-    # pandas' and pyarrow's are ValueError; RDKit makes a SystemError of what its stream raises
-    except (ValueError, OSError, EOFError, csv.Error, SystemError) as error:
+    except (ValueError, OSError, EOFError, csv.Error) as error:  # pandas' and pyarrow's are ValueError
         if isinstance(error, TableError):
             raise
-        first = error.__cause__ or error.__context__ or error if isinstance(error, SystemError) else error
-        reason = reason_of(first)
-        raise TableError(f"{file} cannot be read as a table: {reason}") from None
+        raise TableError(f"{file} cannot be read as a table: {reason_of(error)}") from None
 
 
 def _frame(file: Path, name: str) -> "pd.DataFrame":
@@ -125,7 +128,10 @@ def _frame(file: Path, name: str) -> "pd.DataFrame":
 def parquet_frame(rows: Any) -> "pd.DataFrame":
     """A table or a batch of Arrow with every column that has a name, and integers as such where some are missing."""
     frame = rows.to_pandas(ignore_metadata=True, integer_object_nulls=True)
-    return frame.drop(columns=[name for name in frame.columns if UNNAMED_INDEX.fullmatch(str(name))])
+    unnamed = [name for name in frame.columns if UNNAMED_INDEX.fullmatch(str(name))]
+    index = (rows.schema.pandas_metadata or {}).get("index_columns", [])
+    frame.attrs[INDEX] = tuple(name for name in frame.columns if name in index and name not in unnamed)
+    return frame.drop(columns=unnamed)
 
 
 def csv_form(file: Path) -> dict[str, Any]:
@@ -193,6 +199,11 @@ def opened(file: Path) -> Any:
     return file.open(encoding="utf-8-sig", newline="")
 
 
+def frame_table(file: Path, frame: "pd.DataFrame") -> Table:
+    """The table of a frame or of some of its rows. Raises `TableError` as `frame_texts`."""
+    return Table(file, frame_texts(file, frame), index=frame.attrs.get(INDEX, ()))
+
+
 def frame_texts(file: Path, frame: "pd.DataFrame") -> dict[str, tuple[str, ...]]:
     """Each column as texts. Raises `TableError` where two have one name, and where rows are wider than the header."""
     import pandas as pd
@@ -251,7 +262,7 @@ def _cut(stream: Iterable[bytes]) -> Iterator[bytes]:
     """The text of each record without the line that ends it: RDKit goes on in the middle of one that it cannot read."""
     lines: list[bytes] = []
     for line in stream:
-        if line.rstrip() == SDF_END:
+        if line.startswith(SDF_END):
             yield b"".join(lines)
             lines = []
         else:
@@ -265,9 +276,9 @@ def _sdf_record(record: bytes) -> dict[str, str] | None:
     from rdkit import Chem, rdBase
 
     # The blank line before the end is where the last property ends.
-    whole = record.rstrip() + b"\n\n" + SDF_END + b"\n"
+    whole = record.rstrip(b"\r\n") + b"\n\n" + SDF_END + b"\n"
     with rdBase.BlockLogs():
-        molecule = next(iter(Chem.ForwardSDMolSupplier(io.BytesIO(whole))), None)
+        molecule: Any = next(iter(Chem.ForwardSDMolSupplier(io.BytesIO(whole))), None)
     if molecule is None:
         return None
     found = {
@@ -276,7 +287,9 @@ def _sdf_record(record: bytes) -> dict[str, str] | None:
     }
     # As texts: to numbers, "007" would be 7 and "1e5" 100000.0.
     for name, value in molecule.GetPropsAsDict(autoConvertStrings=False).items():
-        found[f"{name} (property)" if name in (MOLECULE, "name") else name] = value
+        while name in found:
+            name = f"{name} (property)"
+        found[name] = value
     return found
 
 

@@ -13,6 +13,7 @@ from ..errors import ModelError, optional
 from ..sparsity.masked import PRUNED, Masked
 from .config import AdapterConfig
 from .layer import AdapterLayer, FrozenNorm
+from .trainable import note_trainable, restore_trainable
 from .wrapping import Wrapped, check_unshared, path_without_wrappers, unwrap, wrap
 
 _ATTRIBUTE = "_sparsebench_adapters"
@@ -40,9 +41,6 @@ class AdapterSet:
         model: the model that carries it.
         config: what it was made from.
         name: its name in the model.
-        was_trainable: the parameters that had a gradient before the first set was attached, by name; the last one gives
-            it back, to what has taken their names if they are in the model no more.
-        was_frozen: the parameters that had none then; one of them may move to another's name, with its block.
         heads: the heads that train with it.
         merged: what `merge` took off, for `unmerge`.
 
@@ -53,8 +51,6 @@ class AdapterSet:
     model: nn.Module
     config: AdapterConfig
     name: str
-    was_trainable: dict[str, nn.Parameter]
-    was_frozen: tuple[nn.Parameter, ...]
     heads: tuple[Site, ...]
     merged: list[Wrapped] = field(default_factory=list)
 
@@ -240,11 +236,13 @@ class AdapterSet:
         whole = _in_place(self.model, self.merged) and all(layer.can_unmerge() for layer in layers)
         if not whole or not wrap(self.merged):
             raise ModelError(
-                f"the model has changed since adapters {self.name!r} were merged: unmerge or remove the newest first"
+                f"the model has changed since adapters {self.name!r} were merged: undo that first (of several sets, "
+                "unmerge or remove the newest first)"
             )
         # Without any set the model trained as before the first one: it freezes again, but for what this set adds.
         if not adapter_sets(self.model):
             adapted = {id(parameter) for parameter in self._adapter_parameters()}
+            note_trainable(self.model, lambda value: value.requires_grad and id(value) not in adapted)
             for parameter in self.model.parameters():
                 if id(parameter) not in adapted:
                     parameter.requires_grad_(False)
@@ -297,19 +295,8 @@ class AdapterSet:
         norms = unwrap(self.model, lambda module: isinstance(module, FrozenNorm))
         for _, _, norm in norms:
             norm.base_layer.train(norm.training)
-        self._restore_trainable()
+        restore_trainable(self.model)
         return gone + norms
-
-    def _restore_trainable(self) -> None:
-        named = dict(self.model.named_parameters())
-        present = {id(parameter) for parameter in named.values()}
-        frozen = {id(parameter) for parameter in self.was_frozen}
-        self.model.requires_grad_(False)
-        for name, parameter in self.was_trainable.items():
-            # `load_state_dict(assign=True)` puts others there
-            if id(parameter) not in present and name in named and id(named[name]) not in frozen:
-                named[name].requires_grad_(True)
-            parameter.requires_grad_(True)
 
 
 def _in_place(model: nn.Module, gone: Sequence[Wrapped]) -> bool:

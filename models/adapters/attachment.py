@@ -11,6 +11,7 @@ from .adapter_set import AdapterSet, adapter_sets, register
 from .config import AdapterConfig
 from .layer import AdapterLayer
 from .sites import kinds_for
+from .trainable import note_trainable
 from .wrapping import freeze_norms, path_without_wrappers
 
 
@@ -50,14 +51,9 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
         layer.owner = name
         layer.place = path_without_wrappers(model, site.path)
     # What can be refused has been refused by now: the model changes from here on.
-    earlier = next(iter(sets.values()), None)
-    if earlier is None:
-        was_trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-        was_frozen = tuple(parameter for parameter in model.parameters() if not parameter.requires_grad)
+    if not sets:
+        note_trainable(model, lambda value: value.requires_grad)
         model.requires_grad_(False)
-    else:
-        was_trainable = earlier.was_trainable
-        was_frozen = earlier.was_frozen
     for used in config.uses():
         sets[used].requires_grad_(False)
     placed.sort(key=_looks_on)
@@ -69,7 +65,7 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
     freeze_norms(model)
     for head in heads:
         head.get().requires_grad_(True)
-    adapters = AdapterSet(model, config, name, was_trainable, was_frozen, heads)
+    adapters = AdapterSet(model, config, name, heads)
     register(adapters)
     return adapters
 

@@ -113,10 +113,8 @@ class AdapterLayer(Wrapper):
             return False
         for name, value in self._before.items():
             now = base_layer._parameters[name]
-            # A bias may have come by merging. What was packed since is no plain tensor, or has another dtype.
-            if value is not None and now is not None and (now.shape, now.dtype) != (value.shape, value.dtype):
-                return False
-            if now is not None and type(now.data) is not Tensor:
+            # A bias may have come by merging. What was packed since is another kind of tensor, or has another dtype.
+            if value is not None and now is not None and _form(now.data) != _form(value):
                 return False
         return True
 
@@ -144,6 +142,10 @@ class AdapterLayer(Wrapper):
         while isinstance(inner, Wrapper):
             inner = inner.base_layer
         return inner
+
+
+def _form(value: Tensor) -> tuple[type, torch.Size, torch.dtype]:
+    return type(value), value.shape, value.dtype
 
 
 class FrozenNorm(Wrapper):

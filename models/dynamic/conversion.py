@@ -23,15 +23,14 @@ from .linear.replacement import make_linears_dynamic
 
 Model = TypeVar("Model", bound=nn.Module)
 _ATTRIBUTE = "_sparsebench_dynamic"
+_MARKS = "_sparsebench_dynamic_blocks"  # on a block: the places in `how_made` of the configurations that name it
 
 
 class Made(NamedTuple):
-    """How layers of a model were made dynamic: the arguments of `make_dynamic`, and the blocks that these named."""
+    """How layers of a model were made dynamic: the arguments of `make_dynamic`."""
 
     config: DynamicConfig
     modules: str | None
-    blocks: tuple[nn.Module, ...]
-    """Those of `config.blocks`, by which they are known when others were dropped; none where it is "all"."""
 
 
 def make_dynamic(model: Model, config: DynamicConfig, *, modules: str | None = None) -> Model:
@@ -83,15 +82,14 @@ def put_dynamic(model: nn.Module, config: DynamicConfig, modules: str | None) ->
     if type(config) not in REPLACEMENTS:
         known = ", ".join(sorted(kind.__name__ for kind in REPLACEMENTS))
         raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
-    blocks: tuple[nn.Module, ...] = ()
     if modules is None:
         _put_in_blocks(model, config)
-        blocks = _named_blocks(model, config)
+        _mark_blocks(model, config)
     elif isinstance(config, ConvConfig):
         _put(model, named_convolutions(model, config, modules))
     else:
         raise ModelError(f"modules={modules!r} names convolutions for a ConvConfig, not for a {type(config).__name__}")
-    setattr(model, _ATTRIBUTE, (*how_made(model), Made(config, modules, blocks)))
+    setattr(model, _ATTRIBUTE, (*how_made(model), Made(config, modules)))
 
 
 def _put_in_blocks(model: nn.Module, config: DynamicConfig) -> None:
@@ -104,10 +102,13 @@ def _put_in_blocks(model: nn.Module, config: DynamicConfig) -> None:
         raise UnknownAnatomy(f"{error}; or name its convolutions by modules=, a regular expression") from error
 
 
-def _named_blocks(model: nn.Module, config: DynamicConfig) -> tuple[nn.Module, ...]:
-    if config.blocks == "all":
-        return ()
-    return tuple(block.site.get() for block in describe(model).blocks if block.index in config.blocks)
+def _mark_blocks(model: nn.Module, config: DynamicConfig) -> None:
+    """Have the blocks that a configuration names know it: others may be dropped, and their numbers change."""
+    if not isinstance(config.blocks, str):
+        for block in describe(model).blocks:
+            if block.index in config.blocks:
+                module = block.site.get()
+                setattr(module, _MARKS, (*getattr(module, _MARKS, ()), len(how_made(model))))
 
 
 def _make_convolutions_dynamic(
@@ -137,13 +138,16 @@ def how_made(model: nn.Module) -> tuple[Made, ...]:
     return getattr(model, _ATTRIBUTE, ())
 
 
-def blocks_now(model: nn.Module, made: Made) -> tuple[int, ...] | str:
-    """The `blocks` of a configuration as the blocks are numbered now; those that were dropped are not among them."""
-    if not made.blocks:
-        return made.config.blocks
-    named = set(made.blocks)
-    # Among its modules: an adapter may lie around a block.
-    return tuple(block.index for block in describe(model).blocks if not named.isdisjoint(block.site.get().modules()))
+def blocks_now(model: nn.Module, number: int) -> tuple[int, ...] | str:
+    """The `blocks` of `how_made(model)[number]` as they are numbered now, without those that were dropped."""
+    if how_made(model)[number].config.blocks == "all":
+        return "all"
+    found = []
+    for block in describe(model).blocks:
+        # Among its modules: an adapter may lie around a block.
+        if any(number in getattr(module, _MARKS, ()) for module in block.site.get().modules()):
+            found.append(block.index)
+    return tuple(found)
 
 
 def _say_foreign(model: nn.Module) -> None:

@@ -140,6 +140,9 @@ class ChangedModel(_Source):
         for path, module in self.named_modules():
             if any(part.holds(module) for part in known_parts()):
                 held.append(f"{path}.")
+        # The file may be that of a body of which this is the whole, or the other way round.
+        prefix = f"{self.base_model_prefix}."
+        held += [place.removeprefix(prefix) for place in held] + [prefix + place for place in held]
         left = sorted(name for name in unexpected if name.startswith(tuple(held)))
         if left:
             raise ModelError(

@@ -127,7 +127,9 @@ const Drawer = {
     const counted = `${differing.length} of ${among} differ (lowest seed of each row).`;
     body.append(make("h3", {}, `${column.name}: examples on which they differ`), make("p", {}, counted));
     differing.sort((one, other) => Math.abs(other[1] - other[2]) - Math.abs(one[1] - one[2]) || one[0] - other[0]);
-    const texts = differing.slice(0, Drawer.MOST_EXAMPLES).map(([place, ...values]) => [String(place), ...values.map((value) => String(Number(value.toPrecision(3))))]);
+    const rounded = (values, figures) => values.map((value) => String(Number(value.toPrecision(figures))));
+    const shown = (values) => (new Set(rounded(values, 3)).size > 1 ? rounded(values, 3) : rounded(values, 7));
+    const texts = differing.slice(0, Drawer.MOST_EXAMPLES).map(([place, ...values]) => [String(place), ...shown(values)]);
     if (texts.length) body.append(...Blocks.grid(["example", ...rows.map((row) => row.name)], texts));
   },
 

@@ -3,7 +3,7 @@
 import csv
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -186,15 +186,21 @@ def _staged(stage: Path, folder: Path) -> Iterator[None]:
     Raises `UsageError` where another fit writes to it, or has done so since this one began.
     """
     stage.mkdir(parents=True, exist_ok=True)
-    with sole_writer(stage / LOCK, f"another fit is writing {folder}: wait for it, or name another folder"):
+    with ExitStack() as stack:
+        held = f"another fit is writing {folder}: wait for it, or name another folder"
+        try:
+            stack.enter_context(sole_writer(stage / LOCK, held))
+        except FileNotFoundError:  # the stage was moved away in between
+            _check_new(folder)
+            raise
         if folder.exists():
-            (stage / LOCK).unlink()
+            (stage / LOCK).unlink(missing_ok=True)
             with suppress(OSError):  # where it holds what another call has computed
                 stage.rmdir()
         _check_new(folder)
         yield
         stage.rename(folder)
-        # Not before: who opens the lock in between still finds that it is held.
+        # Not before: who opens it in between finds that it is held, or that the folder is there.
         (folder / LOCK).unlink()
 
 

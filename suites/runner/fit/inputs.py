@@ -56,8 +56,8 @@ def new_data(place: Path, kind: str, column: str) -> NewData:
     Args:
         place: a table; of images a folder, with files at any depth, or one file.
         kind: what the model takes.
-        column: the input column that the model was fitted on; where there is none of that name, the only column or
-            one that is called as columns of such inputs are is taken.
+        column: the input column that the model was fitted on; where there is none of that name, one is taken that
+            differs in case alone, the only column, or one that is called as columns of such inputs are.
 
     Returns:
         The rows.
@@ -83,10 +83,11 @@ def new_data(place: Path, kind: str, column: str) -> NewData:
 def _other_column(table: Table, kind: str, column: str) -> str:
     """The column that is meant by its name. Raises `TableError`."""
     names = list(table.columns)
-    found = names if len(names) == 1 else known_inputs(names, "text" if kind == "text" else "molecules")
+    alike = [name for name in names if name.lower() == column.lower()]
+    known = known_inputs(names, "text" if kind == "text" else "molecules")
+    found = alike if len(alike) == 1 else names if len(names) == 1 else known
     if not found:
-        known = ", ".join(map(repr, names))
-        said = f"{table.file} has no column {column!r}, on which the row was fitted, but {known}"
+        said = f"{table.file} has no column {column!r}, on which the row was fitted, but {', '.join(map(repr, names))}"
         raise TableError(f"{said}: give its inputs that name")
     return found[0]
 

@@ -10,7 +10,7 @@
 
 A smallest effect is of all claims in that metric that state none of their own. With `unit: training` each row runs on
 several trainings of one backbone (`backbones: ["net:0", "net:1", "net:2"]`), and intervals are over these; the seeds on
-each are draws, of calibration data or of chance, whose mean counts once.
+each are draws, of calibration data or of chance, whose mean counts once. Each claim is on one task then.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Columns are guessed where one alone can be meant, else one line asks."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ def test_guesses() -> None:
     texts = table(text=["a", "b"], label=["x", "y"], split=["train", "test"])
     assert choose_columns(texts, "text", NONE) == Columns("text", ("label",), "split")
     assert choose_columns(table(what=["a", "b"], label=["x", "y"]), "text", NONE).input == "what"
+    indexed = replace(table(smiles=["C", "CC"], tox=["yes", "no"], mol_id=["1", "2"]), index=("mol_id",))
+    assert choose_columns(indexed, "molecules", NONE).targets == ("tox",), "and not what was the index of a frame"
     no_parts = table(text=["a", "b"], label=["x", "y"], split=["1", "2"])
     assert choose_columns(no_parts, "text", NONE).split == ""
     assert input_column(table(id=["1"], words=["a"]), "text") == "words"

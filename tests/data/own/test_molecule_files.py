@@ -21,8 +21,9 @@ def test_every_form_gives_the_same_parts(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "a.csv", index=False)
     frame.to_csv(tmp_path / "a.tsv.gz", index=False, sep="\t")
     frame.to_parquet(tmp_path / "a.parquet", row_group_size=2)
+    frame.set_index("SMILES").to_parquet(tmp_path / "index.parquet", row_group_size=2)
     parts = [SMILES[:3], SMILES[3:6], SMILES[6:]]
-    for name in ("a.csv", "a.tsv.gz", "a.parquet"):
+    for name in ("a.csv", "a.tsv.gz", "a.parquet", "index.parquet"):
         assert texts(tmp_path / name, 3) == parts, name
     lines = "smiles name\nCCO a\n\nCN b\nC\n"
     (tmp_path / "a.txt").write_text(lines)

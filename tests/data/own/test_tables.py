@@ -42,7 +42,8 @@ def test_the_same_rows_in_every_form(tmp_path: Path) -> None:
     assert read_table(tmp_path / "a.parquet").columns == {"SMILES": ("CCO", ""), "y": ("1.5", "2.0")}
     frame = pd.DataFrame({"y": pd.array([1, None], "Int64")}, index=pd.Index(["CCO", "C"], name="SMILES"))
     frame.to_parquet(tmp_path / "a.parquet")  # the index was lost, and 1 was 1.0
-    assert read_table(tmp_path / "a.parquet").columns == {"y": ("1", ""), "SMILES": ("CCO", "C")}
+    indexed = read_table(tmp_path / "a.parquet")
+    assert indexed.columns == {"y": ("1", ""), "SMILES": ("CCO", "C")} and indexed.index == ("SMILES",)
     frame.set_axis([3, 8]).to_parquet(tmp_path / "a.parquet")
     assert read_table(tmp_path / "a.parquet").columns == {"y": ("1", "")}
     (tmp_path / "a.smi").write_text("CCO ethanol 1.5\n\nCC\n")
@@ -63,17 +64,20 @@ def test_a_broken_record_of_an_sdf_file_keeps_its_row(tmp_path: Path) -> None:
     (tmp_path / "a.sdf").write_text(cut.partition("broken")[0] + SDF.partition("broken")[0].removesuffix("$$$$\n"))
     table = read_table(tmp_path / "a.sdf")
     assert table.columns["molecule"] == ("", "O") and list(table.broken) == [0]
+    (tmp_path / "a.sdf").write_text(SDF.replace("$$$$", "$$$$ 1"))
+    assert len(read_table(tmp_path / "a.sdf")) == 2
 
 
 def test_properties_of_an_sdf_file_are_its_texts(tmp_path: Path) -> None:
     """As numbers they lose what a catalogue means by them: "007" was 7, and "1e5" 100000.0."""
-    fields = {"CAS": "1e5", "y": "0.10", "molecule": "M-12"}
+    fields = {"CAS": "1e5", "y": "0.10", "molecule": "M-12", "molecule (property)": "M-13"}
     more = "".join(f"\n\n>  <{name}>\n{value}" for name, value in fields.items())
     text = SDF.partition("broken")[0].replace("1.5", f"007{more}")
     (tmp_path / "a.sdf").write_text(text)
     columns = read_table(tmp_path / "a.sdf").columns
     assert [columns[name] for name in ("logS", "CAS", "y")] == [("007",), ("1e5",), ("0.10",)]
     assert columns["molecule"] == ("O",) and columns["molecule (property)"] == ("M-12",)
+    assert columns["molecule (property) (property)"] == ("M-13",)
 
 
 def test_a_csv_file_of_a_spreadsheet_has_semicolons_or_tabs(tmp_path: Path) -> None:

@@ -58,6 +58,8 @@ def test_a_column_that_is_not_there_is_named_without_options_of_fit(tmp_path: Pa
         new_data(tmp_path / "a.csv", "molecules", "SMILES")
     (tmp_path / "b.csv").write_text("id,score,text\n1,2,x\n")
     assert new_data(tmp_path / "b.csv", "text", "comment").column == "text"
+    (tmp_path / "b.csv").write_text("id,Comment\n1,x\n")
+    assert new_data(tmp_path / "b.csv", "text", "comment").column == "Comment"
     (tmp_path / "b.csv").write_text("id,score\n1,2\n")  # "score" was taken for the texts
     with pytest.raises(TableError, match="no column 'comment'"):
         new_data(tmp_path / "b.csv", "text", "comment")
