@@ -33,7 +33,7 @@ SDF_SUFFIXES = (".sdf", ".sdf.gz")
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", *SMI_SUFFIXES, *SDF_SUFFIXES)
 
 SDF_END = b"$$$$"
-"""How the line begins that ends a record of an SDF file."""
+"""The line that ends a record of an SDF file, or its beginning."""
 INDEX = "index"
 """What a frame notes its columns under that were its index."""
 UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
@@ -262,7 +262,9 @@ def _cut(stream: Iterable[bytes]) -> Iterator[bytes]:
     """The text of each record without the line that ends it: RDKit goes on in the middle of one that it cannot read."""
     lines: list[bytes] = []
     for line in stream:
-        if line.startswith(SDF_END):
+        whole = line.rstrip() == SDF_END
+        # With more in the line it may be a value, or the title of a molecule.
+        if whole or (line.startswith(SDF_END) and lines and lines[-1].rstrip() in (b"", b"M  END")):
             yield b"".join(lines)
             lines = []
         else:
@@ -286,10 +288,12 @@ def _sdf_record(record: bytes) -> dict[str, str] | None:
         "name": molecule.GetProp("_Name") if molecule.HasProp("_Name") else "",
     }
     # As texts: to numbers, "007" would be 7 and "1e5" 100000.0.
-    for name, value in molecule.GetPropsAsDict(autoConvertStrings=False).items():
-        while name in found:
-            name = f"{name} (property)"
-        found[name] = value
+    properties = molecule.GetPropsAsDict(autoConvertStrings=False)
+    for name in sorted(properties, key=lambda name: name in (MOLECULE, "name")):  # these two last: they give way
+        free = name
+        while free in found:
+            free = f"{free} (property)"
+        found[free] = properties[name]
     return found
 
 

@@ -13,7 +13,7 @@ from ..errors import ModelError, optional
 from ..sparsity.masked import PRUNED, Masked
 from .config import AdapterConfig
 from .layer import AdapterLayer, FrozenNorm
-from .trainable import note_trainable, restore_trainable
+from .trainable import Trained, train_again
 from .wrapping import Wrapped, check_unshared, path_without_wrappers, unwrap, wrap
 
 _ATTRIBUTE = "_sparsebench_adapters"
@@ -41,6 +41,7 @@ class AdapterSet:
         model: the model that carries it.
         config: what it was made from.
         name: its name in the model.
+        was_trainable: the parameters that had a gradient before the first set was attached; the last one gives it back.
         heads: the heads that train with it.
         merged: what `merge` took off, for `unmerge`.
 
@@ -51,6 +52,7 @@ class AdapterSet:
     model: nn.Module
     config: AdapterConfig
     name: str
+    was_trainable: tuple[Trained, ...]
     heads: tuple[Site, ...]
     merged: list[Wrapped] = field(default_factory=list)
 
@@ -242,7 +244,6 @@ class AdapterSet:
         # Without any set the model trained as before the first one: it freezes again, but for what this set adds.
         if not adapter_sets(self.model):
             adapted = {id(parameter) for parameter in self._adapter_parameters()}
-            note_trainable(self.model, lambda value: value.requires_grad and id(value) not in adapted)
             for parameter in self.model.parameters():
                 if id(parameter) not in adapted:
                     parameter.requires_grad_(False)
@@ -295,7 +296,7 @@ class AdapterSet:
         norms = unwrap(self.model, lambda module: isinstance(module, FrozenNorm))
         for _, _, norm in norms:
             norm.base_layer.train(norm.training)
-        restore_trainable(self.model)
+        train_again(self.model, self.was_trainable)
         return gone + norms
 
 

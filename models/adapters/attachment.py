@@ -11,7 +11,7 @@ from .adapter_set import AdapterSet, adapter_sets, register
 from .config import AdapterConfig
 from .layer import AdapterLayer
 from .sites import kinds_for
-from .trainable import note_trainable
+from .trainable import trained_in
 from .wrapping import freeze_norms, path_without_wrappers
 
 
@@ -51,9 +51,12 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
         layer.owner = name
         layer.place = path_without_wrappers(model, site.path)
     # What can be refused has been refused by now: the model changes from here on.
-    if not sets:
-        note_trainable(model, lambda value: value.requires_grad)
+    earlier = next(iter(sets.values()), None)
+    if earlier is None:
+        was_trainable = trained_in(model, lambda value: value.requires_grad)
         model.requires_grad_(False)
+    else:
+        was_trainable = earlier.was_trainable
     for used in config.uses():
         sets[used].requires_grad_(False)
     placed.sort(key=_looks_on)
@@ -65,7 +68,7 @@ def attach(model: nn.Module, config: AdapterConfig, name: str = "default") -> Ad
     freeze_norms(model)
     for head in heads:
         head.get().requires_grad_(True)
-    adapters = AdapterSet(model, config, name, heads)
+    adapters = AdapterSet(model, config, name, was_trainable, heads)
     register(adapters)
     return adapters
 

@@ -1,40 +1,51 @@
-"""Which parameters of a model had a gradient before its first adapters: each module notes it of its own.
-
-So that it goes where the module goes: into copies and files, up with its block where blocks before it are dropped, and
-away with it.
-"""
+"""Which parameters of a model had a gradient before its first adapters, and giving it back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from torch import nn
 
-_ATTRIBUTE = "_sparsebench_trainable"
+
+class Trained(NamedTuple):
+    """A parameter that trained, and where: the module that holds it, and its name there.
+
+    By the module, since blocks may be dropped, so that the names of those behind them change; and by itself, since it
+    may be moved to another module.
+    """
+
+    module: nn.Module
+    name: str
+    parameter: nn.Parameter
 
 
-def note_trainable(model: nn.Module, trains: Callable[[nn.Parameter], bool]) -> None:
-    """Note by name, in each module, those of its own parameters that train.
+def trained_in(model: nn.Module, trains: Callable[[nn.Parameter], bool]) -> tuple[Trained, ...]:
+    """Its parameters that train.
 
     Args:
         model: the model.
         trains: whether a parameter does.
     """
+    found = []
     for module in model.modules():
-        names = tuple(name for name, value in module.named_parameters(recurse=False) if trains(value))
-        if names:
-            setattr(module, _ATTRIBUTE, names)
+        for name, value in module.named_parameters(recurse=False):
+            if trains(value):
+                found.append(Trained(module, name, value))
+    return tuple(found)
 
 
-def restore_trainable(model: nn.Module) -> None:
-    """Give a gradient to what was noted, where it can have one, and to nothing else; the notes go.
+def train_again(model: nn.Module, trained: Iterable[Trained]) -> None:
+    """Give a gradient to these parameters, and to those that have taken their places; to no other one of the model.
 
     Args:
         model: the model, without adapters.
+        trained: what trained.
     """
     model.requires_grad_(False)
-    for module in model.modules():
-        for name in vars(module).pop(_ATTRIBUTE, ()):
-            value = module._parameters.get(name)
-            if value is not None and value.is_floating_point():
-                value.requires_grad_(True)
+    for module, name, parameter in trained:
+        parameter.requires_grad_(True)
+        # `load_state_dict(assign=True)` puts others there; what was packed since has no gradient.
+        now = dict(module.named_parameters(recurse=False)).get(name)
+        if now is not None and (now.is_floating_point() or now.is_complex()):
+            now.requires_grad_(True)

@@ -23,7 +23,7 @@ from .linear.replacement import make_linears_dynamic
 
 Model = TypeVar("Model", bound=nn.Module)
 _ATTRIBUTE = "_sparsebench_dynamic"
-_MARKS = "_sparsebench_dynamic_blocks"  # on a block: the places in `how_made` of the configurations that name it
+_MARKS = "_sparsebench_dynamic_blocks"  # on a block: the marks of the configurations that name it
 
 
 class Made(NamedTuple):
@@ -31,6 +31,8 @@ class Made(NamedTuple):
 
     config: DynamicConfig
     modules: str | None
+    mark: object = None
+    """What the blocks that the configuration names are marked with: others may be dropped, and their numbers change."""
 
 
 def make_dynamic(model: Model, config: DynamicConfig, *, modules: str | None = None) -> Model:
@@ -82,14 +84,15 @@ def put_dynamic(model: nn.Module, config: DynamicConfig, modules: str | None) ->
     if type(config) not in REPLACEMENTS:
         known = ", ".join(sorted(kind.__name__ for kind in REPLACEMENTS))
         raise ModelError(f"make_dynamic takes a {known}, not a {type(config).__name__}")
+    mark = object()
     if modules is None:
         _put_in_blocks(model, config)
-        _mark_blocks(model, config)
+        _mark_blocks(model, config, mark)
     elif isinstance(config, ConvConfig):
         _put(model, named_convolutions(model, config, modules))
     else:
         raise ModelError(f"modules={modules!r} names convolutions for a ConvConfig, not for a {type(config).__name__}")
-    setattr(model, _ATTRIBUTE, (*how_made(model), Made(config, modules)))
+    setattr(model, _ATTRIBUTE, (*how_made(model), Made(config, modules, mark)))
 
 
 def _put_in_blocks(model: nn.Module, config: DynamicConfig) -> None:
@@ -102,13 +105,12 @@ def _put_in_blocks(model: nn.Module, config: DynamicConfig) -> None:
         raise UnknownAnatomy(f"{error}; or name its convolutions by modules=, a regular expression") from error
 
 
-def _mark_blocks(model: nn.Module, config: DynamicConfig) -> None:
-    """Have the blocks that a configuration names know it: others may be dropped, and their numbers change."""
+def _mark_blocks(model: nn.Module, config: DynamicConfig, mark: object) -> None:
     if not isinstance(config.blocks, str):
         for block in describe(model).blocks:
             if block.index in config.blocks:
                 module = block.site.get()
-                setattr(module, _MARKS, (*getattr(module, _MARKS, ()), len(how_made(model))))
+                setattr(module, _MARKS, (*getattr(module, _MARKS, ()), mark))
 
 
 def _make_convolutions_dynamic(
@@ -138,14 +140,14 @@ def how_made(model: nn.Module) -> tuple[Made, ...]:
     return getattr(model, _ATTRIBUTE, ())
 
 
-def blocks_now(model: nn.Module, number: int) -> tuple[int, ...] | str:
-    """The `blocks` of `how_made(model)[number]` as they are numbered now, without those that were dropped."""
-    if how_made(model)[number].config.blocks == "all":
-        return "all"
+def blocks_now(model: nn.Module, made: Made) -> tuple[int, ...] | str:
+    """The `blocks` of a configuration of `how_made` as they are numbered now, without those that were dropped."""
+    if isinstance(made.config.blocks, str):
+        return made.config.blocks
     found = []
     for block in describe(model).blocks:
         # Among its modules: an adapter may lie around a block.
-        if any(number in getattr(module, _MARKS, ()) for module in block.site.get().modules()):
+        if any(made.mark in getattr(module, _MARKS, ()) for module in block.site.get().modules()):
             found.append(block.index)
     return tuple(found)
 

@@ -11,7 +11,7 @@ from ...sparsity.masked import Masked, pack_mask, positions, unpack_mask
 from ..adapter_set import adapter_sets
 from ..by_name import attach_by_name
 from ..layer import AdapterLayer, FrozenNorm
-from ..trainable import note_trainable
+from ..trainable import trained_in
 from .saving import decode, encode
 
 
@@ -68,7 +68,7 @@ class AttachedSets:
             tensors[f"{name}.index"] = positions(unpack_mask(bits, layer.shape)).to(bits.device)
 
     def finish(self, model: nn.Module, description: dict[str, Any]) -> None:
-        """Train what was trained, and note the parameters that removing the sets makes trainable again."""
+        """Train what was trained, and have the sets know the parameters that removing them makes trainable again."""
         trained = set(description["trained"])
         for name, value in model.named_parameters():
             value.requires_grad_(name in trained)
@@ -78,10 +78,12 @@ class AttachedSets:
             for _, layer in adapters.layers():
                 adapted |= {id(value) for _, value in layer.adapter_parameters()}
         # Not packed weights, which are no plain parameters and never train.
-        note_trainable(
+        plain = trained_in(
             model,
             lambda value: type(value) is nn.Parameter and value.is_floating_point() and id(value) not in adapted,
         )
+        for adapters in sets:
+            adapters.was_trainable = plain
 
 
 def _pruned(model: nn.Module) -> list[tuple[str, Masked]]:

@@ -112,10 +112,10 @@ class DynamicParts:
 def _config_entries(model: nn.Module) -> list[dict[str, Any]]:
     """How the model was made dynamic, without what was made in blocks that are dropped since."""
     found = []
-    for number, made in enumerate(how_made(model)):
+    for made in how_made(model):
         fields = dataclasses.asdict(made.config)
         if made.modules is None:
-            fields["blocks"] = blocks_now(model, number)
+            fields["blocks"] = blocks_now(model, made)
         if not fields["blocks"]:
             continue
         entry = {"kind": type(made.config).__name__, "fields": fields}

@@ -76,8 +76,8 @@ def test_properties_of_an_sdf_file_are_its_texts(tmp_path: Path) -> None:
     (tmp_path / "a.sdf").write_text(text)
     columns = read_table(tmp_path / "a.sdf").columns
     assert [columns[name] for name in ("logS", "CAS", "y")] == [("007",), ("1e5",), ("0.10",)]
-    assert columns["molecule"] == ("O",) and columns["molecule (property)"] == ("M-12",)
-    assert columns["molecule (property) (property)"] == ("M-13",)
+    assert columns["molecule"] == ("O",) and columns["molecule (property)"] == ("M-13",)
+    assert columns["molecule (property) (property)"] == ("M-12",)
 
 
 def test_a_csv_file_of_a_spreadsheet_has_semicolons_or_tabs(tmp_path: Path) -> None:

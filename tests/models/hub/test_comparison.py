@@ -45,6 +45,13 @@ def test_outputs_must_agree_to_rounding(build: Callable[[str], nn.Module], dtype
         check_outputs(model, other, "another")
 
 
+def test_scripts_are_compared_too() -> None:
+    """They take no hook, and none stays on the layers before them."""
+    model = nn.Sequential(nn.Linear(3, 3), torch.jit.script(nn.Linear(3, 4)))
+    check_outputs(model, copy.deepcopy(model), "scripted", torch.ones(2, 3))
+    assert not model[0]._forward_hooks
+
+
 def test_random_numbers_are_the_same_and_nobody_else_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of devices on which the model is not, where others may be at work, are neither read nor set."""
 
