@@ -81,15 +81,18 @@ def new_data(place: Path, kind: str, column: str) -> NewData:
 
 
 def _other_column(table: Table, kind: str, column: str) -> str:
-    """The column that is meant by its name. Raises `TableError`."""
+    """The column that is meant, where none has the name that was fitted on. Raises `TableError`."""
     names = list(table.columns)
+    if len(names) == 1:
+        return names[0]
     alike = [name for name in names if name.lower() == column.lower()]
+    if len(alike) == 1:
+        return alike[0]
     known = known_inputs(names, "text" if kind == "text" else "molecules")
-    found = alike if len(alike) == 1 else names if len(names) == 1 else known
-    if not found:
+    if not known:
         said = f"{table.file} has no column {column!r}, on which the row was fitted, but {', '.join(map(repr, names))}"
         raise TableError(f"{said}: give its inputs that name")
-    return found[0]
+    return known[0]
 
 
 def _files(place: Path) -> NewData:

@@ -238,7 +238,7 @@ def test_nested_sets_unmerge_last_first(order: tuple[str, ...], build: Build, ex
         torch.testing.assert_close(run(model, batch), adapted, atol=1e-4, rtol=1e-4)
     merged = snapshot(model)
     for name in order[:-1]:
-        with pytest.raises(ModelError, match=f"changed since adapters .{name}. were merged: undo that first"):
+        with pytest.raises(ModelError, match=f"changed since adapters '{name}' were merged: undo that first"):
             sets[name].unmerge()
         assert same(snapshot(model), merged)
     for name in order[::-1]:
