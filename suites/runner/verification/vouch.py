@@ -1,6 +1,7 @@
 """`sparsebench vouch`: whether today's code still gives what the records of result folders say.
 
-First one cell of each code path that is not covered, the cheapest. Then cells drawn at random without replacement,
+First one cell of each code path that is not covered: the cheapest of those that were made on this type of processor, if
+there are such, since another type may leave it undecided. Then cells drawn at random without replacement,
 each folder in turn, until the time is up. Each voucher is on the disk as soon as its cell has ended, so that a run that
 is killed keeps what it had; the next one goes on from there.
 """
@@ -88,7 +89,7 @@ class Folder:
             append(path, found)
 
     def for_paths(self) -> Iterator[Candidate]:
-        """The cheapest cell of each path that is open, and what only this type of processor can decide."""
+        """The cheapest cell of each open path, of this type of processor if it has such; and what it alone decides."""
         vouchers = Vouchers(self.path)
         failed = {one.id for one in vouchers.since_survey if one.outcome == "not run"}
         by_path: dict[CodePath, list[Candidate]] = {}
@@ -99,13 +100,18 @@ class Folder:
             if state == "undecided":
                 members = self._decidable(members, vouchers.outcomes(path))
             if state in ("open", "undecided") and members:
-                yield min(members, key=lambda one: (one.record.id in failed, one.core_seconds))
+                members = [one for one in members if one.record.id not in failed] or members
+                members = [one for one in members if self._made_here(one)] or members
+                yield min(members, key=lambda one: one.core_seconds)
 
     def _decidable(self, members: Sequence[Candidate], outcomes: Mapping[str, Outcome]) -> list[Candidate]:
         """Those that are undecided, and were made on this type of processor."""
         undecided = [one for one in members if outcomes.get(one.record.id) == "undecided"]
-        ours = self.place.processor_type
-        return [one for one in undecided if one.record.environment.get("processor_type") == ours]
+        return [one for one in undecided if self._made_here(one)]
+
+    def _made_here(self, candidate: Candidate) -> bool:
+        """Whether this type of processor made the record."""
+        return candidate.record.environment.get("processor_type") == self.place.processor_type
 
     def draws(self) -> Iterator[Candidate]:
         """Those to draw next; none where a path does not hold.

@@ -149,9 +149,14 @@ def _other_errors(record: Record, again: Record) -> bool:
 
 
 def _distance(then: Any, now: Any) -> float:
-    """The largest relative difference of two numbers, or of all in two lists or mappings; none is as far as can be."""
+    """The largest relative difference of two numbers, or of all in two lists or mappings; none is as far as can be.
+
+    Whole numbers count something or name a class (right or wrong, the predicted label): two that differ are 1 apart.
+    """
     if then == now:
         return 0.0
+    if isinstance(then, int) and isinstance(now, int):
+        return 1.0
     if isinstance(then, float) and isinstance(now, float):
         return abs(then - now) / max(abs(then), abs(now))
     if isinstance(then, list | tuple) and isinstance(now, list | tuple) and len(then) == len(now):

@@ -280,6 +280,14 @@ def test_paths_are_covered_by_the_cheapest_and_undecided_ones_by_their_own_type(
     assert list(one.for_paths()) == []
 
 
+def test_of_a_path_a_record_of_this_type_of_processor_comes_first(candidates: list[Candidate], tmp_path: Path) -> None:
+    candidates[3].record.environment["processor_type"] = "a family"
+    one = folder(tmp_path / "one")
+    assert {candidate.record.id for candidate in one.for_paths()} == {"10", "03"}, "it is not the cheapest"
+    append(one.path, voucher(candidates[3], drawn="path", outcome="not run", reason="no data"))
+    assert {candidate.record.id for candidate in one.for_paths()} == {"10", "11"}
+
+
 def test_a_cell_begins_while_there_is_time(candidates: list[Candidate]) -> None:
     time = Time(120.0)
     assert [one.record.id for one in time.take(iter(candidates), most=61.0)] == ["00", "01"]

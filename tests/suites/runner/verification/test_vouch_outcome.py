@@ -102,3 +102,13 @@ def test_another_standard_error_is_noted() -> None:
 def test_the_columns_of_the_examples_count_and_new_ones_do_not(now: dict[str, list[Any]], outcome: str) -> None:
     found = compare(record(), record(), {"bits": [1.0, 2.0]}, now, libraries=True)
     assert (found.metrics[EXAMPLES], found.worst) == (outcome, outcome)
+
+
+def test_examples_that_came_out_otherwise_decide_where_their_scores_do() -> None:
+    coarse = dataclasses.replace(INFO, dtype="bfloat16")
+    here = dataclasses.replace(record(), cell=coarse)
+    then = dataclasses.replace(here, environment={**HERE, "processor_type": "Other family 1"})
+    columns = {"correct": [1, 0, 1]}
+    for others, outcome in (([1, 1, 0], "undecided"), ([1, 0], "outside"), ([1, 0, None], "outside")):
+        assert compare(then, record(0.4), columns, {"correct": others}, False).metrics[EXAMPLES] == outcome
+    assert compare(here, record(), columns, {"correct": [1, 1, 0]}, False).worst == "outside"
