@@ -100,9 +100,9 @@ class Folder:
             if state == "undecided":
                 members = self._decidable(members, vouchers.outcomes(path))
             if state in ("open", "undecided") and members:
-                members = [one for one in members if one.record.id not in failed] or members
-                members = [one for one in members if self._made_here(one)] or members
-                yield min(members, key=lambda one: one.core_seconds)
+                yield min(
+                    members, key=lambda one: (one.record.id in failed, not self._made_here(one), one.core_seconds)
+                )
 
     def _decidable(self, members: Sequence[Candidate], outcomes: Mapping[str, Outcome]) -> list[Candidate]:
         """Those that are undecided, and were made on this type of processor."""
