@@ -18,7 +18,7 @@ from ..records.record import Record
 from ..tables import formatting
 from ..tables.claims import VERDICTS
 from . import charts, headlines
-from .provenance import Provenance, commits_note, provenance
+from .provenance import Provenance, provenance
 from .reading import Reading
 from .rows import columns_of, rows_of
 from .section import Section
@@ -34,6 +34,8 @@ SCRIPTS = ("vega.min.js", "vega-lite.min.js", "tabulator.min.js")
 OWN_SCRIPTS = ("state.js", "charts.js", "blocks.js", "table.js", "drawer.js", "screens.js", "main.js")
 STYLES = (VENDOR / "tabulator.min.css", WEB / "style.css")
 MOST_PROBLEMS = 50
+Notes = tuple[str, str]
+"""What made the records and where they hold; what is not right with the commits that they name. Each may be empty."""
 FOOTER = (
     "Intervals are 95 % and cover seeds and test examples; where one of the two is unknown, that is said. Differences "
     "are paired by task, seed and, where the outcomes of the examples are kept, by example. Intervals and p of the "
@@ -43,7 +45,7 @@ FOOTER = (
 
 
 def to_document(
-    reading: Reading, records: Sequence[Record], sections: Iterable[Section] = (), holds: str = ""
+    reading: Reading, records: Sequence[Record], sections: Iterable[Section] = (), notes: Notes = ("", "")
 ) -> dict[str, Any]:
     """All that the page shows as one JSON value.
 
@@ -51,7 +53,7 @@ def to_document(
         reading: what is reported.
         records: the newest of each cell.
         sections: of the suites.
-        holds: what made the records, and where they hold.
+        notes: on the records.
     """
     found = []
     told = []
@@ -74,7 +76,7 @@ def to_document(
         sheets.append(provenance_sheet(behind))
     return {
         "title": reading.title,
-        "about": _about(reading, records, behind, holds),
+        "about": _about(reading, records, behind, notes),
         "findings": headlines.findings(told, reading.findings),
         "claims": headlines.claims_bar(reading.findings),
         "tracks": found,
@@ -85,7 +87,8 @@ def to_document(
     }
 
 
-def _about(reading: Reading, records: Sequence[Record], behind: Provenance | None, holds: str) -> dict[str, Any]:
+def _about(reading: Reading, records: Sequence[Record], behind: Provenance | None, notes: Notes) -> dict[str, Any]:
+    holds, commits = notes
     counts = Counter(record.status for record in records)
     # What went well comes first, whatever happened first.
     ordered = sorted(counts.items(), key=lambda item: item[0] != "ok")
@@ -101,30 +104,27 @@ def _about(reading: Reading, records: Sequence[Record], behind: Provenance | Non
         "line": " · ".join(parts),
         "holds": f"{holds}." if holds else "",
         "words": from_markdown(reading.words),
-        "warnings": _warnings(reading, records),
+        "warnings": _warnings(reading, commits),
         "problems": [f"{problem.path}: {problem.reason}" for problem in reading.problems[:MOST_PROBLEMS]],
     }
 
 
-def _warnings(reading: Reading, records: Sequence[Record]) -> list[str]:
+def _warnings(reading: Reading, commits: str) -> list[str]:
     """What a reader must know before any result."""
-    found = [reading.objection]
-    commits = commits_note(records, reading.unknown_commits)
-    if commits:
-        found.append(f"Commits: {commits}.")
+    found = [reading.objection, f"Commits: {commits}." if commits else ""]
     if reading.problems:
         found.append(f"{formatting.counted(len(reading.problems), 'file')} skipped")
     return [words for words in found if words]
 
 
-def render_html(reading: Reading, records: Sequence[Record], sections: Iterable[Section], holds: str) -> str:
+def render_html(reading: Reading, records: Sequence[Record], sections: Iterable[Section], notes: Notes) -> str:
     """The page as text, of what `to_document` takes."""
     return from_template(
         "page.html.jinja",
         title=reading.title,
         styles=[_text(path) for path in STYLES],
         scripts=[_text(VENDOR / name) for name in SCRIPTS] + [_text(WEB / name) for name in OWN_SCRIPTS],
-        data=pack(to_document(reading, records, sections, holds)),
+        data=pack(to_document(reading, records, sections, notes)),
         version=version("sparsebench"),
     )
 

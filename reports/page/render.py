@@ -52,12 +52,12 @@ def render(
         if show is not None:
             show(made)
         sections.append(made)
-    note = f"Records {made_by(current)}; {these_hold_at(reading.standings)}" if current else ""
-    files = {"index.html": render_html(reading, current, sections, note)}
+    holds = f"Records {made_by(current)}; {these_hold_at(reading.standings)}" if current else ""
+    notes = (holds, commits_note(current, reading.unknown_commits))
+    files = {"index.html": render_html(reading, current, sections, notes)}
     for part in sections:
-        files |= _tables(part, note)
+        files |= _tables(part, holds)
     if reading.findings:
-        notes = (note, commits_note(current, reading.unknown_commits))
         files["claims.md"] = document.to_markdown(reading.findings, notes, reading.objection)
     scores = io.StringIO(newline="")
     write_csv(current, scores)

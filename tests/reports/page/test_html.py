@@ -36,7 +36,7 @@ def test_the_data_come_back_from_the_page(make):
     record = make.record("base")
     (matrix,) = matrices([record])
     reading = Reading(records=[record], folders=(Path("a <b> title"),))
-    page = (reading, [record], [section(matrix, INFO, "vision")], "3 of 4 hold")
+    page = (reading, [record], [section(matrix, INFO, "vision")], ("3 of 4 hold", ""))
     text = render_html(*page)
     assert unpack(text) == to_document(*page)
     assert "a &lt;b&gt; title" in text and "Vision <b>" not in text
@@ -45,7 +45,7 @@ def test_the_data_come_back_from_the_page(make):
 
 def test_claims_and_where_records_hold_are_told():
     claim = replace(CLAIM, statement="A is <better>.")
-    found = to_document(Reading(records=(), findings=judge([claim], [])), (), holds="3 of 4 hold")
+    found = to_document(Reading(records=(), findings=judge([claim], [])), (), notes=("3 of 4 hold", ""))
     assert found["about"]["holds"] == "3 of 4 hold."
     assert found["claims"]["total"] == 1
     (sheet,) = found["sheets"]
