@@ -97,9 +97,7 @@ def _cell(matrix: Matrix, row: Row, column: Column, few: bool, whole: Whole | No
 
 def _record(record: Record, column: Column) -> dict[str, Any]:
     value = record.metrics.get(column.metric)
-    shown = None
-    if value is not None:
-        shown = float(f"{formatting.scale(value.unit) * value.value:.6g}")
+    shown = None if value is None else formatting.rounded(formatting.scale(value.unit) * value.value)
     return {
         "id": record.id,
         "seed": record.cell.seed,
@@ -121,13 +119,13 @@ def _examples(matrix: Matrix, row: Row, column: Column) -> dict[str, Any]:
     kept = scores[min(scores)].examples() if scores else None
     if kept is None:
         return {"examples": None}
-    values = [float(f"{value:.7g}") for value in kept.values[:MOST_EXAMPLES].tolist()]
+    values = [formatting.rounded(value, 7) for value in kept.values[:MOST_EXAMPLES].tolist()]
     return {"examples": values, "of": len(kept.values)}
 
 
 def _thin(points: Sequence[tuple[float, float]]) -> list[list[float]]:
     """At most `MOST_POINTS` points of a curve, its ends among them."""
-    return [[step, float(f"{value:.4g}")] for step, value in thinned(points, MOST_POINTS)]
+    return [[step, formatting.rounded(value, 4)] for step, value in thinned(points, MOST_POINTS)]
 
 
 def columns_of(section: Section) -> list[Mapping[str, str]]:

@@ -14,7 +14,7 @@ from ..tables import table_formats as printing
 from ..tables.brief import Brief, BriefLine
 from ..tables.comparison import Contrast
 from ..tables.matrix import Row
-from ..tables.suite_entries import RIVALS, entry_text
+from ..tables.suite_entries import entry_text
 from ..tables.summary import best_line
 from . import charts
 from .headlines import Headline, measure, spoken, spoken_column
@@ -112,7 +112,7 @@ def _row(section: Section, brief: Brief, one: BriefLine, numbers: Mapping[Row, i
         "name": brief.name(line),
         "role": line.role,
         "kind": kind,
-        "best": one.best and line.role in RIVALS,
+        "best": one.best,
         "seeds": max(seeds),
         "backbone": line.row.backbone,
         "other": section.outside.get(line.row, ""),
@@ -136,12 +136,7 @@ def _score(one: BriefLine, unit: str) -> JsonRow:
 
 def _mean(found: Estimate | None, unit: str) -> float | None:
     """As it is shown."""
-    return None if found is None else _short(found.scaled(formatting.scale(unit)).mean)
-
-
-def _short(value: float) -> float:
-    """Six figures are more than anybody reads, and a third of the bytes."""
-    return float(f"{value:.6g}")
+    return None if found is None else formatting.rounded(found.scaled(formatting.scale(unit)).mean)
 
 
 def _effect(contrast: Contrast | None, role: str) -> JsonRow:
@@ -152,17 +147,17 @@ def _effect(contrast: Contrast | None, role: str) -> JsonRow:
         return {"effect": at_zero, "low": at_zero, "high": at_zero, **words}
     found = contrast.difference
     shown = found.estimate.scaled(formatting.scale(contrast.unit))
-    mean = _short(shown.mean)
+    mean = formatting.rounded(shown.mean)
     text = formatting.effect(found.estimate, contrast.unit)
     pairs = f"{found.pairs} pairs" + (f", {found.lost} lost" if found.lost else "")
     return {
         "effect": mean,
         # An end that nobody knows is the mean.
-        "low": mean if shown.low is None else _short(shown.low),
-        "high": mean if shown.high is None else _short(shown.high),
+        "low": mean if shown.low is None else formatting.rounded(shown.low),
+        "high": mean if shown.high is None else formatting.rounded(shown.high),
         "text": text,
         "outcome": formatting.outcome(found.outcome, found.margin, contrast.unit),
-        "p": None if found.p is None else _short(found.p),
+        "p": None if found.p is None else formatting.rounded(found.p),
         "pt": formatting.p_value(found.p),
         "covers": f"{found.reason or found.test}; over {found.estimate.covers}; {pairs}",
         "baseline": contrast.baseline,
@@ -183,7 +178,7 @@ def _tasks(section: Section, brief: Brief, one: BriefLine) -> JsonRow:
 
 def _costs(values: Sequence[float | None], texts: Sequence[str], letter: str) -> JsonRow:
     found: JsonRow = {}
-    for number, value in enumerate(values):
-        found[f"{letter}{number}"] = None if value is None else _short(value)
-        found[f"{letter}{number}t"] = texts[number] if texts else "–"
+    for number, (value, text) in enumerate(zip(values, texts, strict=True)):
+        found[f"{letter}{number}"] = None if value is None else formatting.rounded(value)
+        found[f"{letter}{number}t"] = text
     return found

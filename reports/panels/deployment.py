@@ -56,7 +56,7 @@ def to_details(deployed: Deployed) -> dict[str, Any]:
     """The entry of a record's details."""
     entry = asdict(deployed)
     for name in ("prefill", "decode"):
-        entry[name] = {str(length): float(f"{rate:.4g}") for length, rate in entry[name].items()}
+        entry[name] = {str(length): formatting.rounded(rate, 4) for length, rate in entry[name].items()}
     return {KEY: entry}
 
 

@@ -42,6 +42,11 @@ def number(value: float, unit: str = "", signed: bool = False) -> str:
     return _fixed(value, _decimals(unit, value), signed)
 
 
+def rounded(value: float, figures: int = 6) -> float:
+    """With so many figures: six are more than anybody reads, and a third of the bytes."""
+    return float(f"{value:.{figures}g}")
+
+
 def per_cent(fraction: float | None) -> str:
     """ "42.3 %"; a dash where nobody knows it."""
     return "–" if fraction is None else f"{number(fraction, 'share')} %"

@@ -43,8 +43,7 @@ def step_in_short(finding: Finding, step: Step) -> str:
         second += f" {pair.at}"
     if step.effect is None:
         return f"{first} − {second}: {pair.reason}"
-    unit = formatting.points(finding.unit)
-    return f"{first} − {second}: {formatting.interval(step.effect, finding.unit)} {unit}".rstrip()
+    return f"{first} − {second}: {formatting.effect(step.effect, finding.unit)}"
 
 
 def step_in_words(finding: Finding, step: Step) -> str:
