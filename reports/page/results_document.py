@@ -60,9 +60,8 @@ def results_document(readings: Mapping[str, Reading], infos: Mapping[str, SuiteI
     files = _pictures(list(chain.from_iterable(sound.values())))
     studies = [reading for reading in readings.values() if reading.findings]
     parts = ["# Results\n", INTRODUCTION, *_sum(studies), *_three(sound)]
-    curves = {path: long_trainings(ordered[path]) for path in sound}
     for path, reading in ordered.items():
-        drawn = _drawn(path, curves.get(path))
+        drawn = _drawn(path, long_trainings(reading)) if path in sound else {}
         files |= drawn
         parts.append(section_of(path, reading, suites[path], list(drawn)))
     standings = chain.from_iterable(reading.standings for reading in readings.values())

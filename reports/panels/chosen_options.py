@@ -61,13 +61,11 @@ class ChosenOptionsPanel(Panel[Protocol]):
         """What one record says."""
         return Protocol(**value)
 
-    def show(self, entries: Sequence[Entry[Protocol]]) -> Content | None:
+    def show(self, entries: Sequence[Entry[Protocol]]) -> Content:
         """One figure for all tasks."""
         rows: dict[str, list[Entry[Protocol]]] = {}
         for entry in entries:
             rows.setdefault(entry.title, []).append(entry)
-        if not rows:
-            return None
         shown = list(rows.values())[:MAX_MARKS]
         marks = [found[0].mark(_without_head(found)) for found in shown]
         title = "Parameters trained, without head"

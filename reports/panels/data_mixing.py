@@ -63,11 +63,9 @@ class DataMixingPanel(Panel[Mixed]):
         curves, name, metric = value
         return Mixed(from_curves(curves), name or "", metric)
 
-    def show(self, entries: Sequence[Entry[Mixed]]) -> Content | None:
+    def show(self, entries: Sequence[Entry[Mixed]]) -> Content:
         """The trainings of all rows and tasks."""
         lines = [replace(entry, name=f"{entry.name} · {entry.task}") for entry in entries]
-        if not lines:
-            return None
         figures = [overview(lines), *cv2_against_quality(lines)]
         for line in lines[:MAX_DRAWN]:
             figures += by_round(line)

@@ -57,14 +57,12 @@ class GenerationPanel(Panel[Generation]):
         """What one record says."""
         return Generation(value["valid"].n or 0, value)
 
-    def show(self, entries: Sequence[Entry[Generation]]) -> Content | None:
+    def show(self, entries: Sequence[Entry[Generation]]) -> Content:
         """The first tasks and numbers of molecules, as many as fit."""
         groups: dict[tuple[str, int], list[Entry[Generation]]] = {}
         for entry in entries:
             groups.setdefault((entry.task, entry.value.molecules), []).append(entry)
         figures = [_figure(*place, found[:MAX_MARKS]) for place, found in groups.items()]
-        if not figures:
-            return None
         said = more(len(figures) - MAX_FIGURES, "tasks or numbers of molecules are in the records")
         return Content("Generated molecules", tuple(figures[:MAX_FIGURES]), legend=LEGEND + said)
 

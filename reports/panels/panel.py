@@ -80,7 +80,8 @@ class Panel(ABC, Generic[Value]):
         """What the page shows of a suite, a bounded amount; None if there is nothing worth showing.
 
         Args:
-            entries: one per row and task that has such an entry (of its lowest seed), in the order of the table.
+            entries: one per row and task that has such an entry (of its lowest seed), in the order of the table; at
+                least one.
         """
 
     def read(self, record: Record) -> Value:

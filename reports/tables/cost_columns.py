@@ -66,7 +66,7 @@ MANY = 3
 
 def columns_of(count: int) -> list[CostColumn]:
     """The first `count` columns of a table: the costs, then the times of one type of processor after another."""
-    types = 1 + max(0, count - len(COSTS) - len(TIMES)) // len(TIMES)
+    types = (count - len(COSTS)) // len(TIMES)
     return [*COSTS, *TIMES * types]
 
 

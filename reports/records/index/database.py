@@ -170,12 +170,10 @@ class Index:
                 record = self._store.read_named(name)
             except FileNotFoundError:
                 continue
-            except OSError as error:
+            except (OSError, RecordError) as error:
                 self._found[name] = Problem(path, str(error))
-                continue
-            except RecordError as error:
-                self._found[name] = Problem(path, str(error))
-                if is_text(name):  # the index cannot hold a name of bytes that are no text
+                # The index cannot hold a name of bytes that are no text.
+                if isinstance(error, RecordError) and is_text(name):
                     entries.append(_row(name, present[name], str(error)))
                 continue
             text, shared = to_slim(record)

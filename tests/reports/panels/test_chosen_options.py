@@ -35,10 +35,6 @@ def test_what_is_written_comes_back():
     assert PANEL.parse(to_details(protocol())["protocol"]) == protocol()
 
 
-def test_nothing_to_show():
-    assert PANEL.show([]) is None
-
-
 @pytest.mark.parametrize(("trained", "head"), [(5, 6), (5, -1)])
 def test_a_head_that_is_no_part_is_refused(trained, head):
     with pytest.raises(RecordError, match="is no part of 5"):
