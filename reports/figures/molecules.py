@@ -61,7 +61,9 @@ def _compact(svg: str, title: str) -> str:
         places = re.sub(r"\s*([A-Za-z,])\s*", r"\1", places)
         strokes[_look(element)].append(places)
     paths = [f'<path {look} d="{"".join(places)}"/>' for look, places in strokes.items()]
-    return f"{opening(f'0 0 {SIZE[0]} {SIZE[1]}', title)}{''.join(paths)}</svg>"
+    width, height = SIZE
+    opening = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
+    return f"{opening}{''.join(paths)}</svg>"
 
 
 def _look(path: ElementTree.Element) -> str:
@@ -82,8 +84,3 @@ def _look(path: ElementTree.Element) -> str:
     if style.get("stroke-dasharray"):
         attributes["stroke-dasharray"] = style["stroke-dasharray"]
     return " ".join(f'{name}="{value}"' for name, value in attributes.items())
-
-
-def opening(view_box: str, title: str) -> str:
-    """The start tag of a picture that scales; the title is for those who hear the page."""
-    return f'<svg viewBox="{view_box}" role="img" aria-label="{escape(title)}">'

@@ -73,10 +73,10 @@ def quantity(field: str, title: str, zero: bool = False, **options: Any) -> dict
     return {"field": field, "type": "quantitative", "title": title, "scale": scale, **options}
 
 
-def names(field: str = "name", **options: Any) -> dict[str, Any]:
+def names(**options: Any) -> dict[str, Any]:
     """The channel of rows, in the order of the data."""
     axis = {"ticks": False, "domain": False}
-    return {"field": field, "type": "nominal", "title": None, "sort": None, "axis": axis, **options}
+    return {"field": "name", "type": "nominal", "title": None, "sort": None, "axis": axis, **options}
 
 
 def layer(kind: str, encoding: Mapping[str, Any], transform: Sequence[Any] = (), **mark: Any) -> dict[str, Any]:

@@ -103,7 +103,4 @@ def figures_of(table: PaperTable) -> tuple[Published, ...]:
 def printed(table: PaperTable) -> list[SideBySide]:
     """The figures of a table as texts, one block for each source."""
     figures = figures_of(table)
-    blocks = []
-    for source in table.figures:
-        blocks.append(pivot(source, [figure for figure in figures if figure.source == source]))
-    return blocks
+    return [pivot(source, [figure for figure in figures if figure.source == source]) for source in table.figures]

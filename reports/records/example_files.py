@@ -11,11 +11,11 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from ..statistics.examples import ExampleScores, example_scores
+from ..statistics.examples import Columns, ExampleScores, example_scores
 from .record import RecordError
 
 KEPT = 256
@@ -26,7 +26,6 @@ MOST_BYTES = 256 << 20
 """Outcomes of a record take less, unpacked: ten million numbers. A small file can unpack to any size."""
 MOST_DIGITS = 100
 """Whole numbers have less: those of more than 308 are no floating-point numbers any more."""
-Columns = Mapping[str, Sequence[Any]]
 
 
 def pack(id: str, examples: Columns) -> bytes:

@@ -136,22 +136,21 @@ def _stratum(scores: Sequence[Score]) -> Stratum:
     return Stratum(mean, len(scores), seeds, examples)
 
 
-def wilson(fraction: float, trials: int, alpha: float = ALPHA) -> tuple[float, float]:
-    """The ends of Wilson's interval of a fraction of answers: where the score test would not reject.
+def wilson(fraction: float, trials: int) -> tuple[float, float]:
+    """The ends of Wilson's 95 % interval of a fraction of answers: where the score test would not reject.
 
     The end on the side of 0 or 1 is Poisson's where few answers are not there, since Wilson's alone can cover 84 %.
 
     Args:
         fraction: of right answers.
         trials: answers.
-        alpha: 1 - the level.
 
     Returns:
         The lower and the upper end.
     """
     from scipy.special import gammaincinv, ndtri
 
-    z = -float(ndtri(alpha / 2))
+    z = -float(ndtri(ALPHA / 2))
     wide = 1 + z**2 / trials
     centre = (fraction + z**2 / (2 * trials)) / wide
     half = z / wide * math.sqrt(fraction * (1 - fraction) / trials + z**2 / (4 * trials**2))
@@ -161,9 +160,9 @@ def wilson(fraction: float, trials: int, alpha: float = ALPHA) -> tuple[float, f
     low = min(fraction, centre - half)
     high = max(fraction, centre + half)
     if 1 <= hits <= few:
-        low = min(low, float(gammaincinv(hits, alpha)) / trials)
+        low = min(low, float(gammaincinv(hits, ALPHA)) / trials)
     if 1 <= trials - hits <= few:
-        high = max(high, 1 - float(gammaincinv(trials - hits, alpha)) / trials)
+        high = max(high, 1 - float(gammaincinv(trials - hits, ALPHA)) / trials)
     return low, high
 
 
