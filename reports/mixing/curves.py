@@ -36,7 +36,7 @@ def load_name(expert: int, data_set: str) -> str:
 
 
 def is_of_mixing(name: str) -> bool:
-    """Whether a curve is one of these; the panel draws them, so they take no place among the other training curves."""
+    """Whether a curve is one of these."""
     return split(name)[1].startswith(PREFIX)
 
 

@@ -104,10 +104,7 @@ def mean_over_layers(spreads: Sequence[Spread]) -> float:
 
 
 def is_of_routers(name: str) -> bool:
-    """Whether a curve says what routers do; in a record of a chain the link stands before the name: "2. router cv2".
-
-    The panel draws them, so they take no place among the other training curves of the page.
-    """
+    """Whether a curve says what routers do; in a record of a chain the link stands before the name: "2. router cv2"."""
     return split(name)[1].startswith("router ")
 
 
