@@ -68,6 +68,9 @@ def _candidate(record: Record, folder: Path) -> Candidate | str:
         return f"no score ({record.status})"
     try:
         cell = cell_of(record)
+        needed = missing_folder(cell)
+        if needed:  # a copy that nobody names has another version than the record's, too
+            return f"no data: {needed}"
         changes = list(version_changes(record))
         data_known = has_key_of(record, cell)
     except CellGoneError as error:
@@ -80,5 +83,4 @@ def _candidate(record: Record, folder: Path) -> Candidate | str:
         return f"n/a now: {cell.reason}"
     if not data_known:
         return "other data or weights than then"
-    needed = missing_folder(cell)
-    return f"no data: {needed}" if needed else Candidate(folder, record, cell)
+    return Candidate(folder, record, cell)
