@@ -191,13 +191,14 @@ class GraphsGPTPipeline:
         row, without a molecule and with NaN labels. Raises `ModelError` for fewer than two molecules with words, and
         for more or fewer labels than molecules.
         """
-        words = self.encode(molecules).words
+        generator = generator or torch.Generator().manual_seed(0)
+        words = self.encode(molecules, generator).words
         if len(labels) != len(words):
             raise ModelError(f"{len(labels)} labels for {len(words)} molecules: give one row for each")
         ok = words.flatten(1).isfinite().all(1).nonzero()[:, 0]
         known, given = words[ok], labels[ok]
         partner = neighbours(known, rank)
-        fraction = draw_fractions(len(known), alpha, generator or torch.Generator().manual_seed(0))
+        fraction = draw_fractions(len(known), alpha, generator)
         words[ok] = mix(known, known[partner], fraction)
         mixed = mix_labels(given, given[partner], fraction, classes)
         result = mixed.new_full((len(words), *mixed.shape[1:]), torch.nan)
@@ -267,8 +268,8 @@ class GraphsGPTPipeline:
             words_NKD[rows] = found.float().cpu()
         return words_NKD
 
-    def _must_encode(self, molecules: Sequence[Any]) -> Tensor:
-        encoded = self.encode(molecules)
+    def _must_encode(self, molecules: Sequence[Any], generator: torch.Generator | None = None) -> Tensor:
+        encoded = self.encode(molecules, generator)
         for molecule, reason in zip(molecules, encoded.reasons, strict=True):
             if reason:
                 raise ModelError(f"{molecule!r} cannot be used: {reason}")
@@ -278,7 +279,7 @@ class GraphsGPTPipeline:
         molecules = list(reference)
         if not molecules or noise < 0:
             raise ModelError(f"few-shot needs reference molecules, got {len(molecules)}, and noise >= 0, got {noise}")
-        words = self._must_encode(molecules)[torch.arange(n) % len(molecules)]
+        words = self._must_encode(molecules, generator)[torch.arange(n) % len(molecules)]
         return words + noise * torch.randn(words.shape, generator=generator)
 
 

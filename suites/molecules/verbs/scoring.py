@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from sparsebench.data.molecules.table import parse_failure
 from sparsebench.data.own.molecule_files import open_molecules
 
@@ -25,7 +27,8 @@ def score_file(
     """Write `out`: for each row of the file its number, text, status, reason, validity, and log-likelihood.
 
     `valid` (1 or 0): RDKit reads and sanitises it. `log_likelihood`: of the molecule given its own words, in nats, as
-    `models.graphsgpt.log_likelihood` has it; empty where there are no tokens, which `reason` explains.
+    `models.graphsgpt.log_likelihood` has it; empty where there are no tokens, which `reason` explains. The same file,
+    model and batch size give the same bytes on the same machine.
 
     Args:
         file: molecules, see `sparsebench.data.own.molecule_files`.
@@ -49,7 +52,8 @@ def score_file(
     done = 0
     with csv_rows(out, COLUMNS) as writer:
         for part in molecules.parts(PART):
-            encoded = pipeline.encode(part.smiles)
+            # Models that number atoms at random are to do it alike at each call.
+            encoded = pipeline.encode(part.smiles, torch.Generator(pipeline.model.device).manual_seed(done))
             scores = pipeline.score(part.smiles, encoded.words).tolist()
             said = statuses(part, encoded.status, encoded.reasons)
             for text, (status, reason), score in zip(part.smiles, said, scores, strict=True):

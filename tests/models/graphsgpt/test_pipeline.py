@@ -151,6 +151,17 @@ def test_mixed_molecules_stand_beside_mixed_labels() -> None:
     torch.testing.assert_close(soft.sum(1), torch.ones(3))
 
 
+def test_atom_ids_that_are_drawn_are_drawn_by_the_seed() -> None:
+    pipe = GraphsGPTPipeline(small(encoder_ids="random"))
+    assert not torch.equal(pipe.encode(SMILES[:4]).words, pipe.encode(SMILES[:4]).words)
+    made = [pipe.generate(4, reference=SMILES[:4], noise=0.1, seed=seed) for seed in (1, 1, 2)]
+    like = [[one.log_prob for one in row] for row in made]
+    assert like[0] == like[1] != like[2]
+    labels = torch.arange(4.0)[:, None]
+    mixed = [pipe.mixup(SMILES[:4], labels)[0] for _ in range(2)]
+    assert [one.log_prob for one in mixed[0]] == [one.log_prob for one in mixed[1]]
+
+
 def test_scores_of_molecules_that_can_be_gone_through_once() -> None:
     pipe = pipeline()
     assert torch.equal(pipe.score(iter(SMILES[:2])), pipe.score(SMILES[:2]))

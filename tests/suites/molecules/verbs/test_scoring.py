@@ -20,3 +20,11 @@ def test_every_row_has_a_score_or_a_reason(table: Path, model_folder: Path, tmp_
     expected = pipeline_of(model_folder, 256).score(LINES).tolist()
     for row, value in zip(rows[:-1], expected, strict=True):
         assert row["log_likelihood"] == ("" if row["status"] != "ok" else f"{value:.6g}")
+
+
+def test_a_published_model_scores_alike_at_each_call(table: Path, published_folder: Path, tmp_path: Path) -> None:
+    texts = []
+    for name in ("one.csv", "two.csv"):
+        score_file(table, tmp_path / name, model=published_folder)
+        texts.append((tmp_path / name).read_text())
+    assert texts[0] == texts[1] and ",ok," in texts[0]
