@@ -125,7 +125,7 @@ def _serve(control: Connection, environment: Mapping[str, str], work: bytes) -> 
         return
     set_name("bench-server")
     adopt_orphans()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # in order: all that was forked ends first
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # nothing is forked yet
     ask_to_end_with(guard)
     # What is forked may start processes of its own, which multiprocessing forbids to daemons.
     multiprocessing.current_process().daemon = False
@@ -175,6 +175,7 @@ class _Server:
     main: Main
     numbers: dict[int, int] = field(default_factory=dict)
     """Number of the cell of each process that was forked and not waited for yet."""
+    wanted: bool = True
 
     def __post_init__(self) -> None:
         self.wakeup, self.signals = os.pipe()
@@ -182,11 +183,16 @@ class _Server:
         os.set_blocking(self.wakeup, False)
         signal.set_wakeup_fd(self.signals, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler nothing is written to the pipe
+        signal.signal(signal.SIGTERM, self.stop)
+
+    def stop(self, *_: object) -> None:
+        """End soon, and in order. To raise here would be lost where a library's hook of `os.fork` runs just then."""
+        self.wanted = False
 
     def run(self) -> None:
-        """Until the run is gone."""
+        """Until the run is gone, or somebody asks to end."""
         with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-            while True:
+            while self.wanted:
                 ready = wait([self.control, self.wakeup])
                 if self.wakeup in ready:
                     with contextlib.suppress(BlockingIOError):

@@ -22,6 +22,11 @@ def prepare(wanted: Callable[[], bool]) -> None:
     assert os.environ["SET_FIRST"] == "1"
 
 
+def prepare_a_blow(wanted: Callable[[], bool]) -> None:
+    """Hooks of `os.fork`, as logging and random have them: what is raised there is printed and forgotten."""
+    os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+
 def main(pipe: Connection, what: str) -> None:
     """Do as the test says."""
     if what == "exit":
@@ -109,11 +114,23 @@ def test_a_server_or_a_guard_that_is_killed_takes_everything_along(server: ForkS
     parents[above - 1].kill()
     for pid in (process, *family):
         wait_until_gone(pid)
+    wait_for_the_end(server)
+
+
+def wait_for_the_end(server: ForkServer) -> None:
     deadline = time.monotonic() + PATIENCE
     with pytest.raises(EOFError):
         while time.monotonic() < deadline:
             wait([server.control], 1)
             server.news()
+
+
+def test_a_server_that_is_told_to_end_while_it_forks_ends(capfd: pytest.CaptureFixture[str]) -> None:
+    server = ForkServer({"SET_FIRST": "1"}, prepare_a_blow, main)
+    server.fork("family")
+    wait_for_the_end(server)
+    server.close()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_what_a_process_breaks_keeps_it_out_of_the_server(server: ForkServer) -> None:
