@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -40,8 +41,10 @@ CHOICES = {aten._fused_sdp_choice.default: 0}
 LAUNCHED = {torch.ops.sparsebench.grouped_product.default, torch.ops.sparsebench.grouped_outer.default}
 """Operators of ours that are kernels on the device; what others do there goes through their Python code."""
 
-FIRST_ALONE = {aten._embedding_bag_forward_only.default}
-"""Operators whose further results, which nobody reads, have another shape on a CPU."""
+FIRST_ALONE = {aten._embedding_bag_forward_only.default, aten.native_batch_norm.default}
+"""Operators whose further results may have another shape on a CPU; those that have, nobody reads."""
+FORMULAS = {operator: decomposition_table[operator] for operator in (aten._fused_rms_norm_backward.default,)}
+"""What an operator does that no CPU has, in operators that it has."""
 
 
 class SimulatedDevice(TorchDispatchMode):
@@ -92,13 +95,15 @@ class SimulatedDevice(TorchDispatchMode):
         if func in SYNCHRONISES:
             self.places.waited(SYNCHRONISES[func])
         ruled = self._ruled(func, args, kwargs)
-        real = func(*tree_map(value, args), **_at_home(tree_map(value, kwargs)))
+        run = FORMULAS.get(func, func)
+        real = run(*tree_map(value, args), **_at_home(tree_map(value, kwargs)))
         if ruled is None:
             return tree_map(self._wrapped, real)
         leaves = tree_leaves(ruled)
         results = tree_leaves(real)
         if func in FIRST_ALONE:
-            results[1:] = [torch.zeros(fake.shape, dtype=fake.dtype) for fake in leaves[1:]]
+            further = zip(leaves[1:], results[1:], strict=True)
+            results[1:] = [_of_shape(fake, result) for fake, result in further]
         for fake, result in zip(leaves, results, strict=True):
             if isinstance(fake, FakeTensor) and fake.device.type == "cuda":
                 _keep(func, fake, result)
@@ -134,6 +139,11 @@ def value(thing: Any) -> Any:
     if thing.real_tensor is None:
         raise LookupError("a tensor of the simulated device has no value: something made it that was not seen")
     return thing.real_tensor
+
+
+def _of_shape(fake: Tensor, result: Tensor) -> Tensor:
+    """The result, or zeros where it has another shape than the rules say."""
+    return result if result.shape == fake.shape else torch.zeros(fake.shape, dtype=fake.dtype)
 
 
 def _keep(func: Any, fake: FakeTensor, result: Tensor) -> None:

@@ -74,3 +74,24 @@ def test_autocast_narrows_products_of_groups(device: SimulatedDevice) -> None:
     with torch.autocast("cuda", torch.bfloat16):
         out = product_of_groups(rows, matrices, torch.tensor([2], dtype=torch.int32, **PLACE))
     assert out.dtype is torch.bfloat16
+
+
+def test_batch_norm_in_evaluation(device: SimulatedDevice) -> None:
+    """A CPU keeps no statistics for the way back; a device gives some that nobody reads."""
+    rows = torch.arange(12.0).view(4, 3)
+    mean, variance = torch.zeros(3), torch.ones(3)
+    there = F.batch_norm(rows.to(**PLACE), mean.to(**PLACE), variance.to(**PLACE))
+    torch.testing.assert_close(value(there), F.batch_norm(rows, mean, variance))
+
+
+def test_what_no_cpu_has_is_computed_by_its_formula(device: SimulatedDevice) -> None:
+    rows = torch.arange(12.0).view(4, 3) / 7
+    weight = torch.tensor([0.5, 1.0, 2.0])
+    with torch.enable_grad():
+        leaf = rows.clone().requires_grad_()
+        (expected,) = torch.autograd.grad(F.rms_norm(leaf, (3,), weight, 1e-6).sum(), leaf)
+    scale = (rows.square().mean(1, keepdim=True) + 1e-6).rsqrt()
+    found, _ = torch.ops.aten._fused_rms_norm_backward(
+        torch.ones(4, 3, **PLACE), rows.to(**PLACE), [3], scale.to(**PLACE), weight.to(**PLACE), [True, False]
+    )
+    torch.testing.assert_close(value(found), expected)

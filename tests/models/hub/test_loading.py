@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sparsebench.models import load, save
 from sparsebench.models.adapters import LoRAConfig, attach, save_adapters
 from sparsebench.models.compression.quantisation import packed_weights
+from sparsebench.models.compression.quantisation.packed.kernels.native import obstacle
 from sparsebench.models.dynamic import ConvConfig, make_dynamic
 from sparsebench.models.errors import ModelError
 from sparsebench.models.graphsgpt import Graph2Seq, Tokenizer
@@ -58,7 +59,10 @@ def test_older_folders_load_and_go_on_in_the_new_form(name: str, like: Any, tmp_
         return None if like is None else like()
 
     model = load(STORED / name, like=new())
-    agree(output(model), OUTPUTS[name], "outputs", within=1e-5 / OUTPUTS[name].abs().max().item())
+    largest = OUTPUTS[name].abs().max().item()
+    # Those of packed models were made by the kernels, which round inputs to 8 bits; elsewhere nothing rounds them.
+    rounded = name.startswith("packed") and obstacle() is not None
+    agree(output(model), OUTPUTS[name], "outputs", within=5e-3 if rounded else 1e-5 / largest)
     assert bool(list(packed_weights(model))) == name.startswith("packed")
     assert isinstance(model, ChangedModel) == (like is None)
     example = torch.zeros(1, 3, 32, 32) if name in ("packed_vit", "compact") else None

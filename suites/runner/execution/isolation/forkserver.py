@@ -25,7 +25,17 @@ from multiprocessing import get_context, reduction
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
-from .process import adopt_orphans, ask_to_end_with, children, end_children, end_with, kill_group, set_name
+from .process import (
+    adopt_orphans,
+    ask_to_end_with,
+    children,
+    end_children,
+    end_with,
+    ignore_interrupts,
+    kill_group,
+    set_name,
+    start_shielded,
+)
 
 SPAWN = get_context("spawn")
 STOP_SECONDS = 10
@@ -60,7 +70,7 @@ class ForkServer:
         # Pickled here, and read there when the environment is set: reading it imports modules, and torch with them.
         work = pickle.dumps((prepare, main))
         self._process = SPAWN.Process(target=_serve, args=(theirs, dict(environment), work), daemon=True)
-        self._process.start()
+        start_shielded(self._process)
         theirs.close()
 
     @property
@@ -113,10 +123,10 @@ class _End:
 
 
 def _serve(control: Connection, environment: Mapping[str, str], work: bytes) -> None:
+    ignore_interrupts()
     os.setsid()
     os.environ.update(environment)
     adopt_orphans()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run answers Ctrl-C, here and in all that is forked
     guard = os.getpid()
     server = os.fork()
     if server:

@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 import time
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 NAME_OF_PROCESS = 15
@@ -31,6 +33,25 @@ def ask_to_end_with(parent: int) -> None:
     """Have SIGTERM sent to this process when its parent, process `parent`, ends; Linux alone."""
     if _prctl(DEATH_SIGNAL, signal.SIGTERM) and os.getppid() != parent:  # it ended before the kernel was asked
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def start_shielded(process: BaseProcess) -> None:
+    """Start a process of multiprocessing's "spawn" kind that no Ctrl-C reaches until it calls `ignore_interrupts`.
+
+    It would end with a traceback where the signal met its imports, before it could have said that it ignores it.
+    """
+    resource_tracker.ensure_running()  # its own start, which that of a process brings, lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_interrupts() -> None:
+    """Ignore Ctrl-C, here and in all that this process starts: the run answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which forgets what waited
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def end_with(parent: int) -> None:

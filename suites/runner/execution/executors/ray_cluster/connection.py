@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 from ....errors import ExecutorError, UsageError
+from ...isolation.process import start_shielded
 from ..interface import Options
 from .gateway import serve
 from .messages import Close, Order, Report
@@ -42,7 +43,7 @@ class Gateway:
         self._pipe, theirs = SPAWN.Pipe()
         arguments = (theirs, folder, os.getpid(), options, gpus, self._log)
         self._process = SPAWN.Process(target=serve, args=arguments)
-        self._process.start()
+        start_shielded(self._process)
         theirs.close()
         self._heard = monotonic()
 

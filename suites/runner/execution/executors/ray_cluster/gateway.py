@@ -7,14 +7,13 @@ answer in time is given up, whatever Ray lists.
 
 import os
 import secrets
-import signal
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from ...isolation.process import end_with
+from ...isolation.process import end_with, ignore_interrupts
 from ...locks import hold_as_worker
 from ..interface import Options
 from .agent import Agent
@@ -40,7 +39,7 @@ SHORT = "/tmp"
 
 def serve(pipe: Connection, folder: Path, parent: int, options: Options, gpus: bool, log: Path) -> None:
     """The life of the process. What Ray prints goes to the file `log`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run itself answers Ctrl-C
+    ignore_interrupts()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(file, 1)
     os.dup2(file, 2)

@@ -133,6 +133,19 @@ def test_a_server_that_is_told_to_end_while_it_forks_ends(capfd: pytest.CaptureF
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_interrupts_from_its_start_on_leave_a_server_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C reaches the whole group of the run: it is the run's to answer, whatever the server does just then."""
+    server = ForkServer({"SET_FIRST": "1"}, prepare, main)
+    for _ in range(20):
+        os.kill(server._process.pid or 0, signal.SIGINT)
+        time.sleep(0.02)
+    pipe = server.fork("echo")[1]
+    pipe.send("hello")
+    assert receive(pipe)[3] == "hello"
+    server.close()
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_what_a_process_breaks_keeps_it_out_of_the_server(server: ForkServer) -> None:
     """Without streams or `os._exit` it still ends, and the server goes on."""
     number, pipe = server.fork("break")
