@@ -116,7 +116,8 @@ def verify(
     Before that, a record must agree with its own examples, and its folder with the sums that its run left. Where code,
     libraries, data and machine are the same, only equality counts; elsewhere each score must be equal, or lie within
     the 95 % interval of the paired differences of its examples (of a score that no examples give, within that of one
-    more seed of its row). Exit code 1 if a record is not reproduced, contradicts itself, or is changed or gone.
+    more seed of its row). Exit code 1 if a record is not reproduced, contradicts itself, is changed or gone, or
+    its data are not here.
     """
     announce("looking up the records", err=True)
     from ..console import open_console

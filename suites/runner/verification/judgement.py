@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sparsebench.data.errors import DownloadError, LocalFolderError, OfflineError
 from sparsebench.reports.records.record import Metric, Record
 
 from .own_examples import Columns, paired_half_width
 
-Verdict = Literal["equal", "within", "outside", "contradiction", "gone"]
-WORST_FIRST: tuple[Verdict, ...] = ("contradiction", "gone", "outside", "within", "equal")
+Verdict = Literal["equal", "within", "outside", "no data", "contradiction", "gone"]
+WORST_FIRST: tuple[Verdict, ...] = ("contradiction", "gone", "no data", "outside", "within", "equal")
+NO_DATA = tuple(error.__name__ for error in (OfflineError, DownloadError, LocalFolderError))
 Interval = tuple[float, float, str]
 """Low, high, and what it rests on."""
 ALONE = "only equality counts"
@@ -62,6 +64,8 @@ class Evidence:
 
 def judge(record: Record, again: Record, evidence: Evidence) -> Judgement:
     """Compare a record with what its cell gave now."""
+    if record.status == "ok" and lacks_data(again):
+        return Judgement("no data", reason=str(again.reason))
     if record.status != again.status:
         now = f"{again.status} now ({again.reason})" if again.reason else f"{again.status} now"
         return Judgement("outside", reason=f"{record.status} then, {now}")
@@ -76,6 +80,11 @@ def judge(record: Record, again: Record, evidence: Evidence) -> Judgement:
     if reason and evidence.same:
         verdict = "outside"
     return Judgement(verdict, scores, reason)
+
+
+def lacks_data(record: Record) -> bool:
+    """Whether a cell failed because its data are not here: that says nothing of what it scores."""
+    return record.status == "failed" and str(record.reason).partition(":")[0] in NO_DATA
 
 
 def _worst(scores: Sequence[ScoreCheck]) -> Verdict:

@@ -32,7 +32,7 @@ def to_text(found: Sequence[Verification], folders: Sequence[FolderCheck]) -> st
 def _line(one: Verification) -> str:
     judgement = one.judgement
     head = f"{judgement.verdict:<7} {one.named.title}"
-    if judgement.verdict in ("gone", "contradiction"):
+    if judgement.verdict in ("gone", "contradiction", "no data"):
         return f"{head}: {judgement.reason}"
     return f"{head}: {_outcome(one)}; {_sameness(one.differences)}"
 

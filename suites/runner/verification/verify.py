@@ -21,6 +21,7 @@ from ..execution.executors.choice import hold
 from ..execution.executors.interface import Ended, Options
 from ..identity.cell import Cell
 from ..planning.durations import Durations
+from ..prepare import missing_folder
 from ..run import run_cells
 from .differences import Differences, differences, threads_of
 from .judgement import Evidence, Judgement, judge
@@ -91,9 +92,11 @@ def _look_at(one: Named) -> tuple[Columns | None, Cell | Judgement, str]:
     if problem:
         return columns, Judgement("contradiction", reason=problem), ""
     try:
-        return columns, cell_of(one.record), note
+        cell = cell_of(one.record)
     except CellGoneError as error:
         return columns, Judgement("gone", reason=str(error)), note
+    needed = missing_folder(cell) if one.record.status == "ok" else ""
+    return columns, Judgement("no data", reason=needed) if needed else cell, note
 
 
 def _verification(

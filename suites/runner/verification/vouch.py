@@ -14,7 +14,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sparsebench.data.errors import DownloadError, LocalFolderError, OfflineError
 from sparsebench.reports.records.record import RecordError
 from sparsebench.reports.records.vouchers import CodePath, Drawn, Outcome, Voucher, Vouchers, append
 
@@ -23,6 +22,7 @@ from ..execution.environment import machine
 from ..execution.executors.interface import Options
 from .differences import library_changes
 from .folders import rank
+from .judgement import lacks_data
 from .lookup import Named, opened
 from .survey import Candidate, survey
 from .verify import Again, run_again
@@ -30,8 +30,6 @@ from .vouch_outcome import Found, compare
 
 ROUND_SECONDS = 300.0
 """Core seconds for each worker between two looks at what the draws have shown."""
-NO_DATA = tuple(error.__name__ for error in (OfflineError, DownloadError, LocalFolderError))
-"""What a cell fails with whose data cannot be had here: that says nothing of its record."""
 
 
 class Time:
@@ -199,9 +197,8 @@ def _voucher(candidate: Candidate, again: Again, drawn: Drawn, place: Place) -> 
 
 
 def _found(candidate: Candidate, again: Again, libraries: bool) -> Found:
-    reason = str(again.record.reason)
-    if again.record.status == "failed" and reason.partition(":")[0] in NO_DATA:
-        return Found("not run", f"no data: {reason}")
+    if lacks_data(again.record):
+        return Found("not run", f"no data: {again.record.reason}")
     try:
         examples = opened(candidate.folder).read_examples(candidate.record.id)
     except RecordError as error:  # its examples are broken: nobody knows what it was

@@ -38,6 +38,16 @@ def test_equal_to_the_last_digit() -> None:
     assert found.verdict == "equal" and found.scores[0].basis == ""
 
 
+def test_data_that_are_not_here_say_nothing_of_a_score() -> None:
+    then = record(metric(0.5))
+    for error in ("OfflineError", "DownloadError", "LocalFolderError"):
+        found = judge(then, record(status="failed", reason=f"{error}: a file"))
+        assert found == Judgement("no data", reason=f"{error}: a file")
+    assert judge(then, record(status="failed", reason="ValueError: OfflineError: a file")).verdict == "outside"
+    failed = record(status="failed", reason="OfflineError: a file")
+    assert judge(failed, failed).verdict == "equal", "it failed so then, too"
+
+
 def test_where_nothing_differs_only_equality_counts() -> None:
     """Audit: a score lowered by 1.5 standard errors lay within an interval, though the same cell scores the same."""
     same = Evidence(same=True, others=[record(metric(value), seed=seed) for seed, value in enumerate((0.4, 0.5, 0.6))])

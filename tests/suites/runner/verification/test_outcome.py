@@ -24,7 +24,7 @@ WHOLE = FolderCheck(FOLDER, Fit(listed=2))
 CHANGED = FolderCheck(FOLDER, Fit(listed=2, changed=("records/i.json",)))
 
 
-@pytest.mark.parametrize("verdict", ["outside", "gone", "contradiction"])
+@pytest.mark.parametrize("verdict", ["outside", "no data", "gone", "contradiction"])
 def test_the_exit_code_is_that_of_records_and_folders(verdict: str) -> None:
     bad = replace(ONE, judgement=Judgement(verdict, reason="why"))  # type: ignore[arg-type]
     assert exit_code([ONE], [WHOLE]) == 0
@@ -38,5 +38,8 @@ def test_everything_that_is_not_equal_is_said() -> None:
     assert said[1] == "    acc: 0.5 then, 0.51 now; within [0.4, 0.6] (95 % over 9 examples)"
     assert said[2:5] == ["    other examples", "    not compared", f"contradiction {title}: acc is 2"]
     assert said[-2:] == [*CHANGED.sentences(), "1 of 2 records reproduced, 0 of them to the last digit."]
+    assert to_text([replace(ONE, judgement=Judgement("no data", reason="why"))], [WHOLE]).startswith(
+        f"no data {title}: why\n"
+    )
     (first,) = json.loads(to_json([ONE], [CHANGED]))
     assert (first["passed"], first["folder"], first["examples"]) == (True, CHANGED.sentences(), "not compared")
