@@ -1,6 +1,5 @@
 """`sparsebench verify`: from the command line, with a plug-in of toys."""
 
-import dataclasses
 import json
 import shutil
 import statistics
@@ -10,14 +9,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sparsebench.reports.records.record import Metric, Record, from_json
+from sparsebench.reports.records.record import Record, from_json
 from sparsebench.reports.records.store import Store
-from sparsebench.suites.runner.execution.execute import failure
 from sparsebench.suites.runner.execution.executors.interface import Options
 from sparsebench.suites.runner.identity.cell import Cell
 from sparsebench.suites.runner.verification import verify as verifying
 from sparsebench.suites.runner.verification.judgement import Judgement
 from sparsebench.suites.runner.verification.lookup import Named
+
+from .test_survey import scored
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +158,6 @@ def test_what_is_gone_is_named_and_the_others_are_verified(bench: Any) -> None:
 
 def test_a_folder_that_nobody_has_named_is_no_data(planned: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifying, "missing_folder", lambda cell: "photographs is a folder of yours")
-    record = failure(planned[0], "failed", "why", started="1")
-    scores = {"accuracy": Metric(value=0.5, higher_is_better=True, unit="share")}
-    scored = dataclasses.replace(record, status="ok", reason=None, metrics=scores, main_metric="accuracy")
-    (found,) = verifying.verify([Named(scored)], Options(workers=1), Console())
+    (found,) = verifying.verify([Named(scored(planned[0], 0))], Options(workers=1), Console())
     assert found.judgement == Judgement("no data", reason="photographs is a folder of yours")
     assert not found.passed
